@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * api.c - one row per request; ApiVersions answers from it, frame.c judges by it. Pure.
+ * Why these ranges: kafka/README.md. tests/unit/control/t_api.c holds the advertised ranges as
+ * golden bytes: both ends of each are relied on by some client. */
+#include "control/kafka/api.h"
+
+#include "base/bits.h"
+
+#define SMALL (1024 * 1024) /* more in a request without records is an attack or a mistake */
+
+static const struct api row_table[] = {
+	/* Advertised from 0, or librdkafka up to 2.11.0 turns gzip, snappy and lz4 off. */
+	{API_PRODUCE, 0, 11, 3, 9, 0, "Produce"},
+	{API_FETCH, 4, 12, 4, 12, SMALL, "Fetch"},
+	{API_LIST_OFFSETS, 1, 7, 1, 6, SMALL, "ListOffsets"},
+	{API_METADATA, 0, 12, 0, 9, SMALL, "Metadata"},
+	/* From 0: librdkafka derives LZ4 support from it. Groups are answered 15 for now. */
+	{API_FIND_COORDINATOR, 0, 4, 0, 3, SMALL, "FindCoordinator"},
+	{API_API_VERSIONS, 0, 4, 0, 3, SMALL, "ApiVersions"},
+	{API_CREATE_TOPICS, 2, 7, 2, 5, SMALL, "CreateTopics"},
+	{API_DELETE_TOPICS, 1, 6, 1, 4, SMALL, "DeleteTopics"},
+	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
+	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
+	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},
+	/* Not listed. Any version reaches the handler: what is not 0 is answered 35, in version 0. */
+	{API_OPEN_SESSION, -1, INT16_MAX, 0, 0, 32 * 1024, "OpenSession"},
+};
+
+const struct api *
+api_find(int16_t key)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(row_table); i++)
+		if (row_table[i].key == key)
+			return &row_table[i];
+	return NULL;
+}
+
+const struct api *
+api_rows(unsigned *n)
+{
+	*n = ARRAY_LENGTH(row_table);
+	return row_table;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ * api.h - the table of requests we speak: key, versions, where flexible encoding begins. Pure. */
+#ifndef KIRA_CONTROL_KAFKA_API_H
+#define KIRA_CONTROL_KAFKA_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum api_key {
+	API_PRODUCE = 0,
+	API_FETCH = 1,
+	API_LIST_OFFSETS = 2,
+	API_METADATA = 3,
+	API_FIND_COORDINATOR = 10,
+	API_API_VERSIONS = 18,
+	API_CREATE_TOPICS = 19,
+	API_DELETE_TOPICS = 20,
+	API_INIT_PRODUCER_ID = 22,
+	API_OFFSET_FOR_LEADER_EPOCH = 23,
+	API_DESCRIBE_CLUSTER = 60,
+	API_OPEN_SESSION = 19273, /* wire.h: KUP_OPEN_SESSION_KEY */
+};
+
+struct api {
+	int16_t key;
+	int16_t min, max;   /* as advertised; min -1: not listed in ApiVersions */
+	int16_t served_min; /* requests below close the connection */
+	int16_t flexible;   /* first flexible version */
+	uint32_t size_max;  /* of a frame; 0: the option socket-request-max-bytes */
+	const char *name;
+};
+
+/* NULL: not a key of ours. */
+const struct api *api_find(int16_t key);
+const struct api *api_rows(unsigned *n);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT
+ * requests.c - decode the body of every request we serve. Pure: sees include/ and the headers of
+ * this folder, no clock, no heap; links alone into the fuzz drivers.
+ * Order and versions of fields: apache/kafka clients/src/main/resources/common/message, copied as
+ * field lists into kafka/README.md. `@n+` in a comment: from version n on.
+ * A count is let in only if count x smallest element fits into the bytes left (kr_array). */
+#include "control/kafka/requests.h"
+
+static struct reader
+open_body(const struct request *rq, struct arena *a)
+{
+	if (a)
+		a->used = 0;
+	return kr_open(rq->body, rq->length, rq->flexible);
+}
+
+/* Room for n elements of `size` bytes, zeroed; NULL and bad where the arena is too small. */
+static void *
+take(struct arena *a, struct reader *r, int32_t n, size_t size)
+{
+	const size_t bytes = ((size_t)n * size + 15) & ~(size_t)15;
+	void *p;
+
+	if (r->bad || n < 0 || bytes > ARENA_BYTES - a->used) {
+		r->bad = true;
+		return NULL;
+	}
+	p = a->bytes + a->used;
+	a->used += (uint32_t)bytes;
+	memset(p, 0, bytes);
+	return p;
+}
+
+/* An array that must not be null. */
+static int32_t
+count(struct reader *r, size_t smallest)
+{
+	const int32_t n = kr_array(r, INT32_MAX, smallest);
+
+	if (n < 0)
+		r->bad = true;
+	return r->bad ? 0 : n;
+}
+
+/* A string that must not be null. */
+static struct view
+text(struct reader *r)
+{
+	const struct view v = kr_string(r);
+
+	if (!v.p)
+		r->bad = true;
+	return v;
+}
+
+bool
+q_api_versions(struct q_api_versions *ret, const struct request *rq)
+{
+	struct reader r = open_body(rq, NULL);
+
+	*ret = (struct q_api_versions){0};
+	if (rq->version >= 3) {
+		ret->software = text(&r);
+		ret->software_version = text(&r);
+	}
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_metadata(struct q_metadata *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+	int32_t n;
+
+	*ret = (struct q_metadata){.auto_create = true};
+	n = kr_array(&r, INT32_MAX, rq->version >= 10 ? UUID_BYTES : 1);
+	if (rq->version == 0 && n < 0)
+		r.bad = true;
+	ret->all = rq->version == 0 ? n == 0 : n < 0;
+	ret->topics = n < 0 ? 0 : n;
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		if (rq->version >= 10) {
+			ret->topic[i].id = kr_take(&r, UUID_BYTES);
+			ret->topic[i].name = kr_string(&r);
+		} else {
+			ret->topic[i].name = text(&r);
+		}
+		kr_tags(&r);
+	}
+	if (rq->version >= 4)
+		ret->auto_create = kr_bool(&r);
+	if (rq->version >= 8 && rq->version <= 10)
+		ret->cluster_operations = kr_bool(&r);
+	if (rq->version >= 8)
+		ret->topic_operations = kr_bool(&r);
+	kr_tags(&r);
+	return !r.bad;
+}
+
+static void
+fetch_partition(struct reader *r, struct q_fetch_partition *p, int16_t version)
+{
+	p->partition = kr_i32(r);
+	p->leader_epoch = version >= 9 ? kr_i32(r) : -1;
+	p->offset = kr_i64(r);
+	p->last_fetched_epoch = version >= 12 ? kr_i32(r) : -1;
+	if (version >= 5)
+		(void)kr_i64(r); /* logStartOffset: a follower's */
+	p->max_bytes = kr_i32(r);
+	kr_tags(r);
+}
+
+bool
+q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+	int32_t n, m;
+
+	*ret = (struct q_fetch){.session_id = 0, .session_epoch = -1};
+	ret->replica = kr_i32(&r);
+	ret->max_wait_ms = kr_i32(&r);
+	ret->min_bytes = kr_i32(&r);
+	ret->max_bytes = kr_i32(&r);
+	(void)kr_i8(&r); /* isolationLevel: without transactions both read the same */
+	if (rq->version >= 7) {
+		ret->session_id = kr_i32(&r);
+		ret->session_epoch = kr_i32(&r);
+	}
+	ret->topics = count(&r, 3);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		struct q_fetch_topic *t = &ret->topic[i];
+
+		t->name = text(&r);
+		t->partitions = count(&r, 16);
+		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		for (int32_t j = 0; j < t->partitions && !r.bad; j++)
+			fetch_partition(&r, &t->partition[j], rq->version);
+		ret->partitions += t->partitions;
+		kr_tags(&r);
+	}
+	if (rq->version >= 7) {
+		/* forgottenTopics: of fetch sessions, which are declined. Walked over. */
+		n = count(&r, 2);
+		for (int32_t i = 0; i < n && !r.bad; i++) {
+			(void)text(&r);
+			m = count(&r, 4);
+			(void)kr_take(&r, (size_t)m * 4);
+			kr_tags(&r);
+		}
+	}
+	if (rq->version >= 11)
+		(void)kr_string(&r); /* rackId */
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_list_offsets(struct q_list_offsets *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_list_offsets){0};
+	(void)kr_i32(&r); /* replicaId */
+	if (rq->version >= 2)
+		(void)kr_i8(&r); /* isolationLevel */
+	ret->topics = count(&r, 3);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		struct q_list_topic *t = &ret->topic[i];
+
+		t->name = text(&r);
+		t->partitions = count(&r, 12);
+		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
+			t->partition[j].partition = kr_i32(&r);
+			t->partition[j].leader_epoch = rq->version >= 4 ? kr_i32(&r) : -1;
+			t->partition[j].timestamp = kr_i64(&r);
+			kr_tags(&r);
+		}
+		kr_tags(&r);
+	}
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_produce(struct q_produce *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_produce){0};
+	ret->transactional_id = kr_string(&r);
+	ret->acks = kr_i16(&r);
+	ret->timeout_ms = kr_i32(&r);
+	ret->topics = count(&r, 3);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		struct q_produce_topic *t = &ret->topic[i];
+
+		t->name = text(&r);
+		t->partitions = count(&r, 5);
+		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
+			t->partition[j].partition = kr_i32(&r);
+			t->partition[j].records = kr_bytes(&r);
+			kr_tags(&r);
+		}
+		ret->partitions += t->partitions;
+		kr_tags(&r);
+	}
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_leader_epoch(struct q_leader_epoch *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_leader_epoch){0};
+	if (rq->version >= 3)
+		(void)kr_i32(&r); /* replicaId */
+	ret->topics = count(&r, 3);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		struct q_epoch_topic *t = &ret->topic[i];
+
+		t->name = text(&r);
+		t->partitions = count(&r, 12);
+		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
+			t->partition[j].partition = kr_i32(&r);
+			t->partition[j].leader_epoch = kr_i32(&r);
+			t->partition[j].epoch = kr_i32(&r);
+			kr_tags(&r);
+		}
+		kr_tags(&r);
+	}
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_find_coordinator(struct q_find_coordinator *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+	struct view key = {NULL, 0};
+
+	*ret = (struct q_find_coordinator){.keys = 1};
+	if (rq->version <= 3)
+		key = text(&r);
+	if (rq->version >= 1)
+		ret->key_type = kr_i8(&r);
+	if (rq->version >= 4)
+		ret->keys = count(&r, 1);
+	ret->key = take(a, &r, ret->keys, sizeof(*ret->key));
+	for (int32_t i = 0; i < ret->keys && !r.bad; i++)
+		ret->key[i] = rq->version >= 4 ? text(&r) : key;
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_describe_cluster(struct q_describe_cluster *ret, const struct request *rq)
+{
+	struct reader r = open_body(rq, NULL);
+
+	ret->cluster_operations = kr_bool(&r);
+	ret->endpoint_type = rq->version >= 1 ? kr_i8(&r) : 1;
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq)
+{
+	struct reader r = open_body(rq, NULL);
+
+	ret->transactional_id = kr_string(&r);
+	ret->timeout_ms = kr_i32(&r);
+	ret->producer_id = rq->version >= 3 ? kr_i64(&r) : -1;
+	ret->producer_epoch = rq->version >= 3 ? kr_i16(&r) : -1;
+	kr_tags(&r);
+	return !r.bad;
+}
+
+static void
+create_topic(struct reader *r, struct q_create_topic *t, struct arena *a)
+{
+	t->name = text(r);
+	t->partitions = kr_i32(r);
+	t->replication_factor = kr_i16(r);
+	t->assignments = count(r, 5);
+	t->assignment = take(a, r, t->assignments, sizeof(*t->assignment));
+	for (int32_t i = 0; i < t->assignments && !r->bad; i++) {
+		struct q_assignment *as = &t->assignment[i];
+
+		as->partition = kr_i32(r);
+		as->brokers = count(r, 4);
+		for (int32_t j = 0; j < as->brokers && !r->bad; j++) {
+			const int32_t broker = kr_i32(r);
+
+			if (j == 0)
+				as->first_broker = broker;
+		}
+		kr_tags(r);
+	}
+	t->configs = count(r, 2);
+	t->config = take(a, r, t->configs, sizeof(*t->config));
+	for (int32_t i = 0; i < t->configs && !r->bad; i++) {
+		t->config[i].name = text(r);
+		t->config[i].value = kr_string(r);
+		kr_tags(r);
+	}
+	kr_tags(r);
+}
+
+bool
+q_create_topics(struct q_create_topics *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_create_topics){0};
+	ret->topics = count(&r, 9);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++)
+		create_topic(&r, &ret->topic[i], a);
+	ret->timeout_ms = kr_i32(&r);
+	ret->validate_only = kr_bool(&r);
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_delete_topics){0};
+	ret->topics = count(&r, rq->version >= 6 ? UUID_BYTES + 1 : 1);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		ret->topic[i].name = rq->version >= 6 ? kr_string(&r) : text(&r);
+		if (rq->version >= 6) {
+			ret->topic[i].id = kr_take(&r, UUID_BYTES);
+			kr_tags(&r);
+		}
+	}
+	ret->timeout_ms = kr_i32(&r);
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
+q_open_session(struct q_open_session *ret, const struct request *rq)
+{
+	struct reader r = open_body(rq, NULL);
+
+	*ret = (struct q_open_session){0};
+	ret->session_id = (uint32_t)kr_i32(&r);
+	ret->secret = (uint64_t)kr_i64(&r);
+	ret->udp_address = kr_bytes(&r);
+	ret->udp_port = (uint16_t)kr_i16(&r);
+	ret->max_dgram = (uint16_t)kr_i16(&r);
+	ret->want_window = (uint16_t)kr_i16(&r);
+	ret->capabilities = (uint32_t)kr_i32(&r);
+	ret->topics = kr_array(&r, KUP_HANDLES_MAX, 3);
+	if (ret->topics < 0)
+		ret->topics = 0;
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		ret->topic[i].name = text(&r);
+		ret->topic[i].create = kr_bool(&r);
+		kr_tags(&r);
+	}
+	kr_tags(&r);
+	return !r.bad;
+}

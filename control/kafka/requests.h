@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ * requests.h - every request we serve, decoded. Pure: bytes in, views out, no allocation but from
+ * one fixed arena. A field that a version lacks is -1, null or empty, as the protocol says. */
+#ifndef KIRA_CONTROL_KAFKA_REQUESTS_H
+#define KIRA_CONTROL_KAFKA_REQUESTS_H
+
+#include "base/reader.h"
+#include "control/kafka/frame.h"
+
+#include <kira/wire.h>
+
+#define ARENA_BYTES (256 * 1024) /* scratch of one request; a request that needs more is malformed */
+#define UUID_BYTES  16
+
+struct arena {
+	_Alignas(16) uint8_t bytes[ARENA_BYTES];
+	uint32_t used;
+};
+
+struct q_api_versions {
+	struct view software, software_version;
+};
+
+struct q_metadata_topic {
+	const uint8_t *id; /* 16 bytes; NULL below v10 */
+	struct view name;
+};
+
+struct q_metadata {
+	bool all;
+	int32_t topics;
+	struct q_metadata_topic *topic;
+	bool auto_create, cluster_operations, topic_operations;
+};
+
+struct q_fetch_partition {
+	int32_t partition, leader_epoch, last_fetched_epoch, max_bytes;
+	int64_t offset;
+};
+
+struct q_fetch_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_fetch_partition *partition;
+};
+
+struct q_fetch {
+	int32_t replica, max_wait_ms, min_bytes, max_bytes, session_id, session_epoch;
+	int32_t topics, partitions; /* of all topics */
+	struct q_fetch_topic *topic;
+};
+
+struct q_list_partition {
+	int32_t partition, leader_epoch;
+	int64_t timestamp;
+};
+
+struct q_list_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_list_partition *partition;
+};
+
+struct q_list_offsets {
+	int32_t topics;
+	struct q_list_topic *topic;
+};
+
+struct q_produce_partition {
+	int32_t partition;
+	struct view records;
+};
+
+struct q_produce_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_produce_partition *partition;
+};
+
+struct q_produce {
+	struct view transactional_id;
+	int16_t acks;
+	int32_t timeout_ms, topics, partitions;
+	struct q_produce_topic *topic;
+};
+
+struct q_epoch_partition {
+	int32_t partition, leader_epoch, epoch;
+};
+
+struct q_epoch_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_epoch_partition *partition;
+};
+
+struct q_leader_epoch {
+	int32_t topics;
+	struct q_epoch_topic *topic;
+};
+
+struct q_find_coordinator {
+	int8_t key_type;
+	int32_t keys;
+	struct view *key; /* one below v4 */
+};
+
+struct q_describe_cluster {
+	bool cluster_operations;
+	int8_t endpoint_type; /* 1 below v1 */
+};
+
+struct q_init_producer_id {
+	struct view transactional_id;
+	int32_t timeout_ms;
+	int64_t producer_id;
+	int16_t producer_epoch;
+};
+
+struct q_assignment {
+	int32_t partition, brokers, first_broker;
+};
+
+struct q_topic_config {
+	struct view name, value;
+};
+
+struct q_create_topic {
+	struct view name;
+	int32_t partitions;
+	int16_t replication_factor;
+	int32_t assignments, configs;
+	struct q_assignment *assignment;
+	struct q_topic_config *config;
+};
+
+struct q_create_topics {
+	int32_t topics, timeout_ms;
+	struct q_create_topic *topic;
+	bool validate_only;
+};
+
+struct q_delete_topic {
+	struct view name;  /* null: by id */
+	const uint8_t *id; /* NULL below v6 */
+};
+
+struct q_delete_topics {
+	int32_t topics, timeout_ms;
+	struct q_delete_topic *topic;
+};
+
+struct q_open_topic {
+	struct view name;
+	bool create;
+};
+
+struct q_open_session {
+	uint32_t session_id, capabilities;
+	uint64_t secret;
+	struct view udp_address;
+	uint16_t udp_port, max_dgram, want_window;
+	int32_t topics;
+	struct q_open_topic topic[KUP_HANDLES_MAX];
+};
+
+/* Each: false = malformed. */
+bool q_api_versions(struct q_api_versions *ret, const struct request *rq);
+bool q_metadata(struct q_metadata *ret, const struct request *rq, struct arena *a);
+bool q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a);
+bool q_list_offsets(struct q_list_offsets *ret, const struct request *rq, struct arena *a);
+bool q_produce(struct q_produce *ret, const struct request *rq, struct arena *a);
+bool q_leader_epoch(struct q_leader_epoch *ret, const struct request *rq, struct arena *a);
+bool q_find_coordinator(struct q_find_coordinator *ret, const struct request *rq, struct arena *a);
+bool q_describe_cluster(struct q_describe_cluster *ret, const struct request *rq);
+bool q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq);
+bool q_create_topics(struct q_create_topics *ret, const struct request *rq, struct arena *a);
+bool q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct arena *a);
+bool q_open_session(struct q_open_session *ret, const struct request *rq);
+
+#endif
