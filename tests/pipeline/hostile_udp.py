@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# quick: --mutations 20000
+# long: --minutes {minutes}
+# needs: root
+# timeout: 240
+"""hostile_udp.py - malformed frames and datagrams are dropped under a name, answered by nothing, and
+hurt nothing; with a session's secret in hand they still cannot crash kirad or get more out than in.
+
+kirad runs on afpacket: in a namespace; frames come raw from the other end of a veth pair, some with a
+real session (OpenSession over TCP) and damaged behind the secret."""
+import argparse
+import os
+import re
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness as h
+import kafka_wire as k
+
+SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
+
+
+def in_netns(name, function):
+    """Sockets made inside a namespace stay there: enter it, make them, come back."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open("/run/netns/" + name, os.O_RDONLY)
+    try:
+        h.check(libc.setns(there, 0x40000000) == 0, "setns")
+        return function()
+    finally:
+        libc.setns(here, 0x40000000)
+        os.close(here)
+        os.close(there)
+
+
+def csum(data):
+    if len(data) % 2:
+        data += b"\0"
+    s = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xFFFF) + (s >> 16)
+    return ~s & 0xFFFF
+
+
+def frame(dst, src, payload, sport, dport, src_ip=CLIENT, udp_len=None, ihl=5, frag=0, proto=17, tags=b"", total=None,
+          udp_sum=None):
+    udp_len = 8 + len(payload) if udp_len is None else udp_len
+    sip, dip = socket.inet_aton(src_ip), socket.inet_aton(SERVER)
+    udp = struct.pack(">HHHH", sport, dport, udp_len & 0xFFFF, 0)
+    if udp_sum is None:
+        udp_sum = csum(sip + dip + struct.pack(">BBH", 0, 17, udp_len & 0xFFFF) + udp + payload) or 0xFFFF
+    udp = udp[:6] + struct.pack(">H", udp_sum) + payload
+    total = 20 + len(udp) if total is None else total
+    ip = struct.pack(">BBHHHBBH4s4s", 0x40 | ihl, 0, total & 0xFFFF, 1, frag, 64, proto, 0, sip, dip)
+    ip = ip[:10] + struct.pack(">H", csum(ip)) + ip[12:]
+    return dst + src + tags + b"\x08\0" + ip + udp
+
+
+def open_session(host, port, udp_port, topic):
+    """(connection that anchors it, session id, secret, udp port to send to, first credit)"""
+    c = k.Connection(host, port)
+    body = (k.i32(0) + k.i64(0) + k.uvarint(5) + socket.inet_aton(CLIENT) + struct.pack(">H", udp_port) + k.i16(1472)
+            + k.i16(64) + k.i32(1) + k.uvarint(2) + k.cstring(topic) + b"\1\0" + b"\0")
+    got = c.ask(k.request(k.OPEN_SESSION, 0, body))
+    h.check(got is not None, "OpenSession closes the connection")
+    at = 5
+    throttle, error = struct.unpack_from(">ih", got, at)
+    at += 6
+    n = got[at] - 1 if got[at] else 0
+    message = got[at + 1:at + 1 + n].decode()
+    at += 1 + n
+    h.check(error == 0, "OpenSession: error %d %s" % (error, message))
+    at += 2                                                            # api_max
+    sid, secret, _inc = struct.unpack_from(">IQQ", got, at)
+    at += 20
+    n = got[at] - 1
+    at += 1 + n
+    to_port, _dgram, _window, credit = struct.unpack_from(">HHHI", got, at)
+    return c, sid, secret, to_port, credit
+
+
+def datagram(kind, sid, secret, rest, pad=256, flags=0):
+    d = struct.pack(">BBBBIQ", 0x4B, 0x10 | kind, flags, 0, sid, secret) + rest
+    return d + b"\0" * max(0, pad - len(d))
+
+
+def data(sid, secret, seq, batch, handle=1, partition=0, frag=(0, 1), flags=1):
+    return datagram(1, sid, secret, struct.pack(">IIHBBi", seq, 1, handle, frag[0], frag[1], partition) + batch, flags=flags)
+
+
+def body():
+    args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    args.add_argument("--mutations", type=int, default=20000)
+    args.add_argument("--minutes", type=float)
+    args = args.parse_args()
+    h.need("kcat", "kcat")
+    rng = h.seeded()
+    ns = h.Namespaces()
+    ns.join("kafka0", "kafka1", "10.78.0.1/24", "10.78.0.2/24")
+    ns.join("data0", "data1", SERVER + "/24", CLIENT + "/24")
+    kirad = h.Kirad(device="afpacket:data0", netns=ns.server, listen="10.78.0.1:0", extra=["--address", SERVER + "/24"]).start()
+
+    def mac(name, dev):
+        _, out, _ = h.run(["ip", "-n", name, "-o", "link", "show", dev])
+        return bytes.fromhex(re.search(r"link/ether (\S+)", out).group(1).replace(":", ""))
+    dst, src = mac(ns.server, "data0"), mac(ns.client, "data1")
+
+    def sockets():
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        raw.bind(("data1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((CLIENT, 0))
+        udp.settimeout(5)
+        return raw, udp
+    raw, udp = in_netns(ns.client, sockets)
+    sport = udp.getsockname()[1]
+    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: open_session(kirad.host, kirad.port, sport, "u"))
+    h.say("session %08x on port %d, credit %d" % (sid, dport, credit))
+
+    def put(payload, **more):
+        raw.send(frame(dst, src, payload, more.pop("sport", sport), dport, **more))
+
+    def answered(payload, what):
+        udp.sendto(payload, (SERVER, dport))
+        try:
+            return udp.recv(2048)
+        except TimeoutError:
+            raise h.Failed("no answer to %s within 5 s" % what)
+
+    def drain():
+        udp.setblocking(False)
+        n = 0
+        try:
+            while True:
+                n += len(udp.recv(4096))
+        except BlockingIOError:
+            pass
+        udp.settimeout(5)
+        return n
+
+    def alive(after):
+        h.check(kirad.lives(), "kirad ended with %s after %s" % (kirad.process.poll(), after))
+        drain()
+        pong = answered(datagram(3, sid, secret, struct.pack(">II", 77, 5)), "a PING after " + after)
+        while pong[1] != 0x14:
+            pong = udp.recv(2048)
+        h.check(pong[:2] == b"\x4b\x14" and struct.unpack_from(">I", pong, 16)[0] == 77, "PONG is odd: %r" % pong)
+
+    alive("the start")
+    good = k.batch([b"first"])
+    got = answered(data(sid, secret, 1, good), "DATA")
+    while got[1] != 0x12 or struct.unpack_from(">I", got, 16)[0] < 1:
+        got = udp.recv(2048)
+    h.say("DATA is acked at log, PING is ponged")
+
+    # Nothing that lacks the secret, the address or the form is answered.
+    silent = [
+        ("a datagram of 1 byte", dict(payload=b"K")),
+        ("a header alone, below the floor", dict(payload=datagram(3, sid, secret, b"", pad=0))),
+        ("a wrong secret", dict(payload=datagram(3, sid, secret ^ 1, struct.pack(">II", 1, 1)))),
+        ("an unknown session", dict(payload=datagram(3, sid ^ 0x55, secret, struct.pack(">II", 1, 1)))),
+        ("session 0", dict(payload=datagram(3, 0, 0, struct.pack(">II", 1, 1)))),
+        ("owner 255", dict(payload=datagram(3, sid | 0xFF000000, secret, struct.pack(">II", 1, 1)))),
+        ("a wrong magic", dict(payload=b"X" + datagram(3, sid, secret, b"")[1:])),
+        ("version 2", dict(payload=b"\x4b\x23" + datagram(3, sid, secret, b"")[2:])),
+        ("a broker's type", dict(payload=b"\x4b\x12" + datagram(3, sid, secret, b"")[2:])),
+        ("type 15", dict(payload=b"\x4b\x1f" + datagram(3, sid, secret, b"")[2:])),
+        ("another source port", dict(payload=datagram(3, sid, secret, b""), sport=sport ^ 1)),
+        ("another source address", dict(payload=datagram(3, sid, secret, b""), src_ip="10.77.0.9")),
+        ("a UDP length past the frame", dict(payload=datagram(3, sid, secret, b""), udp_len=1400)),
+        ("a UDP length of 3", dict(payload=datagram(3, sid, secret, b""), udp_len=3)),
+        ("an IP length past the frame", dict(payload=datagram(3, sid, secret, b""), total=1500)),
+        ("an IP length of 10", dict(payload=datagram(3, sid, secret, b""), total=10)),
+        ("an IHL of 15", dict(payload=datagram(3, sid, secret, b""), ihl=15)),
+        ("an IHL of 2", dict(payload=datagram(3, sid, secret, b""), ihl=2)),
+        ("a first fragment", dict(payload=datagram(3, sid, secret, b""), frag=0x2000)),
+        ("a later fragment", dict(payload=datagram(3, sid, secret, b""), frag=0x0010)),
+        ("three VLAN tags", dict(payload=datagram(3, sid, secret, b""), tags=b"\x81\0\0\1" * 3)),
+    ]
+    for name, what in silent:
+        drain()
+        put(**what)
+        udp.settimeout(0.15)
+        try:
+            answer = udp.recv(2048)
+            while answer[1] == 0x12:          # a late ACK of what was before is no answer to this
+                answer = udp.recv(2048)
+            raise h.Failed("%s was answered: %r" % (name, answer[:40]))
+        except TimeoutError:
+            pass
+        udp.settimeout(5)
+        alive(name)
+    h.say("%d malformed or forged datagrams: no answer" % len(silent))
+
+    # With the secret: refused by result, never stored.
+    seq = 2
+    refused = [("a wrong CRC", k.batch([b"x"], crc=5), {}, 2), ("a batch longer than the datagram",
+               good[:8] + k.i32(1 << 30) + good[12:], {}, 2), ("a negative length", good[:8] + k.i32(-1) + good[12:], {}, 2),
+               ("handle 0", good, {"handle": 0}, 3), ("handle 65535", good, {"handle": 65535}, 3),
+               ("partition 7 of 1", good, {"partition": 7}, 3), ("partition -2", good, {"partition": -2}, 3),
+               ("a fragment", good, {"frag": (1, 2)}, 42), ("magic 1", k.batch([b"x"], magic=1), {}, 87),
+               ("codec 6", k.batch([b"x"], attributes=6), {}, 76), ("count 9", k.batch([b"x"], count=9), {}, 87)]
+    for name, batch, more, code in refused:
+        drain()
+        udp.sendto(data(sid, secret, seq, batch, **more), (SERVER, dport))
+        end, seen = time.monotonic() + 5, None
+        while seen is None and time.monotonic() < end:
+            try:
+                ack = udp.recv(2048)
+            except TimeoutError:
+                break
+            if ack[1] != 0x12:
+                continue
+            n, r = ack[48], ack[49]
+            for i in range(r):
+                first, count, error = struct.unpack_from(">IHh", ack, 56 + 8 * n + 24 * i)
+                if first <= seq < first + count:
+                    seen = error
+        h.check(seen == code, "%s: result %s, expected %d" % (name, seen, code))
+        seq += 1
+    h.say("%d refused batches: each with its code" % len(refused))
+
+    # Random damage, with and without the secret.
+    seeds = [datagram(3, sid, secret, struct.pack(">II", 1, 1)), datagram(5, sid, secret, struct.pack(">IHH", 1, 3, 0)),
+             data(sid, secret, seq, good), data(sid, secret, seq, k.batch([b"a"] * 40, producer=(99, 0, 0)))]
+    stop = time.monotonic() + args.minutes * 60 if args.minutes else None
+    n, sent_bytes = 0, 0
+    while (time.monotonic() < stop) if stop else (n < args.mutations):
+        f = bytearray(frame(dst, src, rng.choice(seeds), sport, dport))
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            lo = rng.choice((12, 14, 34, 42, 58, 70))
+            f[rng.randrange(lo, len(f))] = rng.choice((0, 1, 0x7f, 0x80, 0xff, rng.randrange(256)))
+        if rng.random() < 0.2:
+            f = f[:rng.randrange(1, len(f))]
+        if rng.random() < 0.1:
+            f += bytes(rng.randrange(200))
+        try:
+            raw.send(bytes(f[:1514]) if len(f) >= 14 else bytes(f) + bytes(14))
+        except OSError:
+            pass
+        n += 1
+        if n % 2000 == 0:
+            h.check(kirad.lives(), "kirad ended with %s after %d mutations" % (kirad.process.poll(), n))
+            drain()
+    h.say("%d mutated frames" % n)
+    # The session may have been closed by a mutated CLOSE; a new one must work.
+    anchor.close()
+    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: open_session(kirad.host, kirad.port, sport, "u"))
+    alive("all of it")
+    _, out, _ = h.run(["kcat", "-b", kirad.bootstrap, "-C", "-t", "u", "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"],
+                      netns=ns.client)
+    h.check(out.split("\n")[0] == "first", "the first record is gone")
+    code, out, _ = h.run([h.binary("kira"), "stat", "--data-dir", kirad.data_dir, "--all"], ok=None)
+    drops = re.findall(r"(\S*drop\S*)\s+(\d+)", out)
+    h.say("drops by name: %s" % (", ".join("%s %s" % d for d in drops if d[1] != "0") or "see kira stat"))
+    kirad.stop()
+    h.say("result: %d silent, %d refused, %d mutated; kirad lives" % (len(silent), len(refused), n))
+
+
+h.main(body)
