@@ -80,6 +80,7 @@ inside() {
 		set -e
 		root=$1 dir=$2 user=$3
 		shift 3
+		mount --bind "$root" "$root"     # so that / is a mount point inside: ip netns wants that
 		mount -t proc proc "$root/proc"
 		mount --rbind /sys "$root/sys"
 		mount --rbind /dev "$root/dev"
