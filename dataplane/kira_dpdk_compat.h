@@ -14,11 +14,18 @@
  * and `__rte_packed` came to be deprecated: wire layouts are byte offsets (base/bytes.h), never
  * packed structs. So the parsers include no DPDK header at all. */
 
+/* rte_cycles.h has an NS_PER_S of its own, a double: ours (base/clock.h) is meant wherever both are
+ * seen. Headers of ours that bring DPDK in include this one first. */
+#include <rte_cycles.h>
+#undef NS_PER_S
+
 /* The thread that runs driver interrupts was renamed in 23.11. */
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
 #define COMPAT_INTR_THREAD "dpdk-intr"
 #else
 #define COMPAT_INTR_THREAD "eal-intr-thread"
 #endif
+
+#include "base/clock.h"
 
 #endif
