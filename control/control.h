@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ * control.h - the control thread: what its parts share. One thread owns all of it; the parts are
+ * files of their own and reach each other through their headers. */
+#ifndef KIRA_CONTROL_CONTROL_H
+#define KIRA_CONTROL_CONTROL_H
+
+#include "base/writer.h"
+#include "control/config.h"
+#include "control/counters.h"
+#include "control/fetch_wait.h"
+#include "control/grants.h"
+#include "control/kafka/requests.h"
+#include "control/listener.h"
+#include "control/loop.h"
+#include "control/produce_wait.h"
+#include "control/producer_ids.h"
+#include "control/topics.h"
+#include "control/wait_list.h"
+#include "dataplane/dataplane.h"
+#include "storage/storage.h"
+
+struct conn;
+
+/* A range of a segment file that goes out after byte `at` of the answer in memory. */
+struct piece {
+	uint32_t at;
+	struct storage_range range;
+};
+
+struct control {
+	struct config *cfg;
+	struct loop loop;
+	struct storage *storage;
+	struct dataplane *dp;
+	struct counters *counters;
+	struct control_counters *count;
+	struct topics topics;
+	struct grants grants;
+	struct producer_ids ids;
+	struct fetch_waits fetches;
+	struct produce_waits produces;
+	struct listeners listeners;
+	struct source doorbell;      /* dataplane_event_fd() */
+	bool moved;                  /* the doorbell rang: ends or commits may have moved */
+	bool stopping;               /* no new request is read */
+	uint64_t now_ns;             /* of this turn */
+
+	struct conn *conns;          /* all open ones */
+	unsigned conn_count;
+	struct wait_list memory_waits; /* not read until request memory returns */
+	uint64_t memory_used, memory_max;
+
+	struct arena arena;          /* the request being decoded */
+	uint8_t *scratch;            /* the answer being written */
+	uint32_t scratch_size;
+	struct writer answer;
+	struct piece *piece;         /* file ranges of the answer being written */
+	uint32_t pieces, pieces_max;
+
+	char advertised_host[256];   /* "" : the address each connection came in on */
+	uint16_t advertised_port;
+};
+
+/* One bounded pass: what lcores, storage and timers have for us. Returns how much it did. */
+unsigned control_turn(struct control *ctl, uint64_t now_ns);
+
+/* Host and port that a client of this connection is told. */
+const char *control_host(const struct control *ctl, const struct conn *c, char ret[256]);
+uint16_t control_port(const struct control *ctl, const struct conn *c);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * k23_offset_for_leader_epoch.c - where an epoch ended: how a consumer finds out that an unflushed
+ * tail it has read is gone. The epoch rises at every unclean start. Thread: control. */
+#include "control/kafka/serve.h"
+
+#include <kira/errors.h>
+
+enum served
+k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns)
+{
+	struct q_leader_epoch q;
+	struct writer *w;
+
+	if (!q_leader_epoch(&q, &c->rq, &c->ctl->arena))
+		return SERVED_MALFORMED;
+	w = conn_answer(c);
+	kw_i32(w, 0);
+	kw_array(w, q.topics);
+	for (int32_t i = 0; i < q.topics; i++) {
+		const struct topic *t = topics_find(c->ctl, q.topic[i].name);
+
+		kw_view(w, q.topic[i].name);
+		kw_array(w, q.topic[i].partitions);
+		for (int32_t j = 0; j < q.topic[i].partitions; j++) {
+			const struct q_epoch_partition *p = &q.topic[i].partition[j];
+			struct partition *part = t ? topic_partition(t, p->partition) : NULL;
+			int16_t error = KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
+			int32_t epoch = -1;
+			int64_t end = -1;
+
+			if (part)
+				error = serve_epoch(part, p->leader_epoch);
+			if (!error)
+				storage_epoch_end(part, p->epoch, &epoch, &end);
+			kw_i16(w, error); /* before the partition, here alone */
+			kw_i32(w, p->partition);
+			kw_i32(w, epoch);
+			kw_i64(w, end);
+			kw_tags(w);
+		}
+		kw_tags(w);
+	}
+	kw_tags(w);
+	return SERVED_ANSWER;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * serve.c - from the key of a request to its handler. Thread: control. */
+#include "control/kafka/serve.h"
+
+#include <kira/errors.h>
+
+enum served
+serve(struct conn *c, uint64_t now_ns)
+{
+	switch ((enum api_key)c->rq.api->key) {
+	case API_PRODUCE:
+		return k00_produce(c, now_ns);
+	case API_FETCH:
+		return k01_fetch(c, now_ns);
+	case API_LIST_OFFSETS:
+		return k02_list_offsets(c, now_ns);
+	case API_METADATA:
+		return k03_metadata(c, now_ns);
+	case API_FIND_COORDINATOR:
+		return k10_find_coordinator(c, now_ns);
+	case API_API_VERSIONS:
+		return k18_api_versions(c, now_ns);
+	case API_CREATE_TOPICS:
+		return k19_create_topics(c, now_ns);
+	case API_DELETE_TOPICS:
+		return k20_delete_topics(c, now_ns);
+	case API_INIT_PRODUCER_ID:
+		return k22_init_producer_id(c, now_ns);
+	case API_OFFSET_FOR_LEADER_EPOCH:
+		return k23_offset_for_leader_epoch(c, now_ns);
+	case API_DESCRIBE_CLUSTER:
+		return k60_describe_cluster(c, now_ns);
+	case API_OPEN_SESSION:
+		return kira_open_session(c, now_ns);
+	}
+	return SERVED_MALFORMED;
+}
+
+int16_t
+serve_epoch(const struct partition *part, int32_t epoch)
+{
+	const int32_t ours = storage_leader_epoch(part);
+
+	if (epoch == -1 || epoch == ours)
+		return 0;
+	return epoch < ours ? KIRA_E_FENCED_LEADER_EPOCH : KIRA_E_UNKNOWN_LEADER_EPOCH;
+}

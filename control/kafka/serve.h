@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * serve.h - one handler per request: decode, act, write the answer or park. Control thread. */
+#ifndef KIRA_CONTROL_KAFKA_SERVE_H
+#define KIRA_CONTROL_KAFKA_SERVE_H
+
+#include "control/conn.h"
+
+/* The request in c->rq. */
+enum served serve(struct conn *c, uint64_t now_ns);
+
+enum served k00_produce(struct conn *c, uint64_t now_ns);
+enum served k01_fetch(struct conn *c, uint64_t now_ns);
+enum served k02_list_offsets(struct conn *c, uint64_t now_ns);
+enum served k03_metadata(struct conn *c, uint64_t now_ns);
+enum served k10_find_coordinator(struct conn *c, uint64_t now_ns);
+enum served k18_api_versions(struct conn *c, uint64_t now_ns);
+enum served k19_create_topics(struct conn *c, uint64_t now_ns);
+enum served k20_delete_topics(struct conn *c, uint64_t now_ns);
+enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
+enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
+enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
+enum served kira_open_session(struct conn *c, uint64_t now_ns);
+
+/* The command of an OpenSession came back from its rx lcore; takes the command over. */
+void kira_open_session_installed(struct grant_cmd *cmd);
+
+/* The epoch a client names against ours: 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
+int16_t serve_epoch(const struct partition *part, int32_t epoch);
+
+#endif

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: MIT
+ * topics.c - the catalogue of topics. Thread: control, its only writer.
+ * Owns: struct topic and the dataplane_topic that sessions point at, until every rx lcore has
+ * forgotten it. Never: waits; what touches the disk is an operation that storage's jobs do, and one
+ * catalogue operation runs at a time, so that the text on disk is always the newest one. */
+#include "control/topics.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "control/conn.h"
+#include "control/control.h"
+#include "control/log.h"
+
+#include <kira/errors.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static uint32_t
+bucket_of(const char *name, uint32_t length)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (uint32_t i = 0; i < length; i++)
+		h = (h ^ (uint8_t)name[i]) * 16777619u;
+	return h % TOPIC_BUCKETS;
+}
+
+static struct view
+view_of(const char *s)
+{
+	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
+}
+
+bool
+topic_name_legal(struct view name)
+{
+	if (name.len < 1 || name.len > TOPIC_NAME_MAX)
+		return false;
+	for (uint32_t i = 0; i < name.len; i++) {
+		const uint8_t c = name.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			c == '.' || c == '_' || c == '-'))
+			return false;
+	}
+	return !(name.p[0] == '.' && (name.len == 1 || (name.len == 2 && name.p[1] == '.')));
+}
+
+struct topic *
+topics_any(const struct control *ctl, struct view name)
+{
+	struct topic *t;
+
+	if (!name.p || name.len > TOPIC_NAME_MAX)
+		return NULL;
+	t = ctl->topics.bucket[bucket_of((const char *)name.p, name.len)];
+	while (t && (strlen(t->name) != name.len || memcmp(t->name, name.p, name.len) != 0))
+		t = t->chain;
+	return t;
+}
+
+struct topic *
+topics_find(const struct control *ctl, struct view name)
+{
+	struct topic *t = topics_any(ctl, name);
+
+	return t && t->state == TOPIC_LIVE ? t : NULL;
+}
+
+struct topic *
+topics_find_id(const struct control *ctl, const uint8_t id[16])
+{
+	for (struct topic *t = ctl->topics.first; t; t = t->next)
+		if (t->state == TOPIC_LIVE && memcmp(t->id, id, sizeof(t->id)) == 0)
+			return t;
+	return NULL;
+}
+
+struct partition *
+topic_partition(const struct topic *t, int32_t index)
+{
+	return index >= 0 && index < t->partitions ? t->part->part[index] : NULL;
+}
+
+/* ---- The list ---- */
+
+static struct topic *
+topic_make(const char *name, int32_t partitions)
+{
+	struct topic *t = calloc(1, sizeof(*t));
+
+	ASSERT(t);
+	(void)snprintf(t->name, sizeof(t->name), "%s", name);
+	t->partitions = partitions;
+	t->part = calloc(1, sizeof(*t->part) + (size_t)partitions * sizeof(t->part->part[0]));
+	ASSERT(t->part);
+	t->part->partitions = partitions;
+	return t;
+}
+
+static void
+topic_set_config(struct topic *t, const char *name, const char *value)
+{
+	char *copy = strdup(value);
+
+	t->config = realloc(t->config, (t->configs + 1) * 2 * sizeof(*t->config));
+	ASSERT(t->config && copy);
+	t->config[2 * t->configs] = name;
+	t->config[2 * t->configs + 1] = copy;
+	t->configs++;
+}
+
+static void
+topic_free(struct topic *t)
+{
+	for (uint32_t i = 0; i < t->configs; i++)
+		free((void *)(uintptr_t)t->config[2 * i + 1]);
+	free(t->config);
+	free(t->forget);
+	free(t->detach);
+	free(t->op.catalogue);
+	free(t->part);
+	free(t);
+}
+
+static void
+count_topics(struct control *ctl)
+{
+	counter_set(&ctl->count->topics, ctl->topics.n);
+	counter_set(&ctl->count->partitions, (uint64_t)ctl->topics.partitions);
+}
+
+static void
+topic_link(struct control *ctl, struct topic *t)
+{
+	struct topics *ts = &ctl->topics;
+	const uint32_t b = bucket_of(t->name, (uint32_t)strlen(t->name));
+
+	t->chain = ts->bucket[b];
+	ts->bucket[b] = t;
+	t->prev = ts->last;
+	if (ts->last)
+		ts->last->next = t;
+	else
+		ts->first = t;
+	ts->last = t;
+	ts->n++;
+	ts->partitions += t->partitions;
+	count_topics(ctl);
+}
+
+static void
+topic_unlink(struct control *ctl, struct topic *t)
+{
+	struct topics *ts = &ctl->topics;
+	struct topic **at = &ts->bucket[bucket_of(t->name, (uint32_t)strlen(t->name))];
+
+	while (*at != t)
+		at = &(*at)->chain;
+	*at = t->chain;
+	*(t->prev ? &t->prev->next : &ts->first) = t->next;
+	*(t->next ? &t->next->prev : &ts->last) = t->prev;
+	ts->n--;
+	ts->partitions -= t->partitions;
+	count_topics(ctl);
+}
+
+/* ---- Start and stop ---- */
+
+int
+topics_defaults(struct control *ctl, struct err *err)
+{
+	struct topic_config *cfg = &ctl->topics.defaults;
+	char name[64];
+
+	topic_config_defaults(cfg);
+	for (unsigned i = 0; i < ctl->cfg->topic_default.n; i++) {
+		const char *text = ctl->cfg->topic_default.item[i], *eq = strchr(text, '=');
+		int row = -1;
+
+		if (eq && (size_t)(eq - text) < sizeof(name)) {
+			(void)snprintf(name, sizeof(name), "%.*s", (int)(eq - text), text);
+			row = topic_config_row(name, (uint32_t)strlen(name));
+		}
+		if (row < 0) {
+			err_set(err, "--topic-default %s: NAME=VALUE with a topic configuration is "
+				"wanted, as segment.bytes=67108864", text);
+			return -EINVAL;
+		}
+		if (topic_config_set(cfg, (unsigned)row, eq + 1, err) < 0) {
+			err_prefix(err, "--topic-default ");
+			return -EINVAL;
+		}
+	}
+	if (topic_config_settle(cfg, false, err) < 0) {
+		err_prefix(err, "--topic-default ");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The topic's settings over the defaults. */
+static int
+settle(const struct control *ctl, struct topic *t, struct err *err)
+{
+	bool own_max = false;
+	int row;
+
+	t->cfg = ctl->topics.defaults;
+	for (uint32_t i = 0; i < t->configs; i++) {
+		row = topic_config_row(t->config[2 * i], (uint32_t)strlen(t->config[2 * i]));
+		if (row < 0)
+			continue;
+		if (topic_config_set(&t->cfg, (unsigned)row, t->config[2 * i + 1], err) < 0)
+			return -EINVAL;
+		own_max |= strcmp(t->config[2 * i], "max.message.bytes") == 0;
+	}
+	return topic_config_settle(&t->cfg, own_max, err);
+}
+
+int
+topics_open(struct control *ctl, struct err *err)
+{
+	const struct storage_topic *st;
+	const unsigned n = storage_topics(ctl->storage, &st);
+	const int64_t wall_ms = clock_wall_ms();
+	int rc;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct topic *t = topic_make(st[i].name, st[i].partitions);
+
+		memcpy(t->id, st[i].id, sizeof(t->id));
+		for (uint32_t j = 0; j < st[i].configs; j++) {
+			const char *name = st[i].config[2 * j], *value = st[i].config[2 * j + 1];
+			const int row = topic_config_row(name, (uint32_t)strlen(name));
+
+			if (row < 0)
+				log_warn("topic %s: configuration %s of a newer Kira is ignored",
+					t->name, name);
+			else
+				topic_set_config(t, topic_config_name((unsigned)row), value);
+		}
+		rc = settle(ctl, t, err);
+		if (rc == 0)
+			rc = storage_attach(ctl->storage, &st[i], &t->cfg.log, t->part->part, wall_ms,
+				err);
+		if (rc < 0) {
+			err_prefix(err, "topic %s: ", t->name);
+			topic_free(t);
+			return rc;
+		}
+		for (int32_t p = 0; p < t->partitions; p++)
+			if (storage_state(t->part->part[p]) != PART_OK)
+				log_error("topic %s partition %d is halted: acknowledged data is damaged; "
+					"it is served as far as it is whole, nothing is appended", t->name, p);
+		t->state = TOPIC_LIVE;
+		topic_link(ctl, t);
+	}
+	/* The version only grows; the clock may have gone back, so it is no more than a start. */
+	ctl->topics.version = (uint64_t)wall_ms;
+	return 0;
+}
+
+void
+topics_close(struct control *ctl)
+{
+	struct topic *next;
+
+	for (struct topic *t = ctl->topics.first; t; t = next) {
+		next = t->next;
+		topic_free(t);
+	}
+	ctl->topics.first = ctl->topics.last = NULL;
+}
+
+/* ---- Operations ---- */
+
+static void
+put_base64(char ret[23], const uint8_t id[16])
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	for (unsigned i = 0; i < 22; i++) {
+		const unsigned bit = i * 6, at = bit / 8;
+		const unsigned two = (unsigned)id[at] << 8 | (at + 1 < 16 ? id[at + 1] : 0);
+
+		ret[i] = digit[two >> (10 - bit % 8) & 63];
+	}
+	ret[22] = 0;
+}
+
+/* kira.topics between its first and last line: what will be true once the operation is done. */
+static char *
+catalogue_text(struct control *ctl)
+{
+	char *text = NULL, id[23];
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	ASSERT(f);
+	fprintf(f, "version %" PRIu64 "\n", ++ctl->topics.version);
+	for (const struct topic *t = ctl->topics.first; t; t = t->next) {
+		/* Of those being created only the one whose turn it is. */
+		if (t->state != TOPIC_LIVE && !(t->state == TOPIC_CREATING && t == ctl->topics.op_running))
+			continue;
+		put_base64(id, t->id);
+		fprintf(f, "t %s %s %d\n", t->name, id, t->partitions);
+		for (uint32_t i = 0; i < t->configs; i++)
+			fprintf(f, "c %s %s %s\n", t->name, t->config[2 * i], t->config[2 * i + 1]);
+	}
+	ASSERT(fclose(f) == 0);
+	return text;
+}
+
+static void
+op_next(struct control *ctl)
+{
+	struct topics *ts = &ctl->topics;
+	struct topic *t = ts->op_first;
+
+	if (ts->op_running || !t)
+		return;
+	ts->op_first = t->op_next;
+	if (!ts->op_first)
+		ts->op_last = NULL;
+	ts->op_running = t;
+	t->op = (struct storage_op){
+		.kind = t->state == TOPIC_CREATING ? OP_CREATE_TOPIC : OP_DELETE_TOPIC,
+		.config = t->cfg.log,
+		.part = t->part->part,
+		.owner = t,
+	};
+	memcpy(t->op.topic.name, t->name, sizeof(t->op.topic.name));
+	memcpy(t->op.topic.id, t->id, sizeof(t->op.topic.id));
+	t->op.topic.partitions = t->partitions;
+	t->op.topic.configs = t->configs;
+	t->op.topic.config = t->config;
+	t->op.catalogue = catalogue_text(ctl);
+	storage_submit(ctl->storage, &t->op);
+}
+
+static void
+op_queue(struct control *ctl, struct topic *t)
+{
+	struct topics *ts = &ctl->topics;
+
+	t->op_next = NULL;
+	*(ts->op_last ? &ts->op_last->op_next : &ts->op_first) = t;
+	ts->op_last = t;
+	op_next(ctl);
+}
+
+static void
+topic_gone(struct control *ctl, struct topic *t)
+{
+	if (t->waiters > 0)
+		return;
+	topic_unlink(ctl, t);
+	topic_free(t);
+}
+
+void
+topics_reaped(struct control *ctl, struct storage_op *op)
+{
+	struct topic *t = op->owner;
+
+	ASSERT(ctl->topics.op_running == t);
+	ctl->topics.op_running = NULL;
+	free(op->catalogue);
+	op->catalogue = NULL;
+	topic_hold(t);
+	if (op->kind == OP_CREATE_TOPIC && op->rc == 0) {
+		t->state = TOPIC_LIVE;
+		counter_add(&ctl->count->topics_created, 1);
+		log_info("topic %s created, %d partition%s", t->name, t->partitions,
+			t->partitions == 1 ? "" : "s");
+	} else if (op->kind == OP_CREATE_TOPIC) {
+		t->state = TOPIC_FAILED;
+		t->err = op->err;
+		log_error("cannot create topic %s: %s", t->name, op->err.text);
+	} else {
+		/* The catalogue no longer names it, or the directory is beyond help: gone either way. */
+		if (op->rc < 0)
+			log_error("deleting topic %s: %s", t->name, op->err.text);
+		else
+			log_info("topic %s deleted", t->name);
+		t->op_done = true;
+		counter_add(&ctl->count->topics_deleted, 1);
+	}
+	op_next(ctl);
+	wait_wake(&ctl->topics.waits, ctl->now_ns, false);
+	topic_release(ctl, t);
+}
+
+void
+topic_hold(struct topic *t)
+{
+	t->waiters++;
+}
+
+void
+topic_release(struct control *ctl, struct topic *t)
+{
+	ASSERT(t->waiters > 0);
+	t->waiters--;
+	if (t->state == TOPIC_FAILED || t->op_done)
+		topic_gone(ctl, t);
+}
+
+/* ---- Create ---- */
+
+/* Names that differ only in '.' and '_' would collide in metrics, as in Kafka. */
+static const struct topic *
+collision(const struct control *ctl, struct view name)
+{
+	for (const struct topic *t = ctl->topics.first; t; t = t->next) {
+		uint32_t i = 0;
+
+		if (strlen(t->name) != name.len)
+			continue;
+		while (i < name.len && (t->name[i] == (char)name.p[i] ||
+			((t->name[i] == '.' || t->name[i] == '_') &&
+				(name.p[i] == '.' || name.p[i] == '_'))))
+			i++;
+		if (i == name.len)
+			return t;
+	}
+	return NULL;
+}
+
+int16_t
+topics_judge(const struct control *ctl, const struct topic_spec *spec, struct err *err)
+{
+	const int64_t n = spec->partitions == -1 ? ctl->cfg->num_partitions : spec->partitions;
+	const struct topic *t;
+	struct topic_config cfg = ctl->topics.defaults;
+	bool own_max = false;
+
+	if (!topic_name_legal(spec->name)) {
+		err_set(err, "a topic name is 1 to 249 bytes of a-z A-Z 0-9 . _ - and not . or ..");
+		return KIRA_E_INVALID_TOPIC_EXCEPTION;
+	}
+	if (topics_any(ctl, spec->name)) {
+		err_set(err, "topic %.*s exists", (int)spec->name.len, (const char *)spec->name.p);
+		return KIRA_E_TOPIC_ALREADY_EXISTS;
+	}
+	t = collision(ctl, spec->name);
+	if (t) {
+		err_set(err, "%.*s collides with topic %s: '.' and '_' count as the same",
+			(int)spec->name.len, (const char *)spec->name.p, t->name);
+		return KIRA_E_INVALID_TOPIC_EXCEPTION;
+	}
+	if (n < 1) {
+		err_set(err, "%d partitions: at least 1, or -1 for the broker's num-partitions",
+			spec->partitions);
+		return KIRA_E_INVALID_PARTITIONS;
+	}
+	if (ctl->topics.partitions + n > ctl->cfg->max_partitions) {
+		err_set(err, "%" PRId64 " partitions more than %d there are would pass max-partitions=%"
+			PRId64, n, ctl->topics.partitions, ctl->cfg->max_partitions);
+		return KIRA_E_POLICY_VIOLATION;
+	}
+	for (unsigned i = 0; i < spec->configs; i++) {
+		if (topic_config_set(&cfg, spec->config[i].row, spec->config[i].value, err) < 0)
+			return KIRA_E_INVALID_CONFIG;
+		own_max |= strcmp(topic_config_name(spec->config[i].row), "max.message.bytes") == 0;
+	}
+	return topic_config_settle(&cfg, own_max, err) < 0 ? KIRA_E_INVALID_CONFIG : 0;
+}
+
+int16_t
+topics_create(struct control *ctl, const struct topic_spec *spec, struct topic **ret,
+	struct err *err)
+{
+	const int16_t code = topics_judge(ctl, spec, err);
+	char name[TOPIC_NAME_MAX + 1];
+	struct topic *t;
+
+	if (code != 0)
+		return code;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)spec->name.len, (const char *)spec->name.p);
+	t = topic_make(name, spec->partitions == -1 ? (int32_t)ctl->cfg->num_partitions
+						    : spec->partitions);
+	for (unsigned i = 0; i < spec->configs; i++)
+		topic_set_config(t, topic_config_name(spec->config[i].row), spec->config[i].value);
+	ASSERT(settle(ctl, t, err) == 0);
+	/* Kafka never hands out ids whose text begins with '-': tools take it for a flag. */
+	do
+		ASSERT(getrandom(t->id, sizeof(t->id), 0) == sizeof(t->id));
+	while (t->id[0] >> 2 == 62);
+	t->id[6] = (uint8_t)((t->id[6] & 0x0f) | 0x40);
+	t->id[8] = (uint8_t)((t->id[8] & 0x3f) | 0x80);
+	t->state = TOPIC_CREATING;
+	topic_link(ctl, t);
+	op_queue(ctl, t);
+	*ret = t;
+	return 0;
+}
+
+int16_t
+topics_create_default(struct control *ctl, struct view name, struct topic **ret)
+{
+	const struct topic_spec spec = {.name = name, .partitions = -1};
+	struct err err = {""};
+	const int16_t code = topics_create(ctl, &spec, ret, &err);
+	static struct log_limit refused;
+
+	if (code != 0)
+		log_limited(&refused, ctl->now_ns, LOG_LEVEL_WARN, "a topic was not created: %s",
+			err.text);
+	return code;
+}
+
+/* ---- Delete ---- */
+
+static void
+detach(struct control *ctl, struct topic *t)
+{
+	t->detach = calloc((size_t)t->partitions, sizeof(*t->detach));
+	ASSERT(t->detach);
+	t->outstanding = (unsigned)t->partitions;
+	for (int32_t i = 0; i < t->partitions; i++) {
+		t->detach[i] = (struct store_msg){.kind = STORE_DETACH, .part = t->part->part[i],
+			.owner = t};
+		produce_give(ctl, &t->detach[i]);
+	}
+}
+
+void
+topics_delete(struct control *ctl, struct topic *t)
+{
+	const unsigned rx = dataplane_rx_lcores(ctl->dp);
+
+	ASSERT(t->state == TOPIC_LIVE);
+	t->state = TOPIC_DELETING;
+	fetch_topic_gone(ctl);
+	produce_topic_gone(ctl, t);
+	grants_topic_gone(ctl, t);
+	t->forget = calloc(rx, sizeof(*t->forget));
+	ASSERT(t->forget);
+	t->outstanding = rx;
+	for (unsigned i = 0; i < rx; i++) {
+		t->forget[i] = (struct rx_cmd){.kind = RX_FORGET_TOPIC, .rx = i, .handles = 1,
+			.topic = {t->part}, .owner = t};
+		grants_give(ctl, &t->forget[i]);
+	}
+	if (rx == 0)
+		detach(ctl, t);
+}
+
+void
+topics_forgotten(struct control *ctl, struct rx_cmd *cmd)
+{
+	struct topic *t = cmd->owner;
+
+	if (--t->outstanding == 0)
+		detach(ctl, t);
+}
+
+void
+topics_detached(struct control *ctl, struct store_msg *msg)
+{
+	struct topic *t = msg->owner;
+
+	if (--t->outstanding == 0)
+		op_queue(ctl, t);
+}
