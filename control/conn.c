@@ -5,6 +5,7 @@
 #include "control/conn.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/clock.h"
 #include "control/kafka/serve.h"
 #include "control/log.h"

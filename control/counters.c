@@ -31,7 +31,7 @@ struct counters {
 	struct kira_counters_head *head;
 	uint32_t used; /* bytes from the start of the file that are taken */
 	struct control_counters *control;
-	char path[256], link[256];
+	char shm_dir[64], path[256], link[4200];
 };
 
 /* The file behind an old link, if it is one that we made. */
@@ -51,8 +51,7 @@ remove_stale(const char *shm_dir, const char *link_path)
 }
 
 int
-counters_open(struct counters **ret, const char *shm_dir, const char *link_path, int64_t wall_ms,
-	struct err *err)
+counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struct err *err)
 {
 	static const char *const name[] = {
 #define COUNTER(name, help) #name,
@@ -63,10 +62,9 @@ counters_open(struct counters **ret, const char *shm_dir, const char *link_path,
 	int fd, rc;
 
 	ASSERT(cs);
-	remove_stale(shm_dir, link_path);
+	(void)snprintf(cs->shm_dir, sizeof(cs->shm_dir), "%s", shm_dir);
 	(void)snprintf(cs->path, sizeof(cs->path), "%s/" FILE_PREFIX "%d-XXXXXX", shm_dir,
 		(int)getpid());
-	(void)snprintf(cs->link, sizeof(cs->link), "%s", link_path);
 	fd = mkstemp(cs->path);
 	if (fd < 0) {
 		rc = err_sys(err, -errno, "make the counters file %s", cs->path);
@@ -85,11 +83,6 @@ counters_open(struct counters **ret, const char *shm_dir, const char *link_path,
 		goto fail_unlink;
 	}
 	(void)close(fd);
-	fd = -1;
-	if (symlink(cs->path, cs->link) < 0) {
-		rc = err_sys(err, -errno, "link %s to the counters file", cs->link);
-		goto fail_unmap;
-	}
 	cs->used = VALUES_AT;
 	cs->head->version = KIRA_COUNTERS_VERSION;
 	cs->head->bytes = FILE_BYTES;
@@ -103,15 +96,22 @@ counters_open(struct counters **ret, const char *shm_dir, const char *link_path,
 		ARRAY_LENGTH(name));
 	*ret = cs;
 	return 0;
-fail_unmap:
-	(void)munmap(cs->head, FILE_BYTES);
 fail_unlink:
-	if (fd >= 0)
-		(void)close(fd);
+	(void)close(fd);
 	(void)unlink(cs->path);
 fail_free:
 	free(cs);
 	return rc;
+}
+
+int
+counters_link(struct counters *cs, const char *link_path, struct err *err)
+{
+	remove_stale(cs->shm_dir, link_path);
+	if (symlink(cs->path, link_path) < 0)
+		return err_sys(err, -errno, "link %s to the counters file", link_path);
+	(void)snprintf(cs->link, sizeof(cs->link), "%s", link_path);
+	return 0;
 }
 
 void
@@ -119,7 +119,8 @@ counters_close(struct counters *cs)
 {
 	if (!cs)
 		return;
-	(void)unlink(cs->link);
+	if (*cs->link)
+		(void)unlink(cs->link);
 	(void)unlink(cs->path);
 	(void)munmap(cs->head, FILE_BYTES);
 	free(cs);

@@ -16,10 +16,10 @@ struct control_counters {
 
 struct counters;
 
-/* Make the file in `shm_dir` (normally /dev/shm) and the link `link_path` to it. A file that a
- * killed kirad left behind that link is removed first. */
-int counters_open(struct counters **ret, const char *shm_dir, const char *link_path,
-	int64_t wall_ms, struct err *err);
+/* Make the file in `shm_dir` (normally /dev/shm). */
+int counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struct err *err);
+/* Make `link_path` a link to it; a file that a killed kirad left behind that link is removed. */
+int counters_link(struct counters *cs, const char *link_path, struct err *err);
 /* Unmaps, removes link and file. NULL is fine. */
 void counters_close(struct counters *cs);
 

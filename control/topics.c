@@ -29,12 +29,6 @@ bucket_of(const char *name, uint32_t length)
 	return h % TOPIC_BUCKETS;
 }
 
-static struct view
-view_of(const char *s)
-{
-	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
-}
-
 bool
 topic_name_legal(struct view name)
 {
@@ -568,4 +562,13 @@ topics_detached(struct control *ctl, struct store_msg *msg)
 
 	if (--t->outstanding == 0)
 		op_queue(ctl, t);
+}
+
+bool
+topics_idle(const struct control *ctl)
+{
+	for (const struct topic *t = ctl->topics.first; t; t = t->next)
+		if (t->state == TOPIC_CREATING || (t->state == TOPIC_DELETING && !t->op_done))
+			return false;
+	return !ctl->ids.ordered;
 }

@@ -102,6 +102,8 @@ void topic_release(struct control *ctl, struct topic *t);
 /* Operations that storage has finished, and waiters to wake. */
 void topics_reaped(struct control *ctl, struct storage_op *op);
 void topics_forgotten(struct control *ctl, struct rx_cmd *cmd);
+/* Nothing is being made or deleted. */
+bool topics_idle(const struct control *ctl);
 void topics_detached(struct control *ctl, struct store_msg *msg);
 
 #endif

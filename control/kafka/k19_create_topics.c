@@ -29,7 +29,7 @@ static const struct park wait_for_disk;
 static int16_t
 refuse(struct result *r, int16_t error, const char *text)
 {
-	(void)snprintf(r->message, sizeof(r->message), "%s", text);
+	(void)snprintf(r->message, sizeof(r->message), "%.255s", text);
 	return error;
 }
 

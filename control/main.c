@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT
+ * main.c - kirad: read options, wire the parts up, run the control loop, drain, stop.
+ * Thread: main becomes the control thread (EAL's main lcore). Owns: struct control.
+ * Exit codes: 0 clean stop; 1 could not start, or a failure at stop; 2 wrong options. */
+#include "control/conn.h"
+#include "control/control.h"
+#include "control/cores.h"
+#include "control/log.h"
+#include "control/preflight.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/clock.h"
+
+#include <kira_version.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define FLUSH_JOBS    4
+#define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
+/* Answers: Metadata of all topics is the longest, about 60 bytes a partition and 350 a topic. */
+#define SCRATCH_BASE  (4 * MIB)
+#define SCRATCH_TOPIC 448
+
+#define EXIT_OPTIONS 2
+
+/* The flush daemon rings from its own thread, outside its turn; the lock keeps the data plane there
+ * while it does. */
+struct bell {
+	pthread_mutex_t lock;
+	struct dataplane *dp;
+};
+
+static struct bell bell = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void
+granted(void *arg)
+{
+	struct bell *b = arg;
+
+	(void)pthread_mutex_lock(&b->lock);
+	if (b->dp)
+		dataplane_ring(b->dp);
+	(void)pthread_mutex_unlock(&b->lock);
+}
+
+static void
+bell_hang(struct dataplane *dp)
+{
+	(void)pthread_mutex_lock(&bell.lock);
+	bell.dp = dp;
+	(void)pthread_mutex_unlock(&bell.lock);
+}
+
+static void
+dataplane_line(void *arg, bool warn, const char *line)
+{
+	if (warn)
+		log_warn("%s", line);
+	else
+		log_info("%s", line);
+}
+
+static void
+print_line(void *arg, const char *text)
+{
+	puts(text);
+}
+
+static int
+help(void)
+{
+	puts("kirad " KIRA_VERSION " - log appliance: DPDK in, Kafka out\n"
+		"usage: kirad --data-dir DIR [--KEY VALUE ..]\n"
+		"       kirad --config FILE [--KEY VALUE ..]\n\n"
+		"Each KEY is also a line `KEY = VALUE` of the file; flags win over it.\n");
+	config_print(print_line, NULL);
+	puts("  --help                           this text\n"
+		"  --version                        the version\n\n"
+		"Runs in the foreground. SIGTERM or SIGINT: drain, flush, clean stop.\n"
+		"Prints `ready kafka=HOST:PORT data=DEVICE` to stdout when it serves; log lines go to "
+		"stderr.");
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+const char *
+control_host(const struct control *ctl, const struct conn *c, char ret[256])
+{
+	if (*ctl->advertised_host)
+		return ctl->advertised_host;
+	if (IN6_IS_ADDR_V4MAPPED(&c->local))
+		return inet_ntop(AF_INET, &c->local.s6_addr[12], ret, 256);
+	return inet_ntop(AF_INET6, &c->local, ret, 256);
+}
+
+uint16_t
+control_port(const struct control *ctl, const struct conn *c)
+{
+	return ctl->advertised_port ? ctl->advertised_port : c->local_port;
+}
+
+static unsigned
+reap_operations(struct control *ctl)
+{
+	struct storage_op *op;
+	unsigned n = 0;
+
+	for (; (op = storage_reap(ctl->storage)) != NULL; n++) {
+		if (op->kind == OP_PRODUCER_IDS)
+			producer_ids_reaped(ctl, op);
+		else
+			topics_reaped(ctl, op);
+	}
+	return n;
+}
+
+unsigned
+control_turn(struct control *ctl, uint64_t now_ns)
+{
+	unsigned work;
+
+	ctl->now_ns = now_ns;
+	work = loop_fire(&ctl->loop, now_ns);
+	work += produce_turn(ctl);
+	work += grants_turn(ctl);
+	work += reap_operations(ctl);
+	if (ctl->moved) {
+		ctl->moved = false;
+		fetch_rang(ctl);
+	}
+	work += fetch_turn(ctl);
+	work += conn_memory_turn(ctl, now_ns);
+	return work;
+}
+
+static void
+doorbell_ready(struct source *src, uint32_t events, uint64_t now_ns)
+{
+	struct control *ctl = (struct control *)((char *)src - offsetof(struct control, doorbell));
+	uint64_t n;
+
+	(void)!read(src->fd, &n, sizeof(n));
+	ctl->moved = true;
+}
+
+struct signals {
+	struct source src;
+	bool stop;
+};
+
+static void
+signal_ready(struct source *src, uint32_t events, uint64_t now_ns)
+{
+	struct signals *sig = (struct signals *)((char *)src - offsetof(struct signals, src));
+	struct signalfd_siginfo info;
+
+	if (read(src->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		log_info("%s: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+		sig->stop = true;
+	}
+}
+
+static int
+signals_open(struct signals *sig, struct loop *loop, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	/* Blocked before any thread is made, so that all inherit it. */
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return err_sys(err, -errno, "block signals");
+	*sig = (struct signals){.src = {.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+		.ready = signal_ready}};
+	if (sig->src.fd < 0)
+		return err_sys(err, -errno, "signalfd");
+	return loop_watch(loop, &sig->src, EPOLLIN);
+}
+
+/* One pass: work, then sleep until something rings. */
+static void
+control_pass(struct control *ctl, uint64_t wake_ns)
+{
+	const uint64_t now_ns = clock_now_ns();
+	const unsigned work = control_turn(ctl, now_ns);
+	const uint64_t due_ns = MIN(MIN(loop_next_ns(&ctl->loop), fetch_due_ns(ctl)), wake_ns);
+	int timeout_ms = -1;
+
+	if (work > 0 || due_ns <= now_ns)
+		timeout_ms = 0;
+	else if (ctl->produces.give_first || ctl->grants.gives > 0)
+		timeout_ms = 1; /* a ring was full: its reader does not ring for room */
+	else if (due_ns != UINT64_MAX)
+		timeout_ms = (int)MIN((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, (uint64_t)60000);
+	/* Z1: who has something for us after this rings the doorbell. */
+	if (timeout_ms != 0 && !dataplane_control_sleeps(ctl->dp))
+		timeout_ms = 0;
+	(void)loop_poll(&ctl->loop, timeout_ms, clock_now_ns);
+	dataplane_control_wakes(ctl->dp);
+}
+
+static void
+run(struct control *ctl, const struct signals *sig)
+{
+	while (!sig->stop)
+		control_pass(ctl, UINT64_MAX);
+}
+
+/* Nothing new is taken; what was taken is finished, flushed and answered. */
+static void
+drain(struct control *ctl)
+{
+	const uint64_t until_ns = clock_now_ns() + DRAIN_NS;
+
+	ctl->stopping = true;
+	listeners_close(ctl);
+	dataplane_drain(ctl->dp);
+	while (!(dataplane_drained(ctl->dp) && produce_idle(ctl) && grants_idle(ctl) &&
+		topics_idle(ctl))) {
+		const uint64_t now_ns = clock_now_ns();
+
+		if (now_ns >= until_ns) {
+			log_warn("not all work was finished within %d s; stopping all the same",
+				(int)(DRAIN_NS / NS_PER_S));
+			break;
+		}
+		control_pass(ctl, now_ns + 10 * NS_PER_MS);
+	}
+	while (ctl->conns)
+		conn_close(ctl->conns);
+	/* Closing anchors gives the rx lcores their last commands. */
+	while (!grants_idle(ctl) && clock_now_ns() < until_ns)
+		control_pass(ctl, clock_now_ns() + NS_PER_MS);
+}
+
+/* ---- Wiring ---- */
+
+struct parts {
+	struct control *ctl;
+	struct preflight pf;
+	struct cpu_list cpus;
+	struct dataplane_layout layout;
+	struct signals signals;
+	bool storage_open, dataplane_up;
+};
+
+static int
+open_storage(struct parts *p, struct err *err)
+{
+	static const char *const name[] = {
+#define COUNTER(name, help) #name,
+#include "storage/counters.def"
+#undef COUNTER
+	};
+	struct control *ctl = p->ctl;
+	char link[4200];
+	struct storage_options o = {
+		.dir = p->pf.data_dir,
+		.volatile_ok = ctl->cfg->volatile_ok,
+		.store_lcores = p->layout.store,
+		.partitions_max = (unsigned)ctl->cfg->max_partitions,
+		.job_threads = FLUSH_JOBS,
+		.flush_ms = (uint64_t)ctl->cfg->flush_ms,
+		.dirty_budget = (uint64_t)ctl->cfg->dirty_budget,
+		.disk_cap = ctl->cfg->disk_cap,
+		.granted = granted,
+		.granted_arg = &bell,
+	};
+	const int64_t wall_ms = clock_wall_ms();
+	int rc = counters_open(&ctl->counters, "/dev/shm", wall_ms, err);
+
+	if (rc < 0)
+		return rc;
+	ctl->count = counters_control(ctl->counters);
+	o.count = (struct storage_counters *)(void *)counters_group(ctl->counters, "storage", name,
+		ARRAY_LENGTH(name));
+	rc = storage_open(&ctl->storage, &o, wall_ms, err);
+	if (rc < 0)
+		return rc;
+	p->storage_open = true;
+	rc = preflight_run_dir(&p->pf, err);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(link, sizeof(link), "%s/counters", p->pf.run_dir);
+	return counters_link(ctl->counters, link, err);
+}
+
+static int
+start_dataplane(struct parts *p, struct err *err)
+{
+	struct control *ctl = p->ctl;
+	const struct config *cfg = ctl->cfg;
+	const struct dataplane_options o = {
+		.device = p->pf.device,
+		.run_dir = p->pf.run_dir,
+		.eal_extra = *cfg->eal_extra ? cfg->eal_extra : NULL,
+		.cpus = p->cpus,
+		.address = p->pf.address,
+		.udp_port = (uint16_t)cfg->udp_port,
+		.mtu = (uint16_t)cfg->mtu,
+		.idle_spin = cfg->idle == 1,
+		.memory_mib = (unsigned)cfg->memory_mib,
+		.storage = ctl->storage,
+		.partitions_max = (unsigned)cfg->max_partitions,
+		.counters = counters_group,
+		.counters_arg = ctl->counters,
+		.log = dataplane_line,
+	};
+	int rc = dataplane_start(&ctl->dp, &o, err);
+
+	if (rc < 0)
+		return rc;
+	p->dataplane_up = true;
+	bell_hang(ctl->dp);
+	ctl->doorbell = (struct source){.fd = dataplane_event_fd(ctl->dp), .ready = doorbell_ready};
+	rc = loop_watch(&ctl->loop, &ctl->doorbell, EPOLLIN);
+	return rc < 0 ? err_sys(err, rc, "watch the doorbell") : 0;
+}
+
+static int
+start(struct parts *p, struct err *err)
+{
+	struct control *ctl = p->ctl;
+	int rc;
+
+	rc = preflight(&p->pf, ctl->cfg, err);
+	if (rc == 0)
+		rc = cores_read(ctl->cfg->cpus, &p->cpus, err);
+	if (rc == 0)
+		rc = dataplane_layout(&p->cpus, &p->layout, err);
+	if (rc == 0)
+		rc = topics_defaults(ctl, err);
+	if (rc == 0)
+		rc = grants_open(ctl, err);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(ctl->advertised_host, sizeof(ctl->advertised_host), "%s",
+		p->pf.advertised_host);
+	ctl->advertised_port = p->pf.advertised_port;
+	rc = loop_open(&ctl->loop, err);
+	if (rc == 0)
+		rc = signals_open(&p->signals, &ctl->loop, err);
+	/* Before anything else is made: a taken port is the likeliest mistake. */
+	if (rc == 0)
+		rc = listeners_open(ctl, err);
+	if (rc == 0)
+		rc = cores_pin(p->layout.control_cpu, err);
+	if (rc == 0)
+		rc = open_storage(p, err);
+	if (rc == 0)
+		rc = topics_open(ctl, err);
+	if (rc < 0)
+		return rc;
+	producer_ids_open(ctl);
+	rc = start_dataplane(p, err);
+	if (rc == 0)
+		rc = storage_start(ctl->storage, p->layout.flush_cpu, err);
+	if (rc < 0)
+		return rc;
+	producer_ids_start(ctl);
+	cores_print(&p->layout, p->pf.device, p->pf.data_dir);
+	return listeners_start(ctl, err);
+}
+
+static int
+stop(struct parts *p, int code)
+{
+	struct control *ctl = p->ctl;
+	struct err err = {""};
+
+	if (p->dataplane_up) {
+		bell_hang(NULL);
+		(void)loop_watch(&ctl->loop, &ctl->doorbell, 0);
+		dataplane_stop(ctl->dp);
+	}
+	if (p->storage_open && storage_close(ctl->storage, clock_wall_ms(), &err) < 0) {
+		log_error("stop: %s", err.text);
+		code = 1;
+	}
+	topics_close(ctl);
+	grants_close(ctl);
+	counters_close(ctl->counters);
+	listeners_close(ctl);
+	if (p->signals.src.fd > 0)
+		(void)close(p->signals.src.fd);
+	loop_close(&ctl->loop);
+	return code;
+}
+
+static struct control *
+control_make(struct config *cfg)
+{
+	struct control *ctl = calloc(1, sizeof(*ctl));
+
+	ASSERT(ctl);
+	ctl->cfg = cfg;
+	ctl->memory_max = (uint64_t)cfg->request_memory;
+	ctl->scratch_size = (uint32_t)(SCRATCH_BASE + (uint64_t)cfg->max_partitions * SCRATCH_TOPIC);
+	ctl->scratch = malloc(ctl->scratch_size);
+	ctl->pieces_max = ARENA_BYTES / sizeof(struct q_fetch_partition) + 1;
+	ctl->piece = calloc(ctl->pieces_max, sizeof(*ctl->piece));
+	ASSERT(ctl->scratch && ctl->piece);
+	return ctl;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct err err = {""};
+	struct parts *p = calloc(1, sizeof(*p));
+	struct config cfg;
+	int code = 0;
+
+	ASSERT(p);
+	switch (config_read(&cfg, argc, argv, &err)) {
+	case CONFIG_HELP:
+		code = help();
+		goto out;
+	case CONFIG_VERSION:
+		puts("kirad " KIRA_VERSION);
+		goto out;
+	case CONFIG_BAD:
+		fprintf(stderr, "kirad: %s\n", err.text);
+		code = EXIT_OPTIONS;
+		goto out;
+	case CONFIG_OK:
+		break;
+	}
+	log_set_level((enum log_level)cfg.log_level);
+	log_info("kirad " KIRA_VERSION);
+	p->ctl = control_make(&cfg);
+	code = start(p, &err);
+	if (code < 0) {
+		fprintf(stderr, "kirad: %s\n", err.text);
+		code = stop(p, code == -EINVAL ? EXIT_OPTIONS : 1);
+	} else {
+		printf("ready kafka=%s data=%s\n", p->ctl->listeners.one[0].name, p->pf.device);
+		(void)fflush(stdout);
+		run(p->ctl, &p->signals);
+		drain(p->ctl);
+		code = stop(p, 0);
+		log_info("stopped");
+	}
+	free(p->ctl->scratch);
+	free(p->ctl->piece);
+	free(p->ctl);
+out:
+	config_free(&cfg);
+	free(p);
+	return code;
+}
