@@ -117,7 +117,8 @@ cbatch_close(struct cbatch *b, const struct cbatch_identity *id, bool compressed
 	put_be64(p + RB_BASE_TIMESTAMP, (uint64_t)b->base_ms);
 	put_be64(p + RB_MAX_TIMESTAMP, (uint64_t)b->max_ms);
 	put_be32(p + RB_COUNT, (uint32_t)b->count);
-	cbatch_restamp(p, b->length, id);
+	if (id)
+		cbatch_restamp(p, b->length, id);
 	return b->length;
 }
 

@@ -38,7 +38,8 @@ struct cbatch_identity {
 };
 
 /* Write the header, with the CRC; codec RB_CODEC_LZ4 if `compressed` (by cbatch_compress(), which
- * changed b->length). Returns the length of the whole batch. count > 0. */
+ * changed b->length). Returns the length of the whole batch. count > 0. `id` NULL: identity and CRC
+ * come later, by cbatch_restamp(). */
 uint32_t cbatch_close(struct cbatch *b, const struct cbatch_identity *id, bool compressed);
 
 /* Give a closed batch another identity; the CRC is computed anew. */

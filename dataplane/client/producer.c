@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: MIT
+ * producer.c - libkira's public calls: options, topics, records into open batches, flush, close.
+ * Thread: the application's, any number of them. Owns: open batches, under `lock`.
+ * Never: sends, calls back, holds the lock while it waits for anything but a condition. */
+#include "dataplane/client/producer_private.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BUFFER_MIN     MIB
+#define ROUTE_MS       20000 /* until it is clear how a new topic's records travel */
+
+void
+kira_producer_options_init(struct kira_producer_options *o)
+{
+	*o = (struct kira_producer_options){
+		.bootstrap = "127.0.0.1:9092",
+		.client_id = "libkira",
+		.acks = KIRA_ACKS_LOG,
+		.linger_us = 1000,
+		.buffer_bytes = 64 * MIB,
+		.block_ms = 60000,
+		.delivery_timeout_ms = 120000,
+		.window = KUP_WINDOW_MAX,
+	};
+}
+
+static int
+check_options(const struct kira_producer_options *o, struct err *err)
+{
+	if (o->acks == KIRA_ACKS_UPLINK) {
+		err_set(err, "acks uplink: no uplink to another cluster exists in this version; use "
+			     "none, log or disk");
+		return -EOPNOTSUPP;
+	}
+	if (!o->bootstrap || !o->client_id || strlen(o->client_id) > 63 || strlen(o->bootstrap) > 290
+			|| (o->udp_address && strlen(o->udp_address) > 120)) {
+		err_set(err, "bootstrap or client_id is missing or too long");
+		return -EINVAL;
+	}
+	if ((unsigned)o->acks > KIRA_ACKS_DISK || (unsigned)o->transport > KIRA_TRANSPORT_TCP
+			|| (unsigned)o->compression > KIRA_COMPRESSION_LZ4) {
+		err_set(err, "acks, transport or compression is none of its values");
+		return -EINVAL;
+	}
+	if ((o->batch_bytes != 0 && (o->batch_bytes < 256 || o->batch_bytes > MIB))
+			|| o->linger_us > 10000000 || o->buffer_bytes < BUFFER_MIN
+			|| o->delivery_timeout_ms == 0 || o->window < 2 || o->window > KUP_WINDOW_MAX) {
+		err_set(err, "batch_bytes 0 or 256..1048576, linger_us 0..10000000, buffer_bytes >= "
+			     "1048576, delivery_timeout_ms >= 1, window 2..1024");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What we need of a broker, and an identity. */
+static int
+introduce(struct kira_producer *p, struct err *err)
+{
+	const uint64_t deadline = clock_now_ns() + CONNECT_MS * NS_PER_MS;
+	struct ckafka_producer_id id = {.producer_id = -1, .epoch = -1};
+	struct ckafka_versions v;
+	struct ckafka *k;
+	int rc;
+
+	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, err);
+	if (rc < 0) {
+		err_prefix(err, "is kirad running there? ");
+		return rc;
+	}
+	rc = ckafka_api_versions(k, &v, deadline, err);
+	if (rc < 0)
+		goto out;
+	if (v.error != 0 || v.max[CKAFKA_PRODUCE] < CKAFKA_PRODUCE_VERSION
+			|| v.min[CKAFKA_PRODUCE] > CKAFKA_PRODUCE_VERSION
+			|| (!p->o.no_idempotence && v.max[CKAFKA_INIT_PRODUCER_ID] < 3)) {
+		err_set(err, "%s serves no Produce 7 and InitProducerId 3; Kafka 2.5 or newer has them",
+			p->bootstrap);
+		rc = -EPROTONOSUPPORT;
+		goto out;
+	}
+	p->producer_id = p->epoch = -1;
+	if (p->o.no_idempotence)
+		goto out;
+	rc = ckafka_init_producer_id(k, &id, deadline, err);
+	if (rc == 0 && id.error != 0) {
+		err_set(err, "%s gives no producer id: %s", p->bootstrap, kira_error_name(id.error));
+		rc = -EACCES;
+	}
+	p->producer_id = id.producer_id;
+	p->epoch = id.epoch;
+out:
+	ckafka_close(k);
+	return rc;
+}
+
+static int
+start_thread(pthread_t *ret, void *(*run)(void *), struct kira_producer *p)
+{
+	sigset_t all, was;
+	int rc;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &was);
+	rc = -pthread_create(ret, NULL, run, p);
+	(void)pthread_sigmask(SIG_SETMASK, &was, NULL);
+	return rc;
+}
+
+static void
+say(const struct err *err, char *error, size_t error_size)
+{
+	if (error && error_size > 0)
+		(void)snprintf(error, error_size, "%s", err->text);
+}
+
+static void
+copy_options(struct kira_producer *p, const struct kira_producer_options *o)
+{
+	p->o = *o;
+	(void)snprintf(p->bootstrap, sizeof(p->bootstrap), "%s", o->bootstrap);
+	(void)snprintf(p->client_id, sizeof(p->client_id), "%s", o->client_id);
+	(void)snprintf(p->udp_address, sizeof(p->udp_address), "%s",
+		o->udp_address ? o->udp_address : "");
+	p->o.bootstrap = p->bootstrap;
+	p->o.client_id = p->client_id;
+	p->o.udp_address = p->udp_address;
+}
+
+static void
+init_shared(struct kira_producer *p)
+{
+	pthread_condattr_t monotonic;
+
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_mutex_init(&p->lock, NULL);
+	(void)pthread_cond_init(&p->room, &monotonic);
+	(void)pthread_cond_init(&p->job_posted, NULL);
+	(void)pthread_condattr_destroy(&monotonic);
+	p->transport = "none";
+	p->batch_room = KUP_DGRAM_BASE - KUP_DATA_BATCH;
+	p->single_max = p->batch_room;
+}
+
+int
+kira_producer_open(struct kira_producer **ret, const struct kira_producer_options *o, char *error,
+	size_t error_size)
+{
+	struct err err = {""};
+	struct kira_producer *p = NULL;
+	int rc;
+
+	rc = check_options(o, &err);
+	if (rc < 0)
+		goto fail;
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		rc = err_sys(&err, -ENOMEM, "producer");
+		goto fail;
+	}
+	copy_options(p, o);
+	init_shared(p);
+	rc = introduce(p, &err);
+	if (rc < 0)
+		goto fail_free;
+	p->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (p->event_fd < 0) {
+		rc = err_sys(&err, -errno, "eventfd");
+		goto fail_free;
+	}
+	rc = start_thread(&p->setup_thread_id, setup_thread, p);
+	if (rc < 0) {
+		(void)err_sys(&err, rc, "start a thread");
+		goto fail_close;
+	}
+	rc = start_thread(&p->io_thread, io_thread, p);
+	if (rc < 0) {
+		(void)err_sys(&err, rc, "start a thread");
+		goto fail_join;
+	}
+	*ret = p;
+	return 0;
+fail_join:
+	pthread_mutex_lock(&p->lock);
+	p->setup_stopping = true;
+	pthread_cond_signal(&p->job_posted);
+	pthread_mutex_unlock(&p->lock);
+	(void)pthread_join(p->setup_thread_id, NULL);
+fail_close:
+	(void)close(p->event_fd);
+fail_free:
+	free(p);
+fail:
+	say(&err, error, error_size);
+	return rc;
+}
+
+/* Any thread, lock held. */
+void
+io_wake(struct kira_producer *p)
+{
+	const uint64_t one = 1;
+
+	if (p->io_sleeps) {
+		p->io_sleeps = false;
+		(void)!write(p->event_fd, &one, sizeof(one));
+	}
+}
+
+/* Lock held. False: the time is over. */
+static bool
+wait_room(struct kira_producer *p, uint64_t deadline_ns)
+{
+	const struct timespec ts = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+		.tv_nsec = (long)(deadline_ns % NS_PER_S)};
+
+	return pthread_cond_timedwait(&p->room, &p->lock, &ts) != ETIMEDOUT;
+}
+
+/* ---- Topics ------------------------------------------------------------------------------ */
+
+static int
+ask_metadata(struct kira_producer *p, const char *name, bool create, struct ckafka_metadata *ret,
+	struct err *err)
+{
+	const uint64_t deadline = clock_now_ns() + CONNECT_MS * NS_PER_MS;
+	struct ckafka *k;
+	int rc;
+
+	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, err);
+	if (rc < 0)
+		return rc;
+	rc = ckafka_metadata(k, name, create, ret, deadline, err);
+	for (unsigned i = 0; rc == 0 && create && ret->error == 5 && i < 50; i++) {
+		/* LEADER_NOT_AVAILABLE: a Kafka broker that is creating it still. */
+		(void)usleep(100000);
+		rc = ckafka_metadata(k, name, create, ret, deadline, err);
+	}
+	ckafka_close(k);
+	if (rc < 0)
+		return rc;
+	if (ret->error == KIRA_E_UNKNOWN_TOPIC_OR_PARTITION) {
+		err_set(err, "there is no topic %s; kira topic create %s", name, name);
+		return -ENOENT;
+	}
+	if (ret->error != 0 || ret->partitions == 0) {
+		err_set(err, "topic %s: %s: %s", name, kira_error_name(ret->error),
+			kira_error_meaning(ret->error));
+		return -EINVAL;
+	}
+	if (ret->brokers > 1) {
+		err_set(err, "%s is a cluster of %d brokers; libkira produces to a single one",
+			p->bootstrap, ret->brokers);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static struct kira_topic *
+find_topic(struct kira_producer *p, const char *name)
+{
+	for (unsigned i = 0; i < p->topics; i++)
+		if (strcmp(p->topic[i]->name, name) == 0)
+			return p->topic[i];
+	return NULL;
+}
+
+static struct kira_topic *
+new_topic(struct kira_producer *p, const char *name, int32_t partitions)
+{
+	struct kira_topic *t =
+		calloc(1, sizeof(*t) + (size_t)partitions * sizeof(struct partition));
+
+	if (!t)
+		return NULL;
+	t->producer = p;
+	t->partitions = partitions;
+	(void)snprintf(t->name, sizeof(t->name), "%s", name);
+	for (int32_t i = 0; i < partitions; i++) {
+		t->part[i].topic = t;
+		t->part[i].index = i;
+		t->part[i].producer_id = p->producer_id;
+		t->part[i].epoch = p->epoch;
+	}
+	return t;
+}
+
+int
+kira_topic_open(struct kira_producer *p, const char *name, bool create, struct kira_topic **ret,
+	char *error, size_t error_size)
+{
+	const uint64_t deadline = clock_now_ns() + ROUTE_MS * NS_PER_MS;
+	struct ckafka_metadata meta;
+	struct err err = {""};
+	struct kira_topic *t, *made = NULL;
+	int rc = 0;
+
+	if (strlen(name) > 249 || name[0] == '\0') {
+		rc = -EINVAL;
+		err_set(&err, "topic name of 1..249 bytes");
+		goto out;
+	}
+	pthread_mutex_lock(&p->lock);
+	t = find_topic(p, name);
+	pthread_mutex_unlock(&p->lock);
+	if (!t) {
+		rc = ask_metadata(p, name, create, &meta, &err);
+		if (rc < 0)
+			goto out;
+		made = new_topic(p, name, meta.partitions);
+		if (!made) {
+			rc = err_sys(&err, -ENOMEM, "topic %s", name);
+			goto out;
+		}
+	}
+	pthread_mutex_lock(&p->lock);
+	t = find_topic(p, name);
+	if (!t && p->topics < KUP_HANDLES_MAX) {
+		t = made;
+		made = NULL;
+		p->topic[p->topics++] = t;
+		io_wake(p);
+	}
+	while (t && t->route == ROUTE_PENDING && !p->stopping && wait_room(p, deadline))
+		;
+	if (!t) {
+		rc = -ENOSPC;
+		err_set(&err, "a producer has at most %d topics", KUP_HANDLES_MAX);
+	} else if (t->route == ROUTE_PENDING) {
+		rc = -ETIMEDOUT;
+		err_set(&err, "topic %s: no way to %s within %u s: %s", name, p->bootstrap,
+			ROUTE_MS / 1000, p->why);
+	} else if (t->route == ROUTE_FAILED) {
+		rc = -EOPNOTSUPP;
+		err_set(&err, "no UDP for topic %s: %s; --transport auto or tcp would use TCP", name,
+			t->why);
+	}
+	pthread_mutex_unlock(&p->lock);
+	free(made);
+	if (rc == 0)
+		*ret = t;
+out:
+	say(&err, error, error_size);
+	return rc;
+}
+
+int32_t
+kira_topic_partitions(const struct kira_topic *t)
+{
+	return t->partitions;
+}
+
+const char *
+kira_topic_name(const struct kira_topic *t)
+{
+	return t->name;
+}
+
+/* ---- Records ----------------------------------------------------------------------------- */
+
+/* Lock held. The open batch goes to the I/O thread. */
+static void
+close_batch(struct kira_producer *p, struct partition *part)
+{
+	struct batch *b = part->open;
+
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		p->open_head = b->next;
+	if (b->next)
+		b->next->prev = b->prev;
+	else
+		p->open_tail = b->prev;
+	b->next = b->prev = NULL;
+	if (p->closed_tail)
+		p->closed_tail->next = b;
+	else
+		p->closed_head = b;
+	p->closed_tail = b;
+	part->open = NULL;
+}
+
+/* Lock held. NULL: no memory. */
+static struct batch *
+new_batch(struct kira_producer *p, uint32_t room)
+{
+	const uint32_t bytes = MAX(room + KUP_DATA_BATCH, (uint32_t)KUP_FLOOR);
+	struct batch *b = p->spare;
+
+	if (b && b->memory_bytes == bytes) {
+		p->spare = b->next;
+	} else {
+		if (b) {
+			/* The size changed: those kept are of no use. */
+			p->spare = b->next;
+			free(b->memory);
+			free(b->opaque);
+			free(b);
+		}
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			return NULL;
+		b->memory = malloc(bytes);
+		if (!b->memory) {
+			free(b);
+			return NULL;
+		}
+		b->memory_bytes = bytes;
+	}
+	cbatch_open(&b->build, b->memory + KUP_DATA_BATCH, bytes - KUP_DATA_BATCH);
+	b->order = p->next_order++;
+	b->born_ns = clock_now_ns();
+	b->deadline_ns = b->born_ns + p->o.delivery_timeout_ms * NS_PER_MS;
+	p->buffered += b->memory_bytes;
+	return b;
+}
+
+/* Lock held. The partition's open batch with room for the record's bytes, or -errno. */
+static int
+make_room(struct kira_producer *p, struct partition *part, uint64_t size)
+{
+	const uint64_t deadline = clock_now_ns() + p->o.block_ms * NS_PER_MS;
+	const bool may_wait = p->o.block_ms > 0 && !pthread_equal(pthread_self(), p->io_thread);
+	struct batch *b;
+	uint32_t room;
+
+	while (p->buffered > 0
+			&& p->buffered + MAX((uint64_t)p->batch_room, size) > p->o.buffer_bytes) {
+		io_wake(p);
+		if (!may_wait || !wait_room(p, deadline))
+			return -EAGAIN;
+		if (p->stopping || p->fatal)
+			return -EPIPE;
+	}
+	if (part->open) /* another thread was faster while we waited: use or close that one */
+		return 0;
+	room = MAX(p->batch_room, (uint32_t)size);
+	b = new_batch(p, room);
+	if (!b)
+		return -ENOMEM;
+	b->part = part;
+	part->open = b;
+	b->prev = p->open_tail;
+	b->next = NULL;
+	if (p->open_tail)
+		p->open_tail->next = b;
+	else
+		p->open_head = b;
+	p->open_tail = b;
+	io_wake(p); /* its linger timer starts */
+	return 0;
+}
+
+/* Lock held. */
+static int
+add_record(struct kira_producer *p, struct partition *part, const struct kira_record *rec,
+	int64_t timestamp_ms)
+{
+	const uint64_t size = cbatch_one(rec->key ? rec->key_length : 0,
+		rec->value ? rec->value_length : 0);
+
+	if (size > p->single_max)
+		return -EMSGSIZE;
+	for (;;) {
+		struct batch *b = part->open;
+		int rc;
+
+		if (p->stopping || p->fatal)
+			return -EPIPE;
+		/* A batch opened for a larger limit than now holds still goes out as it is. */
+		if (b && cbatch_add(&b->build, timestamp_ms, rec->key, rec->key_length, rec->value,
+				rec->value_length)) {
+			if (p->o.on_record) {
+				const uint32_t i = (uint32_t)b->build.count - 1;
+
+				if (i == b->opaque_room) {
+					const uint32_t n = MAX(64u, 2 * i);
+					void **more = realloc(b->opaque, n * sizeof(*more));
+
+					ASSERT(more);
+					b->opaque = more;
+					b->opaque_room = n;
+				}
+				b->opaque[i] = rec->opaque;
+			}
+			return 0;
+		}
+		if (b) {
+			close_batch(p, part);
+			io_wake(p);
+		}
+		rc = make_room(p, part, size);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int
+kira_produce(struct kira_topic *t, const struct kira_record *rec)
+{
+	struct kira_producer *p = t->producer;
+	const int64_t when =
+		rec->timestamp_ms == KIRA_TIMESTAMP_NOW ? clock_wall_ms() : rec->timestamp_ms;
+	int32_t index = rec->partition;
+	int rc;
+
+	if (index == KIRA_PARTITION_ANY) {
+		if (rec->key)
+			index = cbatch_partition(rec->key, rec->key_length, t->partitions);
+		else
+			index = (int32_t)(atomic_fetch_add_explicit(&t->turn, 1, memory_order_relaxed)
+					% (uint32_t)t->partitions);
+	}
+	if (index < 0 || index >= t->partitions)
+		return -ERANGE;
+	pthread_mutex_lock(&p->lock);
+	rc = add_record(p, &t->part[index], rec, when);
+	if (rc == 0) {
+		p->untold++;
+		p->stats.records++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+/* ---- Flush, figures, close --------------------------------------------------------------- */
+
+int
+kira_flush(struct kira_producer *p, uint32_t timeout_ms)
+{
+	const uint64_t deadline = clock_now_ns() + timeout_ms * NS_PER_MS;
+	int rc = 0;
+
+	pthread_mutex_lock(&p->lock);
+	p->flushing++;
+	io_wake(p);
+	while (p->untold > 0 && rc == 0)
+		if (!wait_room(p, deadline) && p->untold > 0)
+			rc = -ETIMEDOUT;
+	p->flushing--;
+	pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+void
+kira_producer_stats(struct kira_producer *p, struct kira_producer_stats *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	*ret = p->stats;
+	ret->buffered_bytes = p->buffered;
+	pthread_mutex_unlock(&p->lock);
+}
+
+const char *
+kira_producer_transport(struct kira_producer *p, char *why, size_t why_size)
+{
+	const char *name;
+
+	pthread_mutex_lock(&p->lock);
+	name = p->transport;
+	if (why && why_size > 0)
+		(void)snprintf(why, why_size, "%s", p->why);
+	pthread_mutex_unlock(&p->lock);
+	return name;
+}
+
+int
+kira_producer_close(struct kira_producer *p, uint32_t timeout_ms)
+{
+	const int rc = kira_flush(p, timeout_ms);
+
+	pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	io_wake(p);
+	pthread_mutex_unlock(&p->lock);
+	(void)pthread_join(p->io_thread, NULL);
+	pthread_mutex_lock(&p->lock);
+	p->setup_stopping = true;
+	pthread_cond_signal(&p->job_posted);
+	pthread_mutex_unlock(&p->lock);
+	(void)pthread_join(p->setup_thread_id, NULL);
+	while (p->spare) {
+		struct batch *b = p->spare;
+
+		p->spare = b->next;
+		free(b->memory);
+		free(b->opaque);
+		free(b);
+	}
+	for (unsigned i = 0; i < p->topics; i++)
+		free(p->topic[i]);
+	(void)close(p->event_fd);
+	(void)pthread_mutex_destroy(&p->lock);
+	(void)pthread_cond_destroy(&p->room);
+	(void)pthread_cond_destroy(&p->job_posted);
+	free(p);
+	return rc;
+}
