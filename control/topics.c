@@ -29,21 +29,6 @@ bucket_of(const char *name, uint32_t length)
 	return h % TOPIC_BUCKETS;
 }
 
-bool
-topic_name_legal(struct view name)
-{
-	if (name.len < 1 || name.len > TOPIC_NAME_MAX)
-		return false;
-	for (uint32_t i = 0; i < name.len; i++) {
-		const uint8_t c = name.p[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			c == '.' || c == '_' || c == '-'))
-			return false;
-	}
-	return !(name.p[0] == '.' && (name.len == 1 || (name.len == 2 && name.p[1] == '.')));
-}
-
 struct topic *
 topics_any(const struct control *ctl, struct view name)
 {
@@ -407,22 +392,13 @@ topic_release(struct control *ctl, struct topic *t)
 
 /* ---- Create ---- */
 
-/* Names that differ only in '.' and '_' would collide in metrics, as in Kafka. */
 static const struct topic *
 collision(const struct control *ctl, struct view name)
 {
-	for (const struct topic *t = ctl->topics.first; t; t = t->next) {
-		uint32_t i = 0;
-
-		if (strlen(t->name) != name.len)
-			continue;
-		while (i < name.len && (t->name[i] == (char)name.p[i] ||
-			((t->name[i] == '.' || t->name[i] == '_') &&
-				(name.p[i] == '.' || name.p[i] == '_'))))
-			i++;
-		if (i == name.len)
+	for (const struct topic *t = ctl->topics.first; t; t = t->next)
+		if (topic_name_collides(name,
+			(struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)}))
 			return t;
-	}
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/reader.h"
 #include "control/topic_config.h"
+#include "control/topic_name.h"
 #include "control/wait_list.h"
 #include "dataplane/dataplane.h"
 #include "storage/storage.h"
@@ -72,9 +73,6 @@ int topics_defaults(struct control *ctl, struct err *err);
 /* Open all that the catalogue names. */
 int topics_open(struct control *ctl, struct err *err);
 void topics_close(struct control *ctl);
-
-/* 1-249 bytes of [a-zA-Z0-9._-], not "." or "..". */
-bool topic_name_legal(struct view name);
 
 /* A live one, or NULL. */
 struct topic *topics_find(const struct control *ctl, struct view name);

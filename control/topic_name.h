@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ * topic_name.h - which topic names are legal. Pure; any thread. */
+#ifndef KIRA_CONTROL_TOPIC_NAME_H
+#define KIRA_CONTROL_TOPIC_NAME_H
+
+#include "base/reader.h"
+
+/* 1-249 bytes of [a-zA-Z0-9._-], not "." or ".."; by an ASCII table, whatever the locale. */
+bool topic_name_legal(struct view name);
+/* Equal but for '.' and '_', which would collide in metrics, as in Kafka. */
+bool topic_name_collides(struct view a, struct view b);
+
+#endif

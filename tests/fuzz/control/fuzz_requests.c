@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * fuzz_requests.c - the body of every request in every version: the input is a frame without its
+ * size field. Views must lie within it. */
+#include "control/kafka/requests.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t *from, *until;
+
+static void
+within(struct view v)
+{
+	if (v.p && (v.p < from || v.p + v.len > until))
+		__builtin_trap();
+}
+
+static void
+decode(const struct request *rq, struct arena *a)
+{
+	union {
+		struct q_api_versions av;
+		struct q_metadata md;
+		struct q_fetch fe;
+		struct q_list_offsets lo;
+		struct q_produce pr;
+		struct q_leader_epoch le;
+		struct q_find_coordinator fc;
+		struct q_describe_cluster dc;
+		struct q_init_producer_id ip;
+		struct q_create_topics ct;
+		struct q_delete_topics dt;
+		struct q_open_session os;
+	} q;
+
+	switch ((enum api_key)rq->api->key) {
+	case API_PRODUCE:
+		if (q_produce(&q.pr, rq, a))
+			for (int32_t i = 0; i < q.pr.topics; i++)
+				for (int32_t j = 0; j < q.pr.topic[i].partitions; j++)
+					within(q.pr.topic[i].partition[j].records);
+		break;
+	case API_FETCH:
+		if (q_fetch(&q.fe, rq, a))
+			for (int32_t i = 0; i < q.fe.topics; i++)
+				within(q.fe.topic[i].name);
+		break;
+	case API_LIST_OFFSETS:
+		if (q_list_offsets(&q.lo, rq, a))
+			for (int32_t i = 0; i < q.lo.topics; i++)
+				within(q.lo.topic[i].name);
+		break;
+	case API_METADATA:
+		if (q_metadata(&q.md, rq, a))
+			for (int32_t i = 0; i < q.md.topics; i++)
+				within(q.md.topic[i].name);
+		break;
+	case API_FIND_COORDINATOR:
+		if (q_find_coordinator(&q.fc, rq, a))
+			for (int32_t i = 0; i < q.fc.keys; i++)
+				within(q.fc.key[i]);
+		break;
+	case API_API_VERSIONS:
+		if (q_api_versions(&q.av, rq))
+			within(q.av.software);
+		break;
+	case API_CREATE_TOPICS:
+		if (q_create_topics(&q.ct, rq, a))
+			for (int32_t i = 0; i < q.ct.topics; i++)
+				for (int32_t j = 0; j < q.ct.topic[i].configs; j++)
+					within(q.ct.topic[i].config[j].value);
+		break;
+	case API_DELETE_TOPICS:
+		if (q_delete_topics(&q.dt, rq, a))
+			for (int32_t i = 0; i < q.dt.topics; i++)
+				within(q.dt.topic[i].name);
+		break;
+	case API_INIT_PRODUCER_ID:
+		if (q_init_producer_id(&q.ip, rq))
+			within(q.ip.transactional_id);
+		break;
+	case API_OFFSET_FOR_LEADER_EPOCH:
+		if (q_leader_epoch(&q.le, rq, a))
+			for (int32_t i = 0; i < q.le.topics; i++)
+				within(q.le.topic[i].name);
+		break;
+	case API_DESCRIBE_CLUSTER:
+		(void)q_describe_cluster(&q.dc, rq);
+		break;
+	case API_OPEN_SESSION:
+		if (q_open_session(&q.os, rq))
+			for (int32_t i = 0; i < q.os.topics; i++)
+				within(q.os.topic[i].name);
+		break;
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct arena arena;
+	const struct api *row;
+	struct request rq;
+	unsigned rows;
+
+	if (size < 4)
+		return 0;
+	/* Any key and version lead to one that is served. */
+	row = api_rows(&rows);
+	row = &row[data[1] % rows];
+	from = data;
+	until = data + size;
+	if (!frame_request(&rq, row, data, (uint32_t)size))
+		return 0;
+	if (row->key == API_OPEN_SESSION)
+		rq.version = KUP_OPEN_SESSION_VERSION;
+	else
+		rq.version = (int16_t)(row->served_min + data[3] % (row->max - row->served_min + 1));
+	rq.flexible = rq.version >= row->flexible;
+	decode(&rq, &arena);
+	return 0;
+}

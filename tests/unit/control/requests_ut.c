@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT
+ * requests_ut.c - every request decoded from golden bytes, in an old and in a flexible version;
+ * every prefix of a good body is malformed, never read beyond. */
+#include "control/kafka/requests.h"
+
+#include "base/bits.h"
+#include "tests/unit/ut.h"
+
+#include <stdlib.h>
+
+static struct arena arena;
+
+static struct request
+body(int16_t key, int16_t version, const char *bytes, size_t length)
+{
+	const struct api *api = api_find(key);
+
+	return (struct request){.api = api, .version = version, .flexible = version >= api->flexible,
+		.body = (const uint8_t *)bytes, .length = (uint32_t)length};
+}
+#define BODY(key, version, bytes) body(key, version, bytes, sizeof(bytes) - 1)
+
+static bool
+decode(const struct request *rq)
+{
+	static union {
+		struct q_api_versions av;
+		struct q_metadata md;
+		struct q_fetch fe;
+		struct q_list_offsets lo;
+		struct q_produce pr;
+		struct q_leader_epoch le;
+		struct q_find_coordinator fc;
+		struct q_describe_cluster dc;
+		struct q_init_producer_id ip;
+		struct q_create_topics ct;
+		struct q_delete_topics dt;
+		struct q_open_session os;
+	} q;
+
+	switch ((enum api_key)rq->api->key) {
+	case API_PRODUCE:
+		return q_produce(&q.pr, rq, &arena);
+	case API_FETCH:
+		return q_fetch(&q.fe, rq, &arena);
+	case API_LIST_OFFSETS:
+		return q_list_offsets(&q.lo, rq, &arena);
+	case API_METADATA:
+		return q_metadata(&q.md, rq, &arena);
+	case API_FIND_COORDINATOR:
+		return q_find_coordinator(&q.fc, rq, &arena);
+	case API_API_VERSIONS:
+		return q_api_versions(&q.av, rq);
+	case API_CREATE_TOPICS:
+		return q_create_topics(&q.ct, rq, &arena);
+	case API_DELETE_TOPICS:
+		return q_delete_topics(&q.dt, rq, &arena);
+	case API_INIT_PRODUCER_ID:
+		return q_init_producer_id(&q.ip, rq);
+	case API_OFFSET_FOR_LEADER_EPOCH:
+		return q_leader_epoch(&q.le, rq, &arena);
+	case API_DESCRIBE_CLUSTER:
+		return q_describe_cluster(&q.dc, rq);
+	case API_OPEN_SESSION:
+		return q_open_session(&q.os, rq);
+	}
+	return false;
+}
+
+/* A copy of exact length for each prefix: the sanitizer sees a read past its end. */
+static void
+no_prefix_decodes(const struct request *rq)
+{
+	for (uint32_t n = 0; n < rq->length; n++) {
+		struct request cut = *rq;
+		uint8_t *copy = malloc(n ? n : 1);
+
+		memcpy(copy, rq->body, n);
+		cut.body = copy;
+		cut.length = n;
+		if (decode(&cut))
+			CU_FAIL("a prefix of a body decoded");
+		free(copy);
+	}
+	CU_ASSERT_TRUE(decode(rq));
+}
+
+static bool
+is(struct view v, const char *text)
+{
+	return v.p && v.len == strlen(text) && memcmp(v.p, text, v.len) == 0;
+}
+
+#define ID "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
+
+static void
+api_versions_decodes(void)
+{
+	struct request rq = BODY(18, 3, "\x05kcat\x04" "1.7" "\x00");
+	struct q_api_versions q;
+
+	CU_ASSERT_TRUE(q_api_versions(&q, &rq));
+	CU_ASSERT_TRUE(is(q.software, "kcat"));
+	CU_ASSERT_TRUE(is(q.software_version, "1.7"));
+	no_prefix_decodes(&rq);
+	rq = BODY(18, 0, "");
+	CU_ASSERT_TRUE(q_api_versions(&q, &rq));
+}
+
+static void
+metadata_decodes(void)
+{
+	struct request rq = BODY(3, 0, "\0\0\0\1\0\1t");
+	struct q_metadata q;
+
+	CU_ASSERT_TRUE(q_metadata(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topics == 1 && is(q.topic[0].name, "t") && !q.all && q.auto_create);
+	no_prefix_decodes(&rq);
+	rq = BODY(3, 0, "\0\0\0\0"); /* v0: empty = all */
+	CU_ASSERT_TRUE(q_metadata(&q, &rq, &arena) && q.all);
+	rq = BODY(3, 1, "\0\0\0\0"); /* v1: empty = none, null = all */
+	CU_ASSERT_TRUE(q_metadata(&q, &rq, &arena) && !q.all);
+	rq = BODY(3, 4, "\xff\xff\xff\xff\0");
+	CU_ASSERT_TRUE(q_metadata(&q, &rq, &arena) && q.all && !q.auto_create);
+	rq = BODY(3, 12, "\x03" ID "\x00\x00" ID "\x02t\x00" "\x01\x01\x00");
+	CU_ASSERT_TRUE(q_metadata(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topics == 2 && !q.topic[0].name.p && is(q.topic[1].name, "t"));
+	CU_ASSERT_EQUAL(memcmp(q.topic[0].id, ID, 16), 0);
+	CU_ASSERT_TRUE(q.auto_create && q.topic_operations && !q.cluster_operations);
+	no_prefix_decodes(&rq);
+}
+
+static void
+fetch_decodes(void)
+{
+	struct request rq = BODY(1, 4, "\xff\xff\xff\xff\0\0\1\xf4\0\0\0\1\0\1\0\0\1"
+		"\0\0\0\1\0\1t\0\0\0\1" "\0\0\0\5" "\0\0\0\0\0\0\0\x2a" "\0\0\x10\0");
+	struct q_fetch q;
+
+	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
+	CU_ASSERT_EQUAL(q.max_wait_ms, 500);
+	CU_ASSERT_EQUAL(q.max_bytes, 65536);
+	CU_ASSERT_TRUE(q.topics == 1 && q.partitions == 1 && is(q.topic[0].name, "t"));
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].partition, 5);
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].offset, 42);
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].max_bytes, 4096);
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].leader_epoch, -1);
+	no_prefix_decodes(&rq);
+	rq = BODY(1, 12, "\xff\xff\xff\xff\0\0\1\xf4\0\0\0\1\0\1\0\0\1"
+		"\0\0\0\7\0\0\0\1" "\x02\x02t\x02" "\0\0\0\5" "\0\0\0\3" "\0\0\0\0\0\0\0\x2a"
+		"\0\0\0\2" "\xff\xff\xff\xff\xff\xff\xff\xff" "\0\0\x10\0\0" "\0"
+		"\x02\x02x\x02\0\0\0\1\0" "\x02r\0");
+	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
+	CU_ASSERT_EQUAL(q.session_id, 7);
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].leader_epoch, 3);
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].last_fetched_epoch, 2);
+	no_prefix_decodes(&rq);
+}
+
+static void
+list_offsets_decodes(void)
+{
+	struct request rq = BODY(2, 1, "\xff\xff\xff\xff\0\0\0\1\0\1t\0\0\0\1\0\0\0\2"
+		"\xff\xff\xff\xff\xff\xff\xff\xfe");
+	struct q_list_offsets q;
+
+	CU_ASSERT_TRUE(q_list_offsets(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topic[0].partition[0].timestamp == -2 && q.topic[0].partition[0].partition == 2);
+	no_prefix_decodes(&rq);
+	rq = BODY(2, 7, "\xff\xff\xff\xff\0\x02\x02t\x02\0\0\0\2\0\0\0\4"
+		"\0\0\0\0\0\0\0\x01\0\0\0");
+	CU_ASSERT_TRUE(q_list_offsets(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topic[0].partition[0].leader_epoch == 4 && q.topic[0].partition[0].timestamp == 1);
+	no_prefix_decodes(&rq);
+}
+
+static void
+produce_decodes(void)
+{
+	struct request rq = BODY(0, 3, "\xff\xff\xff\xff\0\0\x03\xe8\0\0\0\1\0\1t\0\0\0\1"
+		"\0\0\0\3\0\0\0\4" "abcd");
+	struct q_produce q;
+
+	CU_ASSERT_TRUE(q_produce(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.acks == -1 && q.timeout_ms == 1000 && q.partitions == 1);
+	CU_ASSERT_TRUE(is(q.topic[0].partition[0].records, "abcd"));
+	CU_ASSERT_PTR_EQUAL(q.topic[0].partition[0].records.p, rq.body + rq.length - 4);
+	no_prefix_decodes(&rq);
+	rq = BODY(0, 9, "\x03tx\0\1\0\0\x03\xe8\x02\x02t\x03\0\0\0\3\x05" "abcd\0\0\0\0\4\0\0\0\0");
+	CU_ASSERT_TRUE(q_produce(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.transactional_id, "tx") && q.partitions == 2);
+	CU_ASSERT_PTR_NULL(q.topic[0].partition[1].records.p);
+	no_prefix_decodes(&rq);
+}
+
+static void
+the_small_requests_decode(void)
+{
+	struct request rq = BODY(22, 0, "\xff\xff\0\0\0\1");
+	struct q_init_producer_id ip;
+	struct q_find_coordinator fc;
+	struct q_describe_cluster dc;
+	struct q_leader_epoch le;
+
+	CU_ASSERT_TRUE(q_init_producer_id(&ip, &rq) && !ip.transactional_id.p && ip.producer_id == -1);
+	no_prefix_decodes(&rq);
+	rq = BODY(22, 4, "\0\0\0\0\1\0\0\0\0\0\0\x12\x67\0\2\0");
+	CU_ASSERT_TRUE(q_init_producer_id(&ip, &rq) && ip.producer_id == 4711 && ip.producer_epoch == 2);
+	no_prefix_decodes(&rq);
+	rq = BODY(10, 0, "\0\1g");
+	CU_ASSERT_TRUE(q_find_coordinator(&fc, &rq, &arena) && fc.keys == 1 && is(fc.key[0], "g"));
+	no_prefix_decodes(&rq);
+	rq = BODY(10, 4, "\1\x03\x02g\x02h\0");
+	CU_ASSERT_TRUE(q_find_coordinator(&fc, &rq, &arena) && fc.keys == 2 && fc.key_type == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(60, 1, "\1\2\0");
+	CU_ASSERT_TRUE(q_describe_cluster(&dc, &rq) && dc.endpoint_type == 2 && dc.cluster_operations);
+	no_prefix_decodes(&rq);
+	rq = BODY(23, 2, "\0\0\0\1\0\1t\0\0\0\1\0\0\0\3\xff\xff\xff\xff\0\0\0\1");
+	CU_ASSERT_TRUE(q_leader_epoch(&le, &rq, &arena) && le.topic[0].partition[0].epoch == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(23, 4, "\xff\xff\xff\xff\x02\x02t\x02\0\0\0\3\xff\xff\xff\xff\0\0\0\1\0\0\0");
+	CU_ASSERT_TRUE(q_leader_epoch(&le, &rq, &arena) && le.topic[0].partition[0].partition == 3);
+	no_prefix_decodes(&rq);
+}
+
+static void
+create_and_delete_topics_decode(void)
+{
+	struct request rq = BODY(19, 2, "\0\0\0\1\0\1t\0\0\0\4\0\1\0\0\0\0\0\0\0\1\0\x0cretention.ms"
+		"\0\1" "1\0\0\x75\x30\1");
+	struct q_create_topics ct;
+	struct q_delete_topics dt;
+
+	CU_ASSERT_TRUE(q_create_topics(&ct, &rq, &arena));
+	CU_ASSERT_TRUE(ct.topic[0].partitions == 4 && ct.topic[0].replication_factor == 1);
+	CU_ASSERT_TRUE(is(ct.topic[0].config[0].name, "retention.ms") && ct.validate_only);
+	no_prefix_decodes(&rq);
+	rq = BODY(19, 7, "\x02\x02t\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x03\0\0\0\1\0\0\0\2\0"
+		"\1\0\0\0\x75\x30\0\0");
+	CU_ASSERT_TRUE(q_create_topics(&ct, &rq, &arena));
+	CU_ASSERT_TRUE(ct.topic[0].assignments == 1 && ct.topic[0].assignment[0].brokers == 2 &&
+		ct.topic[0].assignment[0].first_broker == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(20, 1, "\0\0\0\1\0\1t\0\0\x75\x30");
+	CU_ASSERT_TRUE(q_delete_topics(&dt, &rq, &arena) && is(dt.topic[0].name, "t"));
+	no_prefix_decodes(&rq);
+	rq = BODY(20, 6, "\x02\0" ID "\0\0\0\x75\x30\0");
+	CU_ASSERT_TRUE(q_delete_topics(&dt, &rq, &arena) && !dt.topic[0].name.p);
+	CU_ASSERT_EQUAL(memcmp(dt.topic[0].id, ID, 16), 0);
+	no_prefix_decodes(&rq);
+}
+
+static void
+open_session_decodes(void)
+{
+	struct request rq = BODY(19273, 0, "\0\0\0\7\1\2\3\4\5\6\7\x08\x05\x7f\x12\0\x02\x23\x90"
+		"\x23\x0c\1\0\0\0\0\3\x03\x02t\1\0\x02u\0\0\0");
+	struct q_open_session q;
+
+	CU_ASSERT_TRUE(q_open_session(&q, &rq));
+	CU_ASSERT_EQUAL(q.session_id, 7);
+	CU_ASSERT_EQUAL(q.secret, 0x0102030405060708u);
+	CU_ASSERT_EQUAL(q.udp_address.len, 4);
+	CU_ASSERT_EQUAL(q.udp_port, 9104);
+	CU_ASSERT_EQUAL(q.max_dgram, 8972);
+	CU_ASSERT_EQUAL(q.want_window, 256);
+	CU_ASSERT_EQUAL(q.capabilities, 3);
+	CU_ASSERT_TRUE(q.topics == 2 && q.topic[0].create && !q.topic[1].create);
+	no_prefix_decodes(&rq);
+}
+
+static void
+a_count_that_cannot_fit_is_malformed(void)
+{
+	struct request rq = BODY(3, 1, "\x7f\xff\xff\xff\0\1t");
+
+	CU_ASSERT_FALSE(decode(&rq));
+	rq = BODY(3, 9, "\xff\xff\xff\xff\x0f\x02t\0\0\0\0\0");
+	CU_ASSERT_FALSE(decode(&rq));
+	rq = BODY(1, 4, "\xff\xff\xff\xff\0\0\1\xf4\0\0\0\1\0\1\0\0\1\xff\xff\xff\xff");
+	CU_ASSERT_FALSE(decode(&rq)); /* a null array where none may be */
+	rq = BODY(3, 1, "\0\0\0\1\xff\xff");
+	CU_ASSERT_FALSE(decode(&rq)); /* a null name */
+}
+
+static void
+a_request_that_needs_more_than_the_arena_is_malformed(void)
+{
+	/* 1 MiB of one-byte names: 2 bytes each on the wire, more in the arena. */
+	const uint32_t n = 300000, length = 4 + n * 3 + 1;
+	uint8_t *b = calloc(1, length);
+	struct request rq = body(3, 4, (const char *)b, length);
+
+	put_be32(b, n);
+	for (uint32_t i = 0; i < n; i++) {
+		b[4 + i * 3 + 1] = 1;
+		b[4 + i * 3 + 2] = 't';
+	}
+	CU_ASSERT_FALSE(decode(&rq));
+	free(b);
+}
+
+static void
+more_than_64_tags_are_malformed(void)
+{
+	struct request rq = BODY(60, 0, "\1\x41"
+		"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+		"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+		"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+
+	CU_ASSERT_FALSE(decode(&rq));
+}
+
+static const struct ut_test tests[] = {
+	UT("requests", api_versions_decodes),
+	UT("requests", metadata_decodes),
+	UT("requests", fetch_decodes),
+	UT("requests", list_offsets_decodes),
+	UT("requests", produce_decodes),
+	UT("requests", the_small_requests_decode),
+	UT("requests", create_and_delete_topics_decode),
+	UT("requests", open_session_decodes),
+	UT("requests", a_count_that_cannot_fit_is_malformed),
+	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),
+	UT("requests", more_than_64_tags_are_malformed),
+};
+UT_MAIN(tests)
