@@ -24,30 +24,10 @@ while [ $# -gt 0 ]; do
 	esac
 done
 
-build_packages="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liblz4-dev libisal-dev libinih-dev
-	librdkafka-dev libcunit1-dev"
-test_packages="clang libclang-rt-14-dev python3 python3-kafka python3-lz4 python3-confluent-kafka kcat strace
-	iproute2 ethtool iputils-ping e2fsprogs mount procps"
-
-missing() {
-	for p in "$@"; do
-		[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || printf '%s ' "$p"
-	done
-}
+# shellcheck source=scripts/packages.sh
+. scripts/packages.sh
 # shellcheck disable=SC2086
-lack=$(missing $build_packages $test_packages)
-if [ -n "$lack" ]; then
-	if [ "$(id -u)" != 0 ]; then
-		echo "Missing packages. Type this, then scripts/test.sh again:"
-		echo "sudo apt-get install --no-install-recommends $lack"
-		exit 2
-	fi
-	echo "== install: $lack"
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -q || exit 1
-	# shellcheck disable=SC2086
-	apt-get install -y -q --no-install-recommends $lack || exit 1
-fi
+install_missing scripts/test.sh $build_packages $run_packages $test_packages
 
 logs=$root/build/test-logs
 child= work=
