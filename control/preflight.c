@@ -19,6 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Of ports that no cable leaves: in the loopback range, so that a datagram which a kernel socket
+ * sends there by mistake cannot leave the host. */
 #define MEMIF_ADDRESS "127.18.0.1/24"
 
 static bool
@@ -92,6 +94,13 @@ choose_device(struct preflight *pf, const struct config *cfg, struct err *err)
 				pf->run_dir);
 	}
 	(void)snprintf(pf->address, sizeof(pf->address), "%s", cfg->address);
+	if (!*pf->address && (strncmp(pf->device, "memif:", 6) == 0 || strcmp(pf->device, "null") == 0))
+		(void)snprintf(pf->address, sizeof(pf->address), MEMIF_ADDRESS);
+	if (!*pf->address) {
+		err_set(err, "--address is missing: the address of the data port %s, as --address "
+			"10.0.0.1/24", pf->device);
+		return -EINVAL;
+	}
 	if (strncmp(pf->device, "memif:", 6) != 0)
 		return 0;
 	path = pf->device + 6;
@@ -102,8 +111,6 @@ choose_device(struct preflight *pf, const struct config *cfg, struct err *err)
 			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 		return -EINVAL;
 	}
-	if (!*pf->address)
-		(void)snprintf(pf->address, sizeof(pf->address), MEMIF_ADDRESS);
 	return 0;
 }
 

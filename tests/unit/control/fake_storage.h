@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * fake_storage.h - what a test may do to the storage that fake_storage.c pretends to be. */
+#ifndef KIRA_TESTS_FAKE_STORAGE_H
+#define KIRA_TESTS_FAKE_STORAGE_H
+
+#include "storage/storage.h"
+
+struct storage {
+	bool hold_ops;             /* storage_reap() gives nothing: the test decides when */
+	int fail_rc;               /* -errno: the next reaped operation failed */
+	bool hold_commits;         /* commit_done stays where it is */
+	bool full;                 /* storage_append() answers WAIT */
+	uint64_t commit, commit_done;
+	int64_t producer_ids;
+	unsigned pinned;           /* ranges given out and not yet unpinned */
+	unsigned wanted_disk;      /* calls of storage_want_disk() */
+	unsigned partitions;       /* that live */
+	char *catalogue;           /* text of the last operation that carried one */
+	struct storage_op *op_first, *op_last;
+	unsigned ops;              /* submitted and not reaped */
+};
+
+extern struct storage fake;
+
+/* Forget everything; partitions made before are freed. */
+void fake_reset(void);
+/* Append and publish a batch of `count` records, `bytes` long in all. */
+void fake_put(struct partition *part, int32_t count, uint32_t bytes);
+void fake_set_state(struct partition *part, enum partition_state state);
+void fake_set_start(struct partition *part, int64_t start);
+
+#endif
