@@ -41,7 +41,7 @@ struct control {
 	struct produce_waits produces;
 	struct listeners listeners;
 	struct source doorbell;      /* dataplane_event_fd() */
-	bool moved;                  /* the doorbell rang: ends or commits may have moved */
+	bool moved;                  /* ends or commits may have moved since the last turn */
 	bool stopping;               /* no new request is read */
 	uint64_t now_ns;             /* of this turn */
 
@@ -60,6 +60,10 @@ struct control {
 	char advertised_host[256];   /* "" : the address each connection came in on */
 	uint16_t advertised_port;
 };
+
+/* `cfg` must outlive it. */
+struct control *control_make(struct config *cfg);
+void control_free(struct control *ctl);
 
 /* One bounded pass: what lcores, storage and timers have for us. Returns how much it did. */
 unsigned control_turn(struct control *ctl, uint64_t now_ns);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,11 +25,20 @@
 int
 listener_split(const char *text, char host[256], uint16_t *port, struct err *err)
 {
-	const char *colon = strrchr(text, ':');
-	size_t n = colon ? (size_t)(colon - text) : 0;
+	static const char plain[] = "PLAINTEXT://"; /* as Kafka's listeners are written */
+	const char *colon;
+	size_t n;
 	char *end;
 	long v;
 
+	if (strncasecmp(text, plain, sizeof(plain) - 1) == 0)
+		text += sizeof(plain) - 1;
+	if (strstr(text, "://")) {
+		err_set(err, "%s: only plain Kafka is spoken, as HOST:PORT or PLAINTEXT://HOST:PORT", text);
+		return -EINVAL;
+	}
+	colon = strrchr(text, ':');
+	n = colon ? (size_t)(colon - text) : 0;
 	if (!colon || n > 255)
 		goto bad;
 	v = strtol(colon + 1, &end, 10);
@@ -166,11 +176,13 @@ open_text(struct control *ctl, const char *text, struct err *err)
 	}
 	rc = 0;
 	for (const struct addrinfo *ai = found; ai && rc == 0; ai = ai->ai_next) {
+		const unsigned before = ctl->listeners.n;
+
 		/* A host without IPv6 still has ::1 in /etc/hosts. */
 		rc = bind_one(ctl, ai, text, err);
 		if ((rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL) && (ai->ai_next || ai != found))
 			rc = 0;
-		if (port == 0 && rc == 0 && ctl->listeners.n > 0)
+		if (port == 0 && ctl->listeners.n > before)
 			break; /* one port, not one per family */
 	}
 	freeaddrinfo(found);

@@ -14,7 +14,6 @@
 
 #include <kira_version.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,9 +24,6 @@
 
 #define FLUSH_JOBS    4
 #define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
-/* Answers: Metadata of all topics is the longest, about 60 bytes a partition and 350 a topic. */
-#define SCRATCH_BASE  (4 * MIB)
-#define SCRATCH_TOPIC 448
 
 #define EXIT_OPTIONS 2
 
@@ -36,6 +32,10 @@
 struct bell {
 	pthread_mutex_t lock;
 	struct dataplane *dp;
+	/* Something was granted. The eventfd does not ring for a thread that is awake, and the data
+	 * plane does not know what the flush daemon gives: without this word, control would sleep over
+	 * a grant that came between its turn and its sleep. */
+	_Atomic bool rung;
 };
 
 static struct bell bell = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -45,6 +45,7 @@ granted(void *arg)
 {
 	struct bell *b = arg;
 
+	atomic_store_explicit(&b->rung, true, memory_order_seq_cst); /* before Z2 */
 	(void)pthread_mutex_lock(&b->lock);
 	if (b->dp)
 		dataplane_ring(b->dp);
@@ -90,64 +91,12 @@ help(void)
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
-const char *
-control_host(const struct control *ctl, const struct conn *c, char ret[256])
-{
-	if (*ctl->advertised_host)
-		return ctl->advertised_host;
-	if (IN6_IS_ADDR_V4MAPPED(&c->local))
-		return inet_ntop(AF_INET, &c->local.s6_addr[12], ret, 256);
-	return inet_ntop(AF_INET6, &c->local, ret, 256);
-}
-
-uint16_t
-control_port(const struct control *ctl, const struct conn *c)
-{
-	return ctl->advertised_port ? ctl->advertised_port : c->local_port;
-}
-
-static unsigned
-reap_operations(struct control *ctl)
-{
-	struct storage_op *op;
-	unsigned n = 0;
-
-	for (; (op = storage_reap(ctl->storage)) != NULL; n++) {
-		if (op->kind == OP_PRODUCER_IDS)
-			producer_ids_reaped(ctl, op);
-		else
-			topics_reaped(ctl, op);
-	}
-	return n;
-}
-
-unsigned
-control_turn(struct control *ctl, uint64_t now_ns)
-{
-	unsigned work;
-
-	ctl->now_ns = now_ns;
-	work = loop_fire(&ctl->loop, now_ns);
-	work += produce_turn(ctl);
-	work += grants_turn(ctl);
-	work += reap_operations(ctl);
-	if (ctl->moved) {
-		ctl->moved = false;
-		fetch_rang(ctl);
-	}
-	work += fetch_turn(ctl);
-	work += conn_memory_turn(ctl, now_ns);
-	return work;
-}
-
 static void
 doorbell_ready(struct source *src, uint32_t events, uint64_t now_ns)
 {
-	struct control *ctl = (struct control *)((char *)src - offsetof(struct control, doorbell));
 	uint64_t n;
 
 	(void)!read(src->fd, &n, sizeof(n));
-	ctl->moved = true;
 }
 
 struct signals {
@@ -185,6 +134,16 @@ signals_open(struct signals *sig, struct loop *loop, struct err *err)
 	return loop_watch(loop, &sig->src, EPOLLIN);
 }
 
+/* Has the flush daemon granted something since the last look? Then ends and commits may have moved. */
+static bool
+rung(struct control *ctl)
+{
+	const bool yes = atomic_exchange_explicit(&bell.rung, false, memory_order_seq_cst);
+
+	ctl->moved |= yes;
+	return yes;
+}
+
 /* One pass: work, then sleep until something rings. */
 static void
 control_pass(struct control *ctl, uint64_t wake_ns)
@@ -201,10 +160,11 @@ control_pass(struct control *ctl, uint64_t wake_ns)
 	else if (due_ns != UINT64_MAX)
 		timeout_ms = (int)MIN((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, (uint64_t)60000);
 	/* Z1: who has something for us after this rings the doorbell. */
-	if (timeout_ms != 0 && !dataplane_control_sleeps(ctl->dp))
+	if (timeout_ms != 0 && (!dataplane_control_sleeps(ctl->dp) || rung(ctl)))
 		timeout_ms = 0;
 	(void)loop_poll(&ctl->loop, timeout_ms, clock_now_ns);
-	dataplane_control_wakes(ctl->dp);
+	ctl->moved |= dataplane_control_wakes(ctl->dp);
+	(void)rung(ctl);
 }
 
 static void
@@ -395,22 +355,6 @@ stop(struct parts *p, int code)
 	return code;
 }
 
-static struct control *
-control_make(struct config *cfg)
-{
-	struct control *ctl = calloc(1, sizeof(*ctl));
-
-	ASSERT(ctl);
-	ctl->cfg = cfg;
-	ctl->memory_max = (uint64_t)cfg->request_memory;
-	ctl->scratch_size = (uint32_t)(SCRATCH_BASE + (uint64_t)cfg->max_partitions * SCRATCH_TOPIC);
-	ctl->scratch = malloc(ctl->scratch_size);
-	ctl->pieces_max = ARENA_BYTES / sizeof(struct q_fetch_partition) + 1;
-	ctl->piece = calloc(ctl->pieces_max, sizeof(*ctl->piece));
-	ASSERT(ctl->scratch && ctl->piece);
-	return ctl;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -449,9 +393,7 @@ main(int argc, char **argv)
 		code = stop(p, 0);
 		log_info("stopped");
 	}
-	free(p->ctl->scratch);
-	free(p->ctl->piece);
-	free(p->ctl);
+	control_free(p->ctl);
 out:
 	config_free(&cfg);
 	free(p);

@@ -2,6 +2,8 @@
  * topic_name.c - topic names, as Kafka's Topic.java judges them. Pure. */
 #include "control/topic_name.h"
 
+#include "base/bits.h"
+
 #define NAME_MAX_BYTES 249
 
 bool
@@ -17,6 +19,17 @@ topic_name_legal(struct view name)
 			return false;
 	}
 	return !(name.p[0] == '.' && (name.len == 1 || (name.len == 2 && name.p[1] == '.')));
+}
+
+bool
+topic_name_internal(struct view name)
+{
+	static const char *const names[] = {"__consumer_offsets", "__transaction_state"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+		if (name.len == strlen(names[i]) && memcmp(name.p, names[i], name.len) == 0)
+			return true;
+	return false;
 }
 
 static uint8_t

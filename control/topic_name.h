@@ -10,4 +10,7 @@ bool topic_name_legal(struct view name);
 /* Equal but for '.' and '_', which would collide in metrics, as in Kafka. */
 bool topic_name_collides(struct view a, struct view b);
 
+/* Kafka's own topics, which only the part that needs them makes: no client does. */
+bool topic_name_internal(struct view name);
+
 #endif

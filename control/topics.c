@@ -414,6 +414,11 @@ topics_judge(const struct control *ctl, const struct topic_spec *spec, struct er
 		err_set(err, "a topic name is 1 to 249 bytes of a-z A-Z 0-9 . _ - and not . or ..");
 		return KIRA_E_INVALID_TOPIC_EXCEPTION;
 	}
+	if (topic_name_internal(spec->name)) {
+		err_set(err, "%.*s is the broker's own; consumer groups and transactions are not served "
+			"yet", (int)spec->name.len, (const char *)spec->name.p);
+		return KIRA_E_INVALID_TOPIC_EXCEPTION;
+	}
 	if (topics_any(ctl, spec->name)) {
 		err_set(err, "topic %.*s exists", (int)spec->name.len, (const char *)spec->name.p);
 		return KIRA_E_TOPIC_ALREADY_EXISTS;

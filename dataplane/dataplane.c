@@ -475,14 +475,18 @@ dataplane_control_sleeps(struct dataplane *dp)
 	return !something;
 }
 
-void
+bool
 dataplane_control_wakes(struct dataplane *dp)
 {
+	bool moved = false;
+
 	bell_wakes(dp->control);
 	/* Cleared before control looks at the ends: what moves after that sets it again. */
 	for (unsigned i = 0; i < dp->layout.store; i++)
-		atomic_store_explicit(&dp->new_data[i].set, false, memory_order_seq_cst);
+		moved |= atomic_exchange_explicit(&dp->new_data[i].set, false,
+			memory_order_seq_cst);
 	eal_log_drain();
+	return moved;
 }
 
 void

@@ -67,7 +67,9 @@ void dataplane_stop(struct dataplane *dp);
 int dataplane_event_fd(const struct dataplane *dp);
 /* Z1: say that control is about to sleep. Returns false if something is there already: do not. */
 bool dataplane_control_sleeps(struct dataplane *dp);
-void dataplane_control_wakes(struct dataplane *dp);
+/* Returns true if an end has moved since the last call: the eventfd need not have rung for it, since
+ * nobody rings for a thread that is awake. */
+bool dataplane_control_wakes(struct dataplane *dp);
 void dataplane_watch_data(struct dataplane *dp, bool on); /* a fetch is parked: ring when ends move */
 /* Any thread: wake control and every idle lcore that sleeps (for storage_options.granted). */
 void dataplane_ring(struct dataplane *dp);

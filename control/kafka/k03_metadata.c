@@ -63,7 +63,7 @@ missing(struct control *ctl, struct view name, bool may_create)
 		return KIRA_E_INVALID_TOPIC_EXCEPTION;
 	if (t && t->state == TOPIC_FAILED)
 		return KIRA_E_KAFKA_STORAGE_ERROR;
-	if (t || !may_create)
+	if (t || !may_create || topic_name_internal(name))
 		return KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
 	error = topics_judge(ctl, &spec, &err);
 	return error ? error : KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
@@ -180,7 +180,8 @@ k03_metadata(struct conn *c, uint64_t now_ns)
 	if (!q_metadata(&q, &c->rq, &ctl->arena))
 		return SERVED_MALFORMED;
 	for (int32_t i = 0; i < q.topics && ctl->cfg->auto_create_topics && q.auto_create; i++)
-		if (topic_name_legal(q.topic[i].name) && !topics_any(ctl, q.topic[i].name))
+		if (topic_name_legal(q.topic[i].name) && !topic_name_internal(q.topic[i].name) &&
+			!topics_any(ctl, q.topic[i].name))
 			(void)topics_create_default(ctl, q.topic[i].name, &made);
 	return answer_or_wait(c, &q);
 }

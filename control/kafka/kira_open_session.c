@@ -173,62 +173,59 @@ udp_address(const struct conn *c, const struct q_open_session *q, struct in6_add
 	return true;
 }
 
-/* Topics are there: choose the owner, send the command. */
-static enum served
-install(struct conn *c, struct open_session *os)
-{
-	struct control *ctl = c->ctl;
-	struct in6_addr peer;
-	struct q_open_session q;
-	struct grant_cmd *cmd;
-	uint16_t max_dgram, old;
-	struct grant *g;
-	unsigned rx;
+/* Why a session is not given; error 0: it is. */
+struct refusal {
+	int16_t error;
+	const char *why;
+	uint32_t retry_ms;
+};
 
-	if (!q_open_session(&q, &c->rq))
-		return SERVED_MALFORMED;
-	if (!udp_address(c, &q, &peer) || q.max_dgram < KUP_DGRAM_BASE || q.want_window < 2 ||
-		q.want_window > KUP_WINDOW_MAX)
-		return refuse(c, KIRA_E_INVALID_REQUEST, "udp_address has 0, 4 or 16 bytes, max_dgram "
-			"is at least 1200, want_window 2 to 1024", 0);
-	if (!grants_address_allowed(ctl, &c->peer, &peer))
-		return refuse(c, KIRA_E_POLICY_VIOLATION, "that UDP address is outside produce-from "
-			"(default: the data port's subnet)", 0);
-	g = q.session_id ? grants_find(ctl, q.session_id, q.secret) : NULL;
-	if (q.session_id && !g)
-		return refuse(c, KIRA_E_FETCH_SESSION_ID_NOT_FOUND, "no such session", 0);
-	rx = g ? g->session_id >> 24 : dataplane_owner(ctl->dp);
-	if (!dataplane_endpoint(ctl->dp, &peer, rx, &os->host, &os->port, &max_dgram))
-		return refuse(c, KIRA_E_POLICY_VIOLATION, "this broker's data port cannot be reached by "
-			"UDP from that address; produce over TCP", 0);
+static struct refusal
+judge(const struct conn *c, const struct q_open_session *q, const struct grant *g,
+	const struct in6_addr *peer)
+{
+	const struct control *ctl = c->ctl;
+
+	if (q->max_dgram < KUP_DGRAM_BASE || q->want_window < 2 || q->want_window > KUP_WINDOW_MAX)
+		return (struct refusal){KIRA_E_INVALID_REQUEST,
+			"max_dgram is at least 1200, want_window 2 to 1024", 0};
+	if (!grants_address_allowed(ctl, &c->peer, peer))
+		return (struct refusal){KIRA_E_POLICY_VIOLATION, "that UDP address is outside "
+			"produce-from (default: the data port's subnet)", 0};
+	if (q->session_id && !g)
+		return (struct refusal){KIRA_E_FETCH_SESSION_ID_NOT_FOUND, "no such session", 0};
 	if (!g && (c->sessions >= ctl->cfg->sessions_per_anchor ||
-		grants_of_address(ctl, &peer) >= ctl->cfg->sessions_per_address))
-		return refuse(c, KIRA_E_THROTTLING_QUOTA_EXCEEDED, "too many sessions of one connection "
-			"or address", RETRY_MS);
-	cmd = calloc(1, sizeof(*cmd));
-	if (!cmd)
-		return SERVED_CLOSE;
-	if (!g) {
-		g = grants_make(ctl);
-		ASSERT(getrandom(&g->secret, sizeof(g->secret), 0) == sizeof(g->secret));
-		g->window = q.want_window;
-		g->max_dgram = MIN(MIN(q.max_dgram, max_dgram), (uint16_t)KUP_DGRAM_MAX);
-		g->capabilities = q.capabilities & (KUP_CAP_WANT_OFFSETS | KUP_CAP_WANT_DISK);
-	}
-	g->peer = peer;
-	g->busy++;
-	old = g->handles;
-	for (int32_t i = 0; i < q.topics; i++)
-		os->handle[i] = handle_of(ctl, g, &q.topic[i], &os->error[i]);
-	*cmd = (struct grant_cmd){.ctl = ctl, .conn = c, .grant = g};
-	cmd->rx = (struct rx_cmd){
+		grants_of_address(ctl, peer) >= ctl->cfg->sessions_per_address))
+		return (struct refusal){KIRA_E_THROTTLING_QUOTA_EXCEEDED,
+			"too many sessions of one connection or address", RETRY_MS};
+	return (struct refusal){0, NULL, 0};
+}
+
+static struct grant *
+make_grant(struct control *ctl, const struct q_open_session *q, uint16_t max_dgram)
+{
+	struct grant *g = grants_make(ctl);
+
+	ASSERT(getrandom(&g->secret, sizeof(g->secret), 0) == sizeof(g->secret));
+	g->window = q->want_window;
+	g->max_dgram = MIN(MIN(q->max_dgram, max_dgram), (uint16_t)KUP_DGRAM_MAX);
+	g->capabilities = q->capabilities & (KUP_CAP_WANT_OFFSETS | KUP_CAP_WANT_DISK);
+	return g;
+}
+
+/* The session as its rx lcore shall have it; handles from `old` on are new to it. */
+static void
+fill_command(struct rx_cmd *rx, const struct control *ctl, const struct grant *g, unsigned owner,
+	uint16_t peer_port, uint16_t old)
+{
+	*rx = (struct rx_cmd){
 		.kind = g->session_id ? RX_REPEAT : RX_GRANT,
-		.rx = rx,
+		.rx = owner,
 		.session_id = g->session_id,
 		.secret = g->secret,
 		.incarnation = storage_incarnation(ctl->storage),
-		.peer = peer,
-		.peer_port = q.udp_port,
+		.peer = g->peer,
+		.peer_port = peer_port,
 		.max_dgram = g->max_dgram,
 		.window = g->window,
 		.ack_every = KUP_ACK_EVERY,
@@ -237,10 +234,49 @@ install(struct conn *c, struct open_session *os)
 		.lease_ms = KUP_LEASE_MS,
 		.capabilities = g->capabilities,
 		.handles = g->handles,
-		.owner = cmd,
 	};
 	for (uint16_t h = old; h < g->handles; h++)
-		cmd->rx.topic[h] = g->handle[h].topic->part;
+		rx->topic[h] = g->handle[h].topic->part;
+}
+
+/* Topics are there: choose the owner, send the command. */
+static enum served
+install(struct conn *c, struct open_session *os)
+{
+	struct control *ctl = c->ctl;
+	struct q_open_session q;
+	struct refusal no;
+	struct in6_addr peer;
+	struct grant_cmd *cmd;
+	uint16_t max_dgram, old;
+	struct grant *g;
+	unsigned rx;
+
+	if (!q_open_session(&q, &c->rq))
+		return SERVED_MALFORMED;
+	if (!udp_address(c, &q, &peer))
+		return refuse(c, KIRA_E_INVALID_REQUEST, "udp_address has 0, 4 or 16 bytes", 0);
+	g = q.session_id ? grants_find(ctl, q.session_id, q.secret) : NULL;
+	no = judge(c, &q, g, &peer);
+	if (no.error)
+		return refuse(c, no.error, no.why, no.retry_ms);
+	rx = g ? g->session_id >> 24 : dataplane_owner(ctl->dp);
+	if (!dataplane_endpoint(ctl->dp, &peer, rx, &os->host, &os->port, &max_dgram))
+		return refuse(c, KIRA_E_POLICY_VIOLATION, "this broker's data port cannot be reached by "
+			"UDP from that address; produce over TCP", 0);
+	cmd = calloc(1, sizeof(*cmd));
+	if (!cmd)
+		return SERVED_CLOSE;
+	if (!g)
+		g = make_grant(ctl, &q, max_dgram);
+	g->peer = peer;
+	g->busy++;
+	old = g->handles;
+	for (int32_t i = 0; i < q.topics; i++)
+		os->handle[i] = handle_of(ctl, g, &q.topic[i], &os->error[i]);
+	*cmd = (struct grant_cmd){.ctl = ctl, .conn = c, .grant = g};
+	fill_command(&cmd->rx, ctl, g, rx, q.udp_port, old);
+	cmd->rx.owner = cmd;
 	os->cmd = cmd;
 	os->grant = g;
 	grants_give(ctl, &cmd->rx);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * control.c - one pass of the control thread over its parts.
+ * Thread: control. Owns: struct control. Never: sleeps; main.c does, between passes. */
+#include "control/control.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "control/conn.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+/* Answers: Metadata of all topics is the longest, about 60 bytes a partition and 350 a topic. */
+#define SCRATCH_BASE  (4 * MIB)
+#define SCRATCH_TOPIC 448
+
+struct control *
+control_make(struct config *cfg)
+{
+	struct control *ctl = calloc(1, sizeof(*ctl));
+
+	ASSERT(ctl);
+	ctl->cfg = cfg;
+	ctl->memory_max = (uint64_t)cfg->request_memory;
+	ctl->scratch_size = (uint32_t)(SCRATCH_BASE + (uint64_t)cfg->max_partitions * SCRATCH_TOPIC);
+	ctl->scratch = malloc(ctl->scratch_size);
+	ctl->pieces_max = ARENA_BYTES / sizeof(struct q_fetch_partition) + 1;
+	ctl->piece = calloc(ctl->pieces_max, sizeof(*ctl->piece));
+	ASSERT(ctl->scratch && ctl->piece);
+	return ctl;
+}
+
+void
+control_free(struct control *ctl)
+{
+	free(ctl->scratch);
+	free(ctl->piece);
+	free(ctl);
+}
+
+const char *
+control_host(const struct control *ctl, const struct conn *c, char ret[256])
+{
+	if (*ctl->advertised_host)
+		return ctl->advertised_host;
+	if (IN6_IS_ADDR_V4MAPPED(&c->local))
+		return inet_ntop(AF_INET, &c->local.s6_addr[12], ret, 256);
+	return inet_ntop(AF_INET6, &c->local, ret, 256);
+}
+
+uint16_t
+control_port(const struct control *ctl, const struct conn *c)
+{
+	return ctl->advertised_port ? ctl->advertised_port : c->local_port;
+}
+
+static unsigned
+reap_operations(struct control *ctl)
+{
+	struct storage_op *op;
+	unsigned n = 0;
+
+	for (; (op = storage_reap(ctl->storage)) != NULL; n++) {
+		if (op->kind == OP_PRODUCER_IDS)
+			producer_ids_reaped(ctl, op);
+		else
+			topics_reaped(ctl, op);
+	}
+	return n;
+}
+
+unsigned
+control_turn(struct control *ctl, uint64_t now_ns)
+{
+	unsigned work;
+
+	ctl->now_ns = now_ns;
+	work = loop_fire(&ctl->loop, now_ns);
+	work += produce_turn(ctl);
+	work += grants_turn(ctl);
+	work += reap_operations(ctl);
+	if (ctl->moved) {
+		ctl->moved = false;
+		fetch_rang(ctl);
+	}
+	work += fetch_turn(ctl);
+	work += conn_memory_turn(ctl, now_ns);
+	return work;
+}
