@@ -4,6 +4,7 @@
  * Thread: main. Owns: the order of things: topic, where it ends, run, read back, report. */
 #include "dataplane/blast/blast_lcore.h"
 #include "dataplane/blast/blast_options.h"
+#include "dataplane/blast/blast_port.h"
 #include "dataplane/blast/blast_report.h"
 #include "dataplane/blast/blast_verify.h"
 

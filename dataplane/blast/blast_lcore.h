@@ -42,15 +42,19 @@ struct blast {
 	struct inject out, in;
 
 	uint64_t limit_ns[LIMITS];      /* time by what held the run back */
-	uint64_t turns, gap_max_ns;     /* longest time from one turn to the next */
+	uint64_t gap_max_ns;            /* longest time from one turn to the next */
 	uint64_t out_frames, in_frames;
-	bool quitting;                  /* no new batch: a signal, or the run is over */
 	struct err reason;              /* why the broker could not be used, so far as known */
 };
 
-/* 0, or -errno. Port, peer's address, path probe; sessions were not opened yet. */
-int blast_port_open(struct blast *b, struct err *err);
-void blast_port_close(struct blast *b);
+static inline uint64_t
+blast_give_up_ns(const struct blast *b)
+{
+	return (uint64_t)(b->o->give_up_after * 1e9);
+}
+
+/* SIGINT or SIGTERM came: no new batches. */
+bool blast_stop_asked(void);
 
 /* Send until the schedule is over, then until all is at its level. 0; -ETIMEDOUT after
  * --give-up-after without an ack, -EIO where the broker refused for good: `err` has the reason. */
