@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ * cli.h - the subcommands of kira. Each gets argv from its own word on and returns the exit status.
+ * Thread: main. */
+#ifndef KIRA_CLI_H
+#define KIRA_CLI_H
+
+enum cli_exit {
+	CLI_EXIT_OK = 0,
+	CLI_EXIT_FAILED = 1,      /* the broker refused, or something was not acked */
+	CLI_EXIT_USAGE = 2,
+	CLI_EXIT_INTERRUPTED = 130 /* 128 + SIGINT, as shells have it */
+};
+
+int cli_topic(int argc, char **argv);
+int cli_produce(int argc, char **argv);
+int cli_consume(int argc, char **argv);
+int cli_stat(int argc, char **argv);
+
+/* "kira produce: TEXT" on stderr. Returns `status`. */
+int cli_fail(const char *command, const char *text, int status);
+
+#endif

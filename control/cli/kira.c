@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * kira.c - the tool `kira`: finds the subcommand, prints help and version.
+ * Thread: main. Never: does the work of a subcommand. */
+#include "control/cli/cli.h"
+
+#include "base/bits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kira_version.h"
+
+static const struct {
+	const char *name, *help;
+	int (*run)(int argc, char **argv);
+} command_table[] = {
+	{"topic", "create, list, describe, delete topics", cli_topic},
+	{"produce", "send lines from standard input", cli_produce},
+	{"consume", "print records", cli_consume},
+	{"stat", "counters of the kirad on this host", cli_stat},
+};
+
+int
+cli_fail(const char *command, const char *text, int status)
+{
+	fprintf(stderr, "%s: %s\n", command, text);
+	return status;
+}
+
+static void
+help(FILE *to)
+{
+	fprintf(to, "usage: kira COMMAND [OPTIONS]\n\n");
+	for (unsigned i = 0; i < ARRAY_LENGTH(command_table); i++)
+		fprintf(to, "  %-10s %s\n", command_table[i].name, command_table[i].help);
+	fprintf(to, "\n`kira COMMAND --help` lists the options of a command. `kira --version`.\n"
+		    "Exit: 0 done; 1 the broker refused or a record was not acked; 2 wrong usage.\n"
+		    "Example:\n"
+		    "  kira topic create t --partitions 4\n"
+		    "  seq 1 1000 | kira produce --topic t\n"
+		    "  kira consume --topic t -e\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2) {
+		help(stderr);
+		return CLI_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		help(stdout);
+		return CLI_EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("kira %s\n", KIRA_VERSION);
+		return CLI_EXIT_OK;
+	}
+	for (unsigned i = 0; i < ARRAY_LENGTH(command_table); i++)
+		if (strcmp(argv[1], command_table[i].name) == 0)
+			return command_table[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "kira: %s: no such command; kira --help lists them\n", argv[1]);
+	return CLI_EXIT_USAGE;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ * topic.c - kira topic create|list|describe|delete, by librdkafka's admin calls.
+ * Thread: main. */
+#include "control/cli/cli.h"
+#include "control/cli/cli_kafka.h"
+#include "control/cli/cli_options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TOPICS_MAX 64
+#define PARTITIONS_MAX 100000
+
+struct topic_options {
+	const char *bootstrap;
+	int64_t partitions;
+	struct cli_list config;
+	bool if_not_exists, if_exists;
+};
+
+#define AT(field) offsetof(struct topic_options, field)
+static const struct cli_row create_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+	{"partitions", 'p', "N", CLI_WHOLE, AT(partitions), 0, PARTITIONS_MAX, "0",
+		"0: the broker's num-partitions"},
+	{"config", 'c', "KEY=VALUE", CLI_LIST, AT(config), 0, 0, NULL,
+		"a topic configuration, such as retention.ms=3600000; may be repeated"},
+	{"if-not-exists", 0, NULL, CLI_ON, AT(if_not_exists), 0, 0, NULL,
+		"a topic that is there already is no error"},
+};
+static const struct cli_row look_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+};
+static const struct cli_row delete_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+	{"if-exists", 0, NULL, CLI_ON, AT(if_exists), 0, 0, NULL, "a topic that is missing is no error"},
+};
+#undef AT
+
+/* Runs one admin request and returns its event, or NULL and err. */
+static rd_kafka_event_t *
+await(struct cli_kafka *k, rd_kafka_queue_t *q, const char *what, struct err *err)
+{
+	rd_kafka_event_t *e = rd_kafka_queue_poll(q, CLI_KAFKA_MS + 2000);
+
+	if (e && rd_kafka_event_error(e) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return e;
+	(void)cli_kafka_failed(k, e ? rd_kafka_event_error(e) : RD_KAFKA_RESP_ERR__TIMED_OUT,
+		e ? rd_kafka_event_error_string(e) : NULL, what, err);
+	if (e)
+		rd_kafka_event_destroy(e);
+	return NULL;
+}
+
+/* The results of create and delete, a line on stderr per failure. Returns how many failed. */
+static unsigned
+judge(const char *command, const rd_kafka_topic_result_t **res, size_t n, rd_kafka_resp_err_t fine)
+{
+	unsigned failed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const rd_kafka_resp_err_t code = rd_kafka_topic_result_error(res[i]);
+		const char *said = rd_kafka_topic_result_error_string(res[i]);
+
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR || (fine && code == fine))
+			continue;
+		fprintf(stderr, "%s: %s: %s\n", command, rd_kafka_topic_result_name(res[i]),
+			said && *said ? said : rd_kafka_err2str(code));
+		failed++;
+	}
+	return failed;
+}
+
+static rd_kafka_AdminOptions_t *
+admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op)
+{
+	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(k->rk, op);
+	char why[128];
+
+	(void)rd_kafka_AdminOptions_set_request_timeout(o, CLI_KAFKA_MS, why, sizeof(why));
+	(void)rd_kafka_AdminOptions_set_operation_timeout(o, CLI_KAFKA_MS, why, sizeof(why));
+	return o;
+}
+
+static rd_kafka_NewTopic_t *
+new_topic(const struct topic_options *o, const char *name, struct err *err)
+{
+	char why[256];
+	rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(name, o->partitions ? (int)o->partitions : -1, 1,
+		why, sizeof(why));
+
+	if (!t) {
+		err_set(err, "topic %s: %s", name, why);
+		return NULL;
+	}
+	for (unsigned i = 0; i < o->config.n; i++) {
+		const char *is = strchr(o->config.item[i], '=');
+		char key[128];
+
+		if (!is || is == o->config.item[i] || (size_t)(is - o->config.item[i]) >= sizeof(key)) {
+			err_set(err, "--config %s: KEY=VALUE is wanted, such as retention.ms=3600000",
+				o->config.item[i]);
+			rd_kafka_NewTopic_destroy(t);
+			return NULL;
+		}
+		(void)snprintf(key, sizeof(key), "%.*s", (int)(is - o->config.item[i]), o->config.item[i]);
+		(void)rd_kafka_NewTopic_set_config(t, key, is + 1);
+	}
+	return t;
+}
+
+static int
+create(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_NewTopic_t *t[TOPICS_MAX];
+	rd_kafka_queue_t *q;
+	rd_kafka_event_t *e;
+	int status = CLI_EXIT_FAILED;
+	size_t n = 0;
+
+	for (; n < words; n++) {
+		t[n] = new_topic(o, word[n], err);
+		if (!t[n]) {
+			status = CLI_EXIT_USAGE;
+			goto out;
+		}
+	}
+	q = rd_kafka_queue_new(k->rk);
+	options = admin_options(k, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_CreateTopics(k->rk, t, n, options, q);
+	e = await(k, q, "create", err);
+	if (e) {
+		size_t count;
+		const rd_kafka_topic_result_t **res =
+			rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(e), &count);
+
+		if (judge(c->name, res, count,
+			    o->if_not_exists ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS : 0) == 0)
+			status = CLI_EXIT_OK;
+		rd_kafka_event_destroy(e);
+	}
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_queue_destroy(q);
+out:
+	rd_kafka_NewTopic_destroy_array(t, n);
+	return status;
+}
+
+static int
+delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
+	rd_kafka_DeleteTopic_t *t[TOPICS_MAX];
+	rd_kafka_event_t *e;
+	int status = CLI_EXIT_FAILED;
+
+	for (unsigned i = 0; i < words; i++)
+		t[i] = rd_kafka_DeleteTopic_new(word[i]);
+	rd_kafka_DeleteTopics(k->rk, t, words, options, q);
+	e = await(k, q, "delete", err);
+	if (e) {
+		size_t count;
+		const rd_kafka_topic_result_t **res =
+			rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(e), &count);
+
+		if (judge(c->name, res, count,
+			    o->if_exists ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : 0) == 0)
+			status = CLI_EXIT_OK;
+		rd_kafka_event_destroy(e);
+	}
+	rd_kafka_DeleteTopic_destroy_array(t, words);
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_queue_destroy(q);
+	return status;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct rd_kafka_metadata_topic *)a)->topic,
+		((const struct rd_kafka_metadata_topic *)b)->topic);
+}
+
+static int
+list(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	const struct rd_kafka_metadata *meta;
+
+	(void)c;
+	(void)o;
+	(void)word;
+	(void)words;
+	if (cli_kafka_metadata(k, NULL, &meta, err) < 0)
+		return CLI_EXIT_FAILED;
+	qsort(meta->topics, (size_t)meta->topic_cnt, sizeof(meta->topics[0]), by_name);
+	for (int i = 0; i < meta->topic_cnt; i++)
+		printf("%s\n", meta->topics[i].topic);
+	rd_kafka_metadata_destroy(meta);
+	return CLI_EXIT_OK;
+}
+
+static int
+describe_one(struct cli_kafka *k, const char *name, struct err *err)
+{
+	const struct rd_kafka_metadata *meta;
+	int64_t records = 0;
+	int rc = cli_kafka_metadata(k, name, &meta, err);
+
+	if (rc < 0)
+		return rc;
+	printf("%s: %d partition%s\n", name, meta->topics[0].partition_cnt,
+		meta->topics[0].partition_cnt == 1 ? "" : "s");
+	printf("  %9s %7s %20s %20s\n", "partition", "leader", "first offset", "end offset");
+	for (int i = 0; i < meta->topics[0].partition_cnt; i++) {
+		const struct rd_kafka_metadata_partition *p = &meta->topics[0].partitions[i];
+		int64_t low, high;
+		const rd_kafka_resp_err_t code =
+			rd_kafka_query_watermark_offsets(k->rk, name, p->id, &low, &high, CLI_KAFKA_MS);
+
+		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+			rc = cli_kafka_failed(k, code, NULL, name, err);
+			break;
+		}
+		records += high - low;
+		printf("  %9d %7d %20" PRId64 " %20" PRId64 "\n", p->id, p->leader, low, high);
+	}
+	if (rc == 0)
+		printf("  %" PRId64 " offsets in all\n", records);
+	rd_kafka_metadata_destroy(meta);
+	return rc;
+}
+
+static int
+describe(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	(void)c;
+	(void)o;
+	for (unsigned i = 0; i < words; i++)
+		if (describe_one(k, word[i], err) < 0)
+			return CLI_EXIT_FAILED;
+	return CLI_EXIT_OK;
+}
+
+static const struct action {
+	const char *word, *help;
+	unsigned words_min;
+	int (*run)(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+		const char **word, unsigned words, struct err *err);
+	struct cli_command command;
+} action_table[] = {
+	{"create", "make topics", 1, create,
+		{"kira topic create", "NAME.. [--partitions N] [--config KEY=VALUE]..",
+			"Make topics. Done when their directories and first segments are on disk.",
+			create_rows, ARRAY_LENGTH(create_rows), TOPICS_MAX,
+			"Example:\n  kira topic create orders --partitions 8 --config retention.ms=3600000\n"}},
+	{"list", "names of all topics, a line each", 0, list,
+		{"kira topic list", "[OPTIONS]", "Print the names of all topics, a line each.", look_rows,
+			ARRAY_LENGTH(look_rows), 0, NULL}},
+	{"describe", "partitions and their offsets", 1, describe,
+		{"kira topic describe", "NAME..", "Print the partitions of topics and their offsets.",
+			look_rows, ARRAY_LENGTH(look_rows), TOPICS_MAX, NULL}},
+	{"delete", "delete topics and their records", 1, delete,
+		{"kira topic delete", "NAME..", "Delete topics and all their records.", delete_rows,
+			ARRAY_LENGTH(delete_rows), TOPICS_MAX, NULL}},
+};
+
+static int
+help(FILE *to, int status)
+{
+	fprintf(to, "usage: kira topic ACTION NAME.. [OPTIONS]\n\n");
+	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
+		fprintf(to, "  %-10s %s\n", action_table[i].word, action_table[i].help);
+	fprintf(to, "\n`kira topic ACTION --help` lists the options of an action.\n");
+	return status;
+}
+
+static int
+run(const struct action *a, int argc, char **argv)
+{
+	struct topic_options o;
+	struct cli_kafka k;
+	struct err err = {""};
+	const char *word[TOPICS_MAX];
+	unsigned words;
+	int status;
+
+	switch (cli_options_parse(&a->command, &o, sizeof(o), argc, argv, word, &words, &err)) {
+	case CLI_DONE:
+		return CLI_EXIT_OK;
+	case CLI_BAD:
+		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
+	case CLI_GO:
+		break;
+	}
+	if (words < a->words_min) {
+		err_set(&err, "the name of a topic is missing; %s --help", a->command.name);
+		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
+	}
+	if (cli_kafka_open(&k, RD_KAFKA_PRODUCER, o.bootstrap, NULL, &err) < 0)
+		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
+	status = a->run(&a->command, &k, &o, word, words, &err);
+	cli_kafka_close(&k);
+	return *err.text ? cli_fail(a->command.name, err.text, status) : status;
+}
+
+int
+cli_topic(int argc, char **argv)
+{
+	if (argc < 2)
+		return help(stderr, CLI_EXIT_USAGE);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return help(stdout, CLI_EXIT_OK);
+	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
+		if (strcmp(argv[1], action_table[i].word) == 0)
+			return run(&action_table[i], argc - 1, argv + 1);
+	fprintf(stderr, "kira topic: %s: no such action; kira topic --help lists them\n", argv[1]);
+	return CLI_EXIT_USAGE;
+}
