@@ -168,6 +168,7 @@ report_run(const struct blast *b, struct blast_report *r)
 	r->ack_max_us = (double)run->ack_ns.max / 1e3;
 	r->limited_by = limit_text(b);
 	r->broker_losses = c->broker_losses;
+	r->losses_under_load = c->losses_under_load;
 	r->in_flight_at_loss = c->in_flight_at_loss;
 	r->acked_shortly_before_loss = c->acked_shortly_before_loss;
 	r->sent_again = c->sent_again;

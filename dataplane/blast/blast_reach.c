@@ -167,15 +167,25 @@ reach_first(struct blast *b, struct err *err)
 	return 0;
 }
 
+static void
+note_loss(struct blast *b)
+{
+	struct blast_count *c = &b->run.count;
+	const uint64_t acked = run_recent(&b->run, clock_now_ns());
+	uint64_t flying = 0;
+
+	for (unsigned i = 0; i < b->sessions; i++)
+		flying += session_unfinished(&b->session[i], NULL, NULL);
+	c->broker_losses++;
+	c->in_flight_at_loss += flying;
+	c->acked_shortly_before_loss += acked;
+	c->losses_under_load += flying > 0 && acked > 0;
+}
+
 int
 reach_again(struct blast *b, uint64_t heard_ns)
 {
-	struct blast_count *c = &b->run.count;
-
-	c->broker_losses++;
-	c->acked_shortly_before_loss += run_recent(&b->run, clock_now_ns());
-	for (unsigned i = 0; i < b->sessions; i++)
-		c->in_flight_at_loss += session_unfinished(&b->session[i], NULL, NULL);
+	note_loss(b);
 	broker_disconnect(&b->broker);
 	for (;;) {
 		const uint64_t now = clock_now_ns();

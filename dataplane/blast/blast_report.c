@@ -68,6 +68,7 @@ report_json(FILE *f, const struct blast_report *r)
 	whole_or_null(f, "offset_gaps", r->verified, r->offset_gaps);
 	whole_or_null(f, "crc_errors", r->verified, r->crc_errors);
 	whole(f, "broker_losses", r->broker_losses);
+	whole(f, "broker_losses_under_load", r->losses_under_load);
 	whole(f, "batches_in_flight_at_loss", r->in_flight_at_loss);
 	whole(f, "batches_acked_100ms_before_loss", r->acked_shortly_before_loss);
 	whole(f, "batches_sent_again", r->sent_again);

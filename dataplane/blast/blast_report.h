@@ -21,7 +21,7 @@ struct blast_report {
 	uint64_t records_read, offset_gaps, crc_errors;
 	double read_seconds;
 	uint64_t broker_losses, in_flight_at_loss, acked_shortly_before_loss, sent_again;
-	uint64_t known_already, refused;
+	uint64_t known_already, refused, losses_under_load;
 	double gap_max_us;
 	const char *error;               /* NULL: none */
 };

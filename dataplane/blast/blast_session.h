@@ -23,6 +23,7 @@ struct blast_count {
 	uint64_t known_already;    /* results 46: a batch sent again had been stored before */
 	uint64_t first_sent_ns, last_acked_ns, heard_ns;
 	uint64_t broker_losses, in_flight_at_loss, acked_shortly_before_loss, sent_again;
+	uint64_t losses_under_load; /* with batches in flight and some acked shortly before */
 };
 
 /* What all sessions share. */
