@@ -41,7 +41,7 @@ if ! ls "$jars"/kafka_2.13-*.jar >/dev/null 2>&1; then
 	mv "$jars.part" "$jars"
 fi
 
-complaints='isvalid: false|invalid bytes|Mismatches in|timestamp mismatch|out of order timestamp|not found in the log|Non-consecutive offsets|Exception'
+complaints='isvalid: false|invalid bytes|Mismatches in|timestamp mismatch|out of order timestamp|not found in the log|Non-consecutive offsets|Exception|[Ss]napshot is corrupt|[Ss]napshot contained'
 files=0 records=0 bad=0
 dump() {
 	java -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*" kafka.tools.DumpLogSegments "$@" \

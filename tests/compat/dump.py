@@ -1,39 +1,127 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# quick:
+# quick: --by rules
+# quick: --by apache
 # needs: clients
 # timeout: 540
-"""dump.py - sealed segments and their indexes pass Apache Kafka's DumpLogSegments.
+"""dump.py - segments, indexes and snapshots read as Kafka's own, by two judges.
 
-Fills topics of several kinds with small segments over TCP (plain, LZ4, idempotent) and over memif, stops
-kirad cleanly, and hands the directories to scripts/compat.sh."""
+Fills topics with small segments over TCP (plain, LZ4, gzip, idempotent, several batches per index entry)
+and over memif, with a clean stop in between, stops kirad, and hands the directories to log_files.py (rules:
+no JVM) or to Apache's DumpLogSegments by scripts/compat.sh (apache: maven and a JDK, jars from Maven Central).
+log_files.py must also complain about files that are damaged on purpose."""
+import argparse
 import os
+import shutil
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
 import harness as h
+import log_files
+
+FORMS = {"plain": [], "lz4": ["-z", "lz4"], "gzip": ["-z", "gzip"], "idem": ["-X", "enable.idempotence=true"],
+         "tiny": ["-X", "linger.ms=0", "-X", "batch.num.messages=7"]}
 
 
-def body():
-    h.need("mvn", "maven (with a JDK)")
+def fill():
     kcat = h.need("kcat", "kcat")
     kirad = h.Kirad(device="memif:%s/m.sock" % h.temp_dir(), extra=[
         "--num-partitions", "2", "--topic-default", "segment.bytes=1048576"]).start()
-    for topic, options in {"plain": [], "lz4": ["-z", "lz4"], "idem": ["-X", "enable.idempotence=true"]}.items():
-        lines = "".join("%s line %d %s\n" % (topic, n, "abcdefgh" * (n % 20)) for n in range(60000))
-        h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic] + options, stdin=lines.encode())
-    h.say("filled over TCP")
+    for turn in range(2):
+        for topic, options in FORMS.items():
+            lines = "".join("%s line %d %s\n" % (topic, n, "abcdefgh" * (n % 20)) for n in range(30000))
+            h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic] + options, stdin=lines.encode())
+        if turn == 0:
+            kirad.stop()
+            kirad.start()
+    h.say("filled over TCP, in two lives of kirad")
     h.run([h.binary("kira-blast"), "--bootstrap", kirad.bootstrap, "--device", kirad.device, "--topic", "blast",
-           "--partitions", "2", "--seconds", "1", "--rate", "200000", "--record", "200", "--batch", "1400",
+           "--partitions", "2", "--seconds", "1", "--rate", "50000", "--record", "200", "--batch", "1400",
            "--sessions", "2", "--acks", "log", "--cpus", h.cpu_list(1), "--transport", "udp", "--json"], seconds=120)
     h.say("filled over memif")
     kirad.stop()
-    _, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), kirad.data_dir], seconds=480, ok=(0, 77))
+    return kirad.data_dir
+
+
+def edit(path, at, new):
+    with open(path, "r+b") as f:
+        if at < 0:
+            f.seek(at, os.SEEK_END)
+        else:
+            f.seek(at)
+        f.write(new)
+
+
+def teeth(part):
+    """Every rule bites: a copy damaged in one place must be complained about."""
+    log = next(n for n in sorted(os.listdir(part)) if n.endswith(".log"))
+    stem = log[:20]
+    with open(os.path.join(part, log), "rb") as f:
+        first = 12 + struct.unpack_from(">i", f.read(12), 8)[0]
+
+    def cut(name, size):
+        return lambda d: os.truncate(os.path.join(d, name), size)
+    damages = {
+        "a flipped bit in a record": lambda d: edit(os.path.join(d, log), 200, b"\xff\xfe"),
+        "an offset that leaps": lambda d: edit(os.path.join(d, log), first, struct.pack(">q", 1 << 30)),
+        "a zero tail": lambda d: os.truncate(os.path.join(d, log), os.path.getsize(os.path.join(d, log)) + 4096),
+        "a missing segment": lambda d: os.unlink(os.path.join(d, log)),
+        "an index without entries": cut(stem + ".index", 0),
+        "an index with a zero entry behind": cut(stem + ".index", os.path.getsize(os.path.join(part, stem + ".index")) + 8),
+        "an index entry that points beside a batch": lambda d: edit(os.path.join(d, stem + ".index"), 7, b"\1"),
+        "a time index without entries": cut(stem + ".timeindex", 0),
+        "a wrong largest timestamp": lambda d: edit(os.path.join(d, stem + ".timeindex"), -12, struct.pack(">q", 1 << 50)),
+        "a missing index": lambda d: os.unlink(os.path.join(d, stem + ".index")),
+        "another epoch than the checkpoint's": lambda d: edit(os.path.join(d, "leader-epoch-checkpoint"), 4, b"7"),
+    }
+    snapshot = next((n for n in sorted(os.listdir(part)) if n.endswith(".snapshot")
+                     and os.path.getsize(os.path.join(part, n)) > 10), None)
+    h.check(snapshot, "%s has no producer snapshot" % part)
+    damages["a wrong sequence in a snapshot"] = lambda d: edit(os.path.join(d, snapshot), 20, b"\x33")
+    for name, damage in damages.items():
+        copy = os.path.join(h.temp_dir(), os.path.basename(part))
+        shutil.copytree(part, copy)
+        damage(copy)
+        h.check(log_files.Partition(copy).check().complaints, "log_files.py is blind to %s" % name)
+        shutil.rmtree(copy)
+    return len(damages)
+
+
+def rules(data_dir):
+    parts = log_files.check_directory(data_dir)
+    for p in parts:
+        h.check(not p.complaints, "%d complaints, first: %s" % (len(p.complaints), p.complaints[:3]))
+    h.check(len(parts) == 2 * len(FORMS) + 2, "%d partitions" % len(parts))
+    records = {t: sum(p.records for p in parts if os.path.basename(p.path).rsplit("-", 1)[0] == t) for t in FORMS}
+    h.check(set(records.values()) == {60000}, "records per topic: %s" % records)
+    h.check({0, 1, 3} <= set().union(*(p.codecs for p in parts)), "not every codec was stored")
+    h.say("no complaint about %d files" % sum(p.files for p in parts))
+    bites = teeth(os.path.join(data_dir, "idem-0"))
+    h.say("result: %d files, %d batches, %d records, %d index entries, no complaint; %d damages found" % (
+        sum(p.files for p in parts), sum(p.batches for p in parts), sum(p.records for p in parts),
+        sum(p.entries for p in parts), bites))
+
+
+def apache(data_dir):
+    _, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), data_dir], seconds=480, ok=(0, 77))
     print(out, flush=True)
     last = out.strip().splitlines()[-1] if out.strip() else ""
     if last.startswith("skipped: "):
         h.skip(last[9:])
     h.say("result: %s" % last)
+
+
+def body():
+    args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    args.add_argument("--by", choices=("rules", "apache"), required=True)
+    args = args.parse_args()
+    if args.by == "apache":
+        for tool in ("mvn", "java"):
+            h.need(tool, "maven default-jdk-headless")
+        apache(fill())
+    else:
+        rules(fill())
 
 
 h.main(body)
