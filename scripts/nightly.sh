@@ -5,7 +5,8 @@
 # Usage: scripts/nightly.sh [--only NAME] [--minutes N]
 #   --only NAME      only scripts of this name (kill_tcp, hostile, ..)
 #   --minutes N      for each run; default 60
-# A script takes part by a line "# long: ARGS" in its head; {minutes} there is N. Builds build/ first.
+# A script takes part by lines "# long: ARGS" in its head; {minutes} there is N. Where a script has none, its
+# quick form is its full form. Builds build/ first.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 only= minutes=60
@@ -13,7 +14,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--only) only=${2:?--only wants a name}; shift 2 ;;
 	--minutes) minutes=${2:?--minutes wants a number}; shift 2 ;;
-	*) sed -n '3,8p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+	*) sed -n '3,9p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 	esac
 done
 [[ $minutes =~ ^[0-9]+$ ]] && [ "$minutes" -gt 0 ] || { echo "--minutes: a whole number above 0, not '$minutes'"; exit 2; }
@@ -34,7 +35,9 @@ for script in tests/pipeline/* tests/compat/*; do
 	[ -n "$only" ] && [ "$only" != "$name" ] && continue
 	run=()
 	case $script in *.py) run=(/usr/bin/python3) ;; esac
-	while IFS= read -r args; do
+	mapfile -t runs < <(sed -n 's/^# long: *//p' "$script")
+	[ ${#runs[@]} -gt 0 ] || mapfile -t runs < <(sed -n 's/^# quick: *//p' "$script")
+	for args in "${runs[@]}"; do
 		args=${args//\{minutes\}/$minutes}
 		echo "== $script $args"
 		t0=$(date +%s)
@@ -57,9 +60,9 @@ for script in tests/pipeline/* tests/compat/*; do
 		printf '| %s | %s | `%s %s` | %d | %s |\n' "$(date -u +%FT%RZ)" "$commit" "$script" "$args" \
 			$((($(date +%s) - t0 + 30) / 60)) "${result:-held}" >> tests/RESULTS.md
 		ran=$((ran + 1))
-	done < <(sed -n 's/^# long: *//p' "$script")
+	done
 done
 rm -f "$out"
-[ $ran -gt 0 ] || { echo "nothing to run: no script '$only' has a '# long:' line"; exit 1; }
+[ $ran -gt 0 ] || { echo "nothing to run: no script '$only' has a '# long:' or '# quick:' line"; exit 1; }
 tail -n $ran tests/RESULTS.md
 exit $bad

@@ -16,6 +16,7 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -248,6 +249,33 @@ class Kirad:
     def stop(self, seconds=60):
         code = self.process.term(seconds)
         check(code == 0, "kirad ended with %d at SIGTERM" % code)
+
+    def counters(self):
+        """{(group, name): value} of the mapped counters file, read by its own description (kira/counters.h)."""
+        with open(os.path.join(self.data_dir, "run", "counters"), "rb") as f:
+            raw = f.read()
+        magic, version, size, pid, _, _, at, _, entries = struct.unpack_from("=8sIIiIqIII", raw)
+        check(magic == b"KIRACNTR" and version == 1 and size == len(raw), "the counters file is no counters file")
+        check(pid == self.pid, "the counters file is of pid %d, kirad is %d" % (pid, self.pid))
+        found = {}
+        for i in range(entries):
+            group, name, where = struct.unpack_from("=32s48sI", raw, at + 96 * i)
+            found[group.split(b"\0")[0].decode(), name.split(b"\0")[0].decode()] = struct.unpack_from("=Q", raw, where)[0]
+        return found
+
+    def count(self, name, kind=""):
+        """The sum of a counter over the groups whose name begins with `kind`; it must exist."""
+        values = [v for (group, n), v in self.counters().items() if n == name and group.startswith(kind)]
+        check(values, "kirad counts no %s" % name)
+        return sum(values)
+
+    def drops(self):
+        """{reason: packets} of every way a packet died unanswered, zeros left out."""
+        total = {}
+        for (_, name), value in self.counters().items():
+            if name.startswith("drop_") and value:
+                total[name] = total.get(name, 0) + value
+        return total
 
     def status(self, key):
         """A line of /proc/PID/status, kB as an int."""
