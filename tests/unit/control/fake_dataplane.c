@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ * fake_dataplane.c - the door of dataplane/ with one rx and one storage lcore that work when the test
+ * says so. One thread, no DPDK. */
+#include "tests/unit/control/fake_dataplane.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <arpa/inet.h>
+
+struct dataplane lcores;
+
+void
+lcores_reset(void)
+{
+	lcores = (struct dataplane){.room = ARRAY_LENGTH(lcores.queue), .next_session = 1};
+}
+
+bool
+dataplane_store(struct dataplane *dp, struct store_msg *msg)
+{
+	if (dp->queued + dp->finished >= dp->room)
+		return false;
+	dp->queue[dp->queued++] = msg;
+	return true;
+}
+
+unsigned
+lcores_store_turn(void)
+{
+	const unsigned n = lcores.queued;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct store_msg *msg = lcores.queue[i];
+		struct append_result result = {.base_offset = -1, .append_ms = -1};
+
+		msg->error = lcores.append_error;
+		if (msg->kind == STORE_PRODUCE && !msg->error) {
+			(void)storage_append(msg->part, msg->batch, msg->length, msg->append_flags, 0,
+				0, &result);
+			msg->error = result.error;
+			msg->commit = storage_publish(msg->part);
+		}
+		msg->base_offset = result.base_offset;
+		msg->append_ms = result.append_ms;
+		lcores.done[lcores.finished++] = msg;
+	}
+	lcores.queued = 0;
+	return n;
+}
+
+unsigned
+dataplane_stored(struct dataplane *dp, struct store_msg **ret, unsigned n)
+{
+	const unsigned got = MIN(n, dp->finished);
+
+	memcpy(ret, dp->done, got * sizeof(*ret));
+	dp->finished -= got;
+	memmove(dp->done, dp->done + got, dp->finished * sizeof(*ret));
+	return got;
+}
+
+bool
+dataplane_rx(struct dataplane *dp, struct rx_cmd *cmd)
+{
+	if (dp->rx_queued + dp->rx_finished >= dp->room)
+		return false;
+	dp->rx[dp->rx_queued++] = cmd;
+	return true;
+}
+
+unsigned
+lcores_rx_turn(void)
+{
+	const unsigned n = lcores.rx_queued;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rx_cmd *cmd = lcores.rx[i];
+
+		cmd->error = lcores.rx_error;
+		if (cmd->kind == RX_GRANT && !cmd->error)
+			cmd->session_id = lcores.next_session++;
+		cmd->credit_limit = 2;
+		lcores.rx_done[lcores.rx_finished++] = cmd;
+	}
+	lcores.rx_queued = 0;
+	return n;
+}
+
+unsigned
+dataplane_rx_done(struct dataplane *dp, struct rx_cmd **ret, unsigned n)
+{
+	const unsigned got = MIN(n, dp->rx_finished);
+
+	memcpy(ret, dp->rx_done, got * sizeof(*ret));
+	dp->rx_finished -= got;
+	memmove(dp->rx_done, dp->rx_done + got, dp->rx_finished * sizeof(*ret));
+	return got;
+}
+
+unsigned
+dataplane_owner(const struct dataplane *dp)
+{
+	return 0;
+}
+
+unsigned
+dataplane_rx_lcores(const struct dataplane *dp)
+{
+	return 1;
+}
+
+bool
+dataplane_endpoint(const struct dataplane *dp, const struct in6_addr *peer, unsigned rx,
+	struct in6_addr *address, uint16_t *port, uint16_t *max_dgram)
+{
+	ASSERT(inet_pton(AF_INET6, "::ffff:127.18.0.1", address) == 1);
+	*port = 9104;
+	*max_dgram = 1472;
+	return !dp->unreachable;
+}
+
+bool
+dataplane_in_subnet(const struct dataplane *dp, const struct in6_addr *a)
+{
+	struct in6_addr net;
+
+	ASSERT(inet_pton(AF_INET6, "::ffff:127.18.0.0", &net) == 1);
+	return memcmp(a, &net, 15) == 0;
+}
+
+void
+dataplane_watch_data(struct dataplane *dp, bool on)
+{
+	dp->watching = on;
+	dp->watches += on;
+}
