@@ -56,6 +56,12 @@ def produce_error(body, version):
     return struct.unpack_from(">h", body, at + 2 + n + 4 + 4)[0]
 
 
+def produce_offset(body):
+    """The base offset of that partition."""
+    n = struct.unpack_from(">h", body, 8)[0]
+    return struct.unpack_from(">q", body, 10 + n + 4 + 4 + 2)[0]
+
+
 def sizes(t):
     for size in (0, 1, 7, -1, -2147483648, 2147483647, 101 << 20):
         yield "frame size %d" % size, k.i32(size) + b"\0\3\0\1" + b"\0" * 32, CLOSED
@@ -153,6 +159,33 @@ def produces(t):
     yield "Produce: acks=5", ask(good, acks=5), lambda g: g == CLOSED or produce_error(g, 7) == 21
 
 
+def sequences(t):
+    """Retries, gaps and epochs of an idempotent producer that plays false."""
+    base = {}
+
+    def ask(seq, epoch=0, values=(b"s",)):
+        return k.request(k.PRODUCE, 7, k.produce_body("hostile", 0, k.batch(list(values), producer=(4711, epoch, seq))))
+
+    def error(code, same_as=None, keep=None):
+        def judge(got):
+            if got == CLOSED or produce_error(got, 7) != code:
+                return False
+            offset = produce_offset(got)
+            if keep:
+                base[keep] = offset
+            return same_as is None or offset == base[same_as]
+        return judge
+    yield "sequence 0, first: 0", ask(0), error(0, keep="first")
+    yield "sequence 0 again: its old offset", ask(0), error(0, same_as="first")
+    yield "a gap, sequence 2: 45", ask(2), error(45)
+    yield "sequence 1: 0", ask(1, values=(b"a", b"b")), error(0, keep="second")
+    yield "sequence 1 again: its old offset", ask(1, values=(b"a", b"b")), error(0, same_as="second")
+    yield "sequence 2 alone, inside what is stored: 46 or 45", ask(2), lambda g: g != CLOSED and produce_error(g, 7) in (45, 46)
+    yield "a new epoch from 5: 45", ask(5, epoch=1), error(45)
+    yield "a new epoch from 0: 0", ask(0, epoch=1), error(0)
+    yield "the old epoch: 47", ask(3), error(47)
+
+
 def every_truncation(t):
     """Each request of the table, cut after each byte: an answer would mean it was read past its end."""
     one = {
@@ -248,6 +281,9 @@ def slow_and_many(t):
     for c in big + open_ones[100:]:
         c.close()
     t.serves()
+    late = t.connect(30)               # a size and a half that never get their rest: 10 s, then closed
+    late.send(b"\0\0\0\x20\0")
+    started = time.monotonic()
     with t.connect() as c:             # pipelined: answers in order
         c.send(b"".join(k.request(k.API_VERSIONS, 0, correlation=i) for i in range(50)))
         for i in range(50):
@@ -261,7 +297,8 @@ def slow_and_many(t):
             except OSError:
                 break
         t.serves()
-    h.say("slow and many         held")
+    h.check(late.exactly(1) is None and time.monotonic() - started < 25, "a frame begun and left is not closed after 10 s")
+    h.say("slow and many         held; a frame begun and left is closed after %.0f s" % (time.monotonic() - started))
 
 
 def body():
@@ -275,7 +312,7 @@ def body():
     t.serves()
     before = t.kirad.status("RssAnon")
     cases = 0
-    for group in (sizes, keys_and_versions, bodies, produces, every_truncation):
+    for group in (sizes, keys_and_versions, bodies, produces, sequences, every_truncation):
         cases += run_cases(t, group)
     slow_and_many(t)
     stop = time.monotonic() + args.minutes * 60 if args.minutes else None
@@ -284,6 +321,8 @@ def body():
     h.check(after - before < RSS_ALLOWED_KIB, "anonymous memory grew from %d to %d KiB" % (before, after))
     h.check(not re.search(r"AddressSanitizer|runtime error|invariant broken", t.kirad.process.output()),
             "kirad complained")
+    for word in ("TLS", "HTTP"):
+        h.check(word in t.kirad.process.output(), "kirad's log does not say that somebody spoke %s to it" % word)
     t.kirad.stop()
     h.say("result: %d cases, %d mutations, RssAnon %d -> %d KiB" % (cases, sent, before, after))
 
