@@ -33,8 +33,9 @@ while IFS=: read -r file line text; do
 		case $file in dataplane/client/*) say "$at" "client/ sees include/ only, but: \"$inc\"" ;; esac ;;
 	dataplane:storage/*) say "$at" "the door of storage/ is storage/storage.h, not \"$inc\"" ;;
 	dataplane:*) say "$at" "dataplane/ sees storage/ and include/, but: \"$inc\"" ;;
-	# counters.def is a table of names beside the door: control lays out the mapped counters by it.
-	control:control/*|control:storage/storage.h|control:storage/counters.def|control:dataplane/dataplane.h) ;;
+	control:control/*|control:storage/storage.h|control:dataplane/dataplane.h) ;;
+	# Tables of counters and drop reasons, no declarations: control lays out and names the mapped file by them.
+	control:storage/counters.def|control:dataplane/*counters.def|control:dataplane/drop.def) ;;
 	control:storage/*) say "$at" "the door of storage/ is storage/storage.h, not \"$inc\"" ;;
 	control:dataplane/*) say "$at" "the door of dataplane/ is dataplane/dataplane.h, not \"$inc\"" ;;
 	esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick: --mutations 3000
+# asan: --mutations 1000
 # long: --minutes {minutes}
 # timeout: 240
 """hostile.py - bad Kafka frames get a clear error or a closed connection; kirad lives and serves.

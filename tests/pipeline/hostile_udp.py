@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick: --mutations 20000
+# asan: --mutations 4000
 # long: --minutes {minutes}
 # needs: root
 # timeout: 240
