@@ -168,8 +168,8 @@ if [ "${sent:-0}" = 0 ] || [ "${records:-0}" = 0 ] || [ "$(field error)" != null
 	echo "kira-blast: $(field error)"
 	kirad_said
 	echo "counters of kirad that speak of drops, refusals and waits:"
-	"$kira" stat --data-dir "$work/data" --once 2>&1 \
-		| grep -E 'drop|refus|wait|full|fail|expired|ended' | grep -vE '[[:space:]]0$' | sed 's/^/    /'
+	"$kira" stat --data-dir "$work/data" 2>&1 | grep -E '^(drop|[^ ]*(refus|wait|full|fail|expired|ended|timeout))' \
+		| sed 's/^/    /'
 	fail "$( [ "${records:-0}" = 0 ] && echo "no record was acked" || echo "kira-blast failed after $records acked records" )"
 fi
 
