@@ -36,9 +36,8 @@ def body():
         "first-out": (plain[1:], 1, 0, 0),
     }
     kirad = b.MemifKirad().start()
-    made = admin.AdminClient({"bootstrap.servers": kirad.bootstrap}).create_topics(
-        [admin.NewTopic(t, PARTITIONS, 1) for t in doctored])
-    for f in made.values():
+    client = admin.AdminClient({"bootstrap.servers": kirad.bootstrap})
+    for f in client.create_topics([admin.NewTopic(t, PARTITIONS, 1) for t in doctored]).values():
         f.result(20)
     producer = confluent.Producer({"bootstrap.servers": kirad.bootstrap, "enable.idempotence": True, "linger.ms": 5,
                                    "log_level": 3})
