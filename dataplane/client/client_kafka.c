@@ -531,7 +531,8 @@ ckafka_decode_session(struct reader *r, struct ckafka_open *o, struct ckafka_ses
 	ret->wire.incarnation = (uint64_t)kr_i64(r);
 	copy_text(ret->udp_host, sizeof(ret->udp_host), kr_string(r));
 	ret->udp_port = (uint16_t)kr_i16(r);
-	ret->max_dgram = MIN((uint16_t)kr_i16(r), (uint16_t)KUP_DGRAM_MAX);
+	ret->max_dgram = (uint16_t)kr_i16(r);
+	ret->max_dgram = MIN(ret->max_dgram, (uint16_t)KUP_DGRAM_MAX);
 	ret->window = (uint16_t)kr_i16(r);
 	ret->credit_limit = (uint32_t)kr_i32(r);
 	ret->capabilities = (uint32_t)kr_i32(r);
