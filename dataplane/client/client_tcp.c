@@ -18,6 +18,7 @@ struct request {
 	uint8_t *frame;
 	size_t room, length, sent;
 	int32_t correlation, partition;
+	uint64_t handed_ns;
 };
 
 struct ctcp {
@@ -74,9 +75,15 @@ ctcp_in_flight(const struct ctcp *t)
 	return t->count;
 }
 
+uint64_t
+ctcp_oldest_ns(const struct ctcp *t)
+{
+	return t->count == 0 ? UINT64_MAX : t->ring[t->first].handed_ns;
+}
+
 bool
 ctcp_send(struct ctcp *t, void *user, const char *topic, int32_t partition, int16_t acks,
-	int32_t timeout_ms, const void *batch, uint32_t length)
+	int32_t timeout_ms, const void *batch, uint32_t length, uint64_t now_ns)
 {
 	struct request *r = &t->ring[(t->first + t->count) % CTCP_IN_FLIGHT];
 	const size_t need = (size_t)length + FRAME_ROOM;
@@ -95,6 +102,7 @@ ctcp_send(struct ctcp *t, void *user, const char *topic, int32_t partition, int1
 	r->partition = partition;
 	r->correlation = ++t->correlation;
 	r->sent = 0;
+	r->handed_ns = now_ns;
 	r->length = ckafka_produce_frame(r->frame, r->room, r->correlation, t->client_id, topic,
 		partition, acks, timeout_ms, batch, length);
 	if (r->length == 0)

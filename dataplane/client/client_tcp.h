@@ -18,9 +18,12 @@ int ctcp_fd(const struct ctcp *t);
 bool ctcp_wants_write(const struct ctcp *t);
 unsigned ctcp_in_flight(const struct ctcp *t);
 
+/* When the oldest request in flight was handed over; UINT64_MAX: none is. */
+uint64_t ctcp_oldest_ns(const struct ctcp *t);
+
 /* False: CTCP_IN_FLIGHT are outstanding, or no memory. The batch is copied. */
 bool ctcp_send(struct ctcp *t, void *user, const char *topic, int32_t partition, int16_t acks,
-	int32_t timeout_ms, const void *batch, uint32_t length);
+	int32_t timeout_ms, const void *batch, uint32_t length, uint64_t now_ns);
 
 /* Write and read what can be; `answer` is called for each response. -errno: the connection is
  * over, err says why; what is in flight is without an outcome. */

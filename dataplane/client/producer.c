@@ -72,7 +72,9 @@ introduce(struct kira_producer *p, struct err *err)
 
 	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, err);
 	if (rc < 0) {
-		err_prefix(err, "is kirad running there? ");
+		const struct err was = *err;
+
+		err_set(err, "%.400s; is kirad running there?", was.text);
 		return rc;
 	}
 	rc = ckafka_api_versions(k, &v, deadline, err);
@@ -337,7 +339,7 @@ kira_topic_open(struct kira_producer *p, const char *name, bool create, struct k
 	} else if (t->route == ROUTE_PENDING) {
 		rc = -ETIMEDOUT;
 		err_set(&err, "topic %s: no way to %s within %u s: %s", name, p->bootstrap,
-			ROUTE_MS / 1000, p->why);
+			ROUTE_MS / 1000, p->trouble);
 	} else if (t->route == ROUTE_FAILED) {
 		rc = -EOPNOTSUPP;
 		err_set(&err, "no UDP for topic %s: %s; --transport auto or tcp would use TCP", name,
@@ -568,7 +570,7 @@ kira_producer_transport(struct kira_producer *p, char *why, size_t why_size)
 	pthread_mutex_lock(&p->lock);
 	name = p->transport;
 	if (why && why_size > 0)
-		(void)snprintf(why, why_size, "%s", p->why);
+		(void)snprintf(why, why_size, "%s", p->trouble[0] ? p->trouble : p->why);
 	pthread_mutex_unlock(&p->lock);
 	return name;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * producer_private.h - what the three threads of libkira share, grouped by owner.
  *   application threads  producer.c        fill open batches under `lock`
- *   I/O thread           producer_io.c     everything from a closed batch to its delivery
+ *   I/O thread           producer_io.h     everything from a closed batch to its delivery
  *   set-up thread        producer_setup.c  TCP requests that may block, one job at a time
  * A batch belongs to the application side until it is on `closed`, then to the I/O thread. */
 #ifndef KIRA_PRODUCER_PRIVATE_H
@@ -51,6 +51,7 @@ struct batch {
 	bool alone;                      /* send only when nothing of its partition is outstanding */
 	bool sent_first;                 /* nothing of its partition was outstanding when it was sent */
 	bool handed;                     /* it was sent at least once */
+	bool unknown;                    /* its last sending has no outcome: perhaps stored */
 	bool told;                       /* its delivery was told to the application */
 	bool given_up;                   /* told as failed while its outcome is still open */
 	int32_t base_sequence;
@@ -108,7 +109,8 @@ enum open_verdict {
 	OPEN_OK,
 	OPEN_NO_SESSION, /* 70: ours is gone */
 	OPEN_REFUSED,    /* this broker has no UDP for us: `err` says why */
-	OPEN_AGAIN,      /* not reachable now, or no session free: after retry_ms */
+	OPEN_BUSY,       /* 89: no session free: after retry_ms */
+	OPEN_AGAIN,      /* not reachable now: after retry_ms */
 };
 
 /* Filled by the I/O thread, run by the set-up thread, read by the I/O thread when done. */
@@ -139,8 +141,6 @@ void *setup_thread(void *arg);
 
 /* ---- The producer -------------------------------------------------------------------------- */
 
-struct io; /* producer_io.c */
-
 struct kira_producer {
 	struct kira_producer_options o;
 	char bootstrap[300], client_id[64], udp_address[128];
@@ -167,7 +167,8 @@ struct kira_producer {
 	struct job job;
 	struct kira_producer_stats stats;
 	const char *transport;
-	char why[256];
+	char why[256];                   /* TCP is used */
+	char trouble[256];               /* nothing moves; "" once something does */
 
 	/* Set before the threads start; then the I/O thread's. */
 	int64_t producer_id;

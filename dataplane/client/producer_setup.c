@@ -69,7 +69,7 @@ judge(struct job *job)
 		job->verdict = OPEN_NO_SESSION;
 		break;
 	case KIRA_E_THROTTLING_QUOTA_EXCEEDED:
-		job->verdict = OPEN_AGAIN;
+		job->verdict = OPEN_BUSY;
 		job->retry_ms = CLAMP(s->throttle_ms, 10u, 10000u);
 		err_set(&job->err, "the broker has no session free now");
 		break;

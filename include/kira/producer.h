@@ -129,7 +129,8 @@ KIRA_API int kira_flush(struct kira_producer *p, uint32_t timeout_ms);
 
 KIRA_API void kira_producer_stats(struct kira_producer *p, struct kira_producer_stats *ret);
 /* What carries records now: "udp", "tcp", "udp+tcp" (some batches do not fit a datagram, some topic
- * has no UDP) or "none" (no connection yet). `why`, if not NULL, gets the reason for TCP. */
+ * has no UDP) or "none" (no connection yet). `why`, if not NULL, gets what keeps records from moving
+ * now, else the reason for TCP, else "". */
 KIRA_API const char *kira_producer_transport(struct kira_producer *p, char *why, size_t why_size);
 
 /* kira_flush(), then the end: what is not delivered fails with 7. Returns kira_flush()'s result. */
