@@ -46,6 +46,7 @@ work= kirad= child= counter=
 end() {    # PID SECONDS: SIGTERM, and SIGKILL if that was not enough
 	local i
 	[ -n "$1" ] && kill "$1" 2>/dev/null || return 0
+	kill -CONT "$1" 2>/dev/null
 	for ((i = 0; i < $2 * 20; i++)); do
 		kill -0 "$1" 2>/dev/null || break
 		sleep 0.05
