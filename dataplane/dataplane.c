@@ -122,8 +122,11 @@ make_rx(struct dataplane *dp, unsigned i, const struct dataplane_options *o, str
 	rx->store_lcores = dp->layout.store;
 	rx->port = dp->nic.port;
 	rx->queue = (uint16_t)i;
+	rx->rx_lcores = dp->layout.rx;
+	rx->udp_port = dp->udp_port;
+	/* The kernel sees every packet of an afpacket port too, and answers for itself. */
+	rx->answers = dp->dev.kind != NIC_AFPACKET;
 	rx->sums = (dp->nic.sum_ip ? PARSE_SUM_IP : 0) | (dp->nic.sum_udp ? PARSE_SUM_UDP : 0);
-	rx->pool = dp->nic.pool[i];
 	rx->guard = nic_guard_add();
 	rx->neigh = dp->neigh;
 	rx->storage = dp->storage;
@@ -142,6 +145,15 @@ make_rx(struct dataplane *dp, unsigned i, const struct dataplane_options *o, str
 		if (!rx->to_store[s] || !rx->done[s])
 			goto fail;
 	}
+	for (unsigned r = 0; r < dp->layout.rx; r++) {
+		if (r == i)
+			continue;
+		rx->to_rx[r] = ring("over", i, r, RX_MISROUTED, sizeof(void *), node);
+		if (!rx->to_rx[r])
+			goto fail;
+	}
+	if (!rx_open(rx, dp->credit, dp->nic.pool[i]))
+		goto fail;
 	return 0;
 fail:
 	err_set(err, "no memory for rx lcore %u: raise `memory`", i);
@@ -177,6 +189,7 @@ make_store(struct dataplane *dp, unsigned i, const struct dataplane_options *o, 
 	for (unsigned r = 0; r < dp->layout.rx; r++) {
 		st->from_rx[r] = dp->rx[r]->to_store[i];
 		st->done[r] = dp->rx[r]->done[i];
+		st->ended[r] = dp->rx[r]->sessions.ended;
 	}
 	if (!store_open(st, o->partitions_max, dp->credit * dp->layout.rx))
 		goto fail;
@@ -333,6 +346,8 @@ destroy(struct dataplane *dp)
 {
 	for (unsigned i = 0; i < STORE_LCORES_MAX && dp->store[i]; i++)
 		store_close(dp->store[i]);
+	for (unsigned i = 0; i < RX_LCORES_MAX && dp->rx[i]; i++)
+		rx_close(dp->rx[i]);
 	nic_hush_close(&dp->hush);
 	if (dp->nic_open) {
 		const unsigned leaked = nic_close(&dp->nic);
@@ -346,6 +361,8 @@ destroy(struct dataplane *dp)
 			rte_ring_free(dp->rx[i]->to_store[s]);
 			rte_ring_free(dp->rx[i]->done[s]);
 		}
+		for (unsigned r = 0; r < RX_LCORES_MAX; r++)
+			rte_ring_free(dp->rx[i]->to_rx[r]);
 		rte_ring_free(dp->rx[i]->cmd);
 		rte_ring_free(dp->rx[i]->cmd_done);
 		free(dp->rx[i]);
@@ -399,6 +416,9 @@ dataplane_start(struct dataplane **ret, const struct dataplane_options *o, struc
 		rc = start_port(dp, o, err);
 	for (unsigned i = 0; rc == 0 && i < dp->layout.rx; i++)
 		rc = make_rx(dp, i, o, err);
+	for (unsigned i = 0; rc == 0 && i < dp->layout.rx; i++)
+		for (unsigned r = 0; r < dp->layout.rx; r++)
+			dp->rx[i]->from_rx[r] = dp->rx[r]->to_rx[i];
 	for (unsigned i = 0; rc == 0 && i < dp->layout.store; i++)
 		rc = make_store(dp, i, o, err);
 	if (rc == 0)

@@ -50,8 +50,7 @@ struct store_done {
 	int64_t base_offset;  /* -1 unknown */
 	uint64_t commit;      /* 0: no sync stands for it */
 	int16_t error;
-	uint16_t zero;
-	uint32_t records;
+	uint16_t zero[3];
 };
 BUILD_ASSERT(sizeof(struct store_done) == 32);
 
