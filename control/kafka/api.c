@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * api.c - one row per request; ApiVersions answers from it, frame.c judges by it. Pure.
- * Why these ranges: kafka/README.md. tests/unit/control/t_api.c holds the advertised ranges as
+ * Why these ranges: kafka/README.md. tests/unit/control/frame_ut.c holds the advertised ranges as
  * golden bytes: both ends of each are relied on by some client. */
 #include "control/kafka/api.h"
 
