@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness as h
 import log_files
 
-FORMS = {"plain": [], "lz4": ["-z", "lz4"], "gzip": ["-z", "gzip"], "idem": ["-X", "enable.idempotence=true"],
+FORMS = {"plain": [], "lz4": ["-z", "lz4"], "gzip": ["-z", "gzip"],
+         "idem": ["-X", "enable.idempotence=true", "-X", "linger.ms=0", "-X", "batch.num.messages=50"],
          "tiny": ["-X", "linger.ms=0", "-X", "batch.num.messages=7"]}
 
 

@@ -36,7 +36,7 @@ class Load:
         self.producer = confluent.Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2,
             "batch.num.messages": 200, "message.timeout.ms": 120000, "reconnect.backoff.max.ms": 200,
-            "queue.buffering.max.messages": 200000, "socket.timeout.ms": 10000, "log_level": 3})
+            "queue.buffering.max.messages": 200000, "socket.timeout.ms": 10000, "log_level": 0})
 
     def _done(self, err, msg):
         self.out -= 1
@@ -128,7 +128,8 @@ def body():
     rng = h.seeded()
     kirad = h.Kirad().start()
     topic = "kill-tcp"
-    made = admin.AdminClient({"bootstrap.servers": kirad.bootstrap}).create_topics([admin.NewTopic(
+    client = admin.AdminClient({"bootstrap.servers": kirad.bootstrap, "log_level": 0})    # must outlive its futures
+    made = client.create_topics([admin.NewTopic(
         topic, PARTITIONS, 1, config={"kira.ack.all": "log", "segment.bytes": "4194304"})])
     made[topic].result(20)
     load = Load(confluent, kirad.bootstrap, topic)
