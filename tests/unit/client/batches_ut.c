@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ * batches_ut.c - dataplane/client/producer_batches.c: order, numbers and what follows from a failure,
+ * over UDP to a broker that is played by the test. */
+#include "dataplane/client/producer_batches.c"
+
+#include "tests/unit/ut.h"
+
+#include <stdlib.h>
+
+static struct kira_producer producer;
+static struct io io;
+static struct kira_topic *topic;
+static struct partition *part;
+static unsigned told;
+static int16_t told_error;
+
+static void
+on_batch(void *arg, const struct kira_delivery *d)
+{
+	(void)arg;
+	told++;
+	told_error = d->error;
+}
+
+static void
+fresh(void)
+{
+	memset(&io, 0, sizeof(io));
+	memset(&producer, 0, sizeof(producer));
+	free(topic);
+	topic = calloc(1, sizeof(*topic) + sizeof(struct partition));
+	topic->producer = &producer;
+	topic->partitions = 1;
+	topic->handle = 1;
+	part = &topic->part[0];
+	part->topic = topic;
+	part->producer_id = producer.producer_id = 9;
+	producer.topic[0] = topic;
+	producer.topics = producer.routed = 1;
+	producer.o.acks = KIRA_ACKS_LOG;
+	producer.o.on_batch = on_batch;
+	(void)pthread_mutex_init(&producer.lock, NULL);
+	io.p = &producer;
+	io.state = IO_UDP;
+	io.path = 1472;
+	io.now_ns = NS_PER_S;
+	told = 0;
+}
+
+/* A batch of two records that is ready to go. */
+static struct batch *
+make(uint64_t order)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+
+	b->memory_bytes = 1024;
+	b->memory = calloc(1, b->memory_bytes);
+	b->part = part;
+	b->order = order;
+	b->deadline_ns = io.now_ns + 100 * NS_PER_S;
+	cbatch_open(&b->build, b->memory, 1024);
+	(void)cbatch_add(&b->build, 1, NULL, 0, "a", 1);
+	(void)cbatch_add(&b->build, 1, NULL, 0, "b", 1);
+	b->length = cbatch_close(&b->build, NULL, false);
+	batch_ready(&io, b);
+	return b;
+}
+
+/* NULL: none may go. */
+static struct batch *
+send_next(void)
+{
+	struct batch *b = batch_next(&io, false);
+
+	if (b)
+		batch_sending(&io, b, BATCH_UDP);
+	return b;
+}
+
+static void
+refused(struct batch *b, int16_t error)
+{
+	part->outstanding--;
+	batch_failed(&io, b, error);
+	partition_queue(&io, part);
+}
+
+static void
+succeeded(struct batch *b)
+{
+	part->outstanding--;
+	batch_stored(&io, b, 0);
+	partition_queue(&io, part);
+}
+
+static void
+no_outcome(struct batch *b)
+{
+	part->outstanding--;
+	batch_back(&io, b);
+}
+
+static void
+batches_go_in_order_with_numbers_without_gaps(void)
+{
+	struct batch *b[3];
+
+	fresh();
+	for (unsigned i = 0; i < 3; i++)
+		b[i] = make(i);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_PTR_EQUAL(send_next(), b[i]);
+		CU_ASSERT_EQUAL(b[i]->base_sequence, 2 * (int32_t)i);
+	}
+	CU_ASSERT_PTR_NULL(send_next());
+	/* Lost with the session: the same numbers, in the same order. */
+	for (unsigned i = 3; i-- > 0;)
+		no_outcome(b[i]);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_PTR_EQUAL(send_next(), b[i]);
+		CU_ASSERT_EQUAL(b[i]->base_sequence, 2 * (int32_t)i);
+	}
+}
+
+static void
+what_was_overtaken_goes_alone_under_its_old_number(void)
+{
+	struct batch *a, *b, *c;
+
+	fresh();
+	a = make(0);
+	b = make(1);
+	c = make(2);
+	(void)send_next();
+	(void)send_next();
+	refused(b, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_FALSE(part->raising);
+	CU_ASSERT_PTR_NULL(send_next()); /* not while a is outstanding, nor c before b */
+	succeeded(a);
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 2);
+	CU_ASSERT_PTR_EQUAL(send_next(), c);
+}
+
+static void
+a_failure_for_good_renumbers_the_later_ones_in_a_newer_epoch(void)
+{
+	struct batch *a, *b;
+
+	fresh();
+	a = make(0);
+	b = make(1);
+	(void)send_next();
+	(void)send_next();
+	refused(a, KIRA_E_INVALID_TIMESTAMP);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_INVALID_TIMESTAMP);
+	refused(b, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_PTR_NULL(send_next());
+	CU_ASSERT_TRUE(io.want_raise);
+	producer.epoch = 1;
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 0);
+	CU_ASSERT_EQUAL(part->epoch, 1);
+	CU_ASSERT_EQUAL(rb_base_sequence(b->build.p), 0);
+	CU_ASSERT_EQUAL(rb_producer_epoch(b->build.p), 1);
+}
+
+static void
+a_number_that_may_be_stored_is_not_replaced(void)
+{
+	struct batch *a, *b, *c;
+
+	fresh();
+	a = make(0);
+	b = make(1);
+	c = make(2);
+	a->deadline_ns = io.now_ns + 1;
+	(void)send_next();
+	(void)send_next();
+	no_outcome(b);
+	no_outcome(a);
+	/* a is given up while nobody knows whether a and b are stored. */
+	io.now_ns += NS_PER_S;
+	batches_expire(&io);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_REQUEST_TIMED_OUT);
+	producer.epoch = 1;
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 2);
+	CU_ASSERT_EQUAL(rb_producer_epoch(b->build.p), 0);
+	CU_ASSERT_PTR_NULL(send_next());
+	/* Not stored after all: from here on the new epoch. */
+	refused(b, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 0);
+	CU_ASSERT_EQUAL(rb_producer_epoch(b->build.p), 1);
+	CU_ASSERT_PTR_EQUAL(send_next(), c);
+	CU_ASSERT_EQUAL(c->base_sequence, 2);
+}
+
+static void
+a_fenced_producer_sends_nothing_more(void)
+{
+	struct batch *a;
+
+	fresh();
+	a = make(0);
+	(void)make(1);
+	(void)send_next();
+	refused(a, KIRA_E_INVALID_PRODUCER_EPOCH);
+	CU_ASSERT_EQUAL(producer.fatal, KIRA_E_INVALID_PRODUCER_EPOCH);
+	CU_ASSERT_PTR_NULL(send_next());
+	batches_expire(&io);
+	CU_ASSERT_EQUAL(told, 2);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_INVALID_PRODUCER_EPOCH);
+}
+
+static void
+what_is_on_its_way_at_its_deadline_is_told_once(void)
+{
+	struct batch *a;
+
+	fresh();
+	a = make(0);
+	a->deadline_ns = io.now_ns + 1;
+	(void)send_next();
+	io.now_ns += NS_PER_S;
+	batches_expire(&io);
+	CU_ASSERT_EQUAL(told, 1);
+	succeeded(a);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_REQUEST_TIMED_OUT);
+	CU_ASSERT_EQUAL(io.alive, 0);
+}
+
+static const struct ut_test tests[] = {
+	UT("batches", batches_go_in_order_with_numbers_without_gaps),
+	UT("batches", what_was_overtaken_goes_alone_under_its_old_number),
+	UT("batches", a_failure_for_good_renumbers_the_later_ones_in_a_newer_epoch),
+	UT("batches", a_number_that_may_be_stored_is_not_replaced),
+	UT("batches", a_fenced_producer_sends_nothing_more),
+	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
+};
+
+UT_MAIN(tests)
