@@ -24,7 +24,7 @@
 #define READ_TURN_MAX (1024 * 1024)   /* one connection must not keep the turn */
 #define NO_DEADLINE   UINT64_MAX
 
-static struct log_limit bad_frames, slow_peers, full_house;
+static struct log_limit bad_frames, tls_spoken, http_spoken, slow_peers, full_house;
 
 static void conn_go(struct conn *c, uint64_t now_ns);
 
@@ -210,10 +210,13 @@ conn_release(struct conn *c, uint64_t now_ns)
 static void
 frame_bad(struct conn *c, enum frame_verdict v, const struct frame_head *h, uint64_t now_ns)
 {
+	/* Mistakes of a configuration, which a line explains, are not drowned by other bad frames. */
+	struct log_limit *limit = v == FRAME_TLS ? &tls_spoken : v == FRAME_HTTP ? &http_spoken
+										 : &bad_frames;
 	char peer[64];
 
 	counter_add(&c->ctl->count->connections_malformed, 1);
-	log_limited(&bad_frames, now_ns, LOG_LEVEL_WARN, "%s: closed: %s (size %u, key %d, version %d)",
+	log_limited(limit, now_ns, LOG_LEVEL_WARN, "%s: closed: %s (size %u, key %d, version %d)",
 		conn_peer(c, peer), frame_verdict_text(v), h->size, h->key, h->version);
 	conn_close(c);
 }
