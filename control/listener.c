@@ -166,8 +166,10 @@ open_text(struct control *ctl, const char *text, struct err *err)
 	uint16_t port;
 	int rc = 0;
 
-	if (listener_split(text, host, &port, err) < 0)
+	if (listener_split(text, host, &port, err) < 0) {
+		err_prefix(err, "--listen ");
 		return -EINVAL;
+	}
 	(void)snprintf(service, sizeof(service), "%u", port);
 	rc = getaddrinfo(*host ? host : NULL, service, &hints, &found);
 	if (rc != 0) {

@@ -313,12 +313,13 @@ start(struct parts *p, struct err *err)
 		rc = listeners_open(ctl, err);
 	if (rc == 0)
 		rc = cores_pin(p->layout.control_cpu, err);
-	if (rc == 0)
-		rc = open_storage(p, err);
+	if (rc < 0)
+		return rc;
+	rc = open_storage(p, err);
 	if (rc == 0)
 		rc = topics_open(ctl, err);
 	if (rc < 0)
-		return rc;
+		return rc == -EINVAL ? -EIO : rc; /* of files, not of an option: exit code 1 */
 	producer_ids_open(ctl);
 	rc = start_dataplane(p, err);
 	if (rc == 0)

@@ -55,6 +55,10 @@ look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q
 		ret->error = KIRA_E_OFFSET_OUT_OF_RANGE;
 		goto fail;
 	}
+	/* Nothing will ever come behind the last good byte of a failed partition. An empty answer
+	 * would be asked for again at once, for ever; an error makes clients wait and say so. */
+	if (q->offset >= ret->ends.visible && storage_state(ret->part) != PART_OK)
+		ret->error = KIRA_E_KAFKA_STORAGE_ERROR;
 	return;
 fail:
 	ret->part = NULL;

@@ -312,6 +312,31 @@ errors_are_said_at_once_and_watermarks_are_minus_one(void)
 }
 
 static void
+a_failed_partition_gives_what_it_has_and_an_error_behind_it(void)
+{
+	struct topic *t;
+	struct part p;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 1);
+	fake_put(t->part->part[0], 4, BATCH);
+	fake_set_state(t->part->part[0], PART_FAILED);
+	fd = world_connect(&w);
+	fetch(11, "t", plain(0));
+	p = only_part(world_ask(&w, fd), 11);
+	CU_ASSERT_EQUAL(p.error, 0);
+	CU_ASSERT_EQUAL(p.records.len, BATCH);
+	fetch(11, "t", plain(4));
+	p = only_part(world_ask(&w, fd), 11);
+	CU_ASSERT_EQUAL(p.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(p.high, 4);
+	CU_ASSERT_EQUAL(p.records.len, 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 deleting_the_topic_wakes_who_waits_for_it(void)
 {
 	struct reader r;
@@ -403,6 +428,7 @@ static const struct ut_test tests[] = {
 	UT("poll", min_bytes_are_waited_for_but_never_more_than_max_bytes),
 	UT("limits", the_first_batch_may_pass_the_limits_and_later_partitions_may_not),
 	UT("errors", errors_are_said_at_once_and_watermarks_are_minus_one),
+	UT("errors", a_failed_partition_gives_what_it_has_and_an_error_behind_it),
 	UT("errors", deleting_the_topic_wakes_who_waits_for_it),
 	UT("send", a_slow_reader_gets_every_byte_in_its_place),
 	UT("send", a_reader_that_stops_is_closed_after_a_minute_and_its_segment_released),
