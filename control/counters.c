@@ -27,10 +27,17 @@
 
 BUILD_ASSERT(VALUES_AT % CACHE_LINE == 0);
 
+/* A group that the file had no room for. */
+struct unseen {
+	struct unseen *next;
+	_Alignas(CACHE_LINE) counter value[];
+};
+
 struct counters {
 	struct kira_counters_head *head;
 	uint32_t used; /* bytes from the start of the file that are taken */
 	struct control_counters *control;
+	struct unseen *unseen;
 	char shm_dir[64], path[256], link[4200];
 };
 
@@ -123,7 +130,25 @@ counters_close(struct counters *cs)
 		(void)unlink(cs->link);
 	(void)unlink(cs->path);
 	(void)munmap(cs->head, FILE_BYTES);
+	while (cs->unseen) {
+		struct unseen *u = cs->unseen;
+
+		cs->unseen = u->next;
+		free(u);
+	}
 	free(cs);
+}
+
+static counter *
+unseen_group(struct counters *cs, size_t bytes)
+{
+	struct unseen *u = aligned_alloc(CACHE_LINE, sizeof(*u) + bytes);
+
+	ASSERT(u);
+	memset(u, 0, sizeof(*u) + bytes);
+	u->next = cs->unseen;
+	cs->unseen = u;
+	return u->value;
 }
 
 counter *
@@ -134,13 +159,8 @@ counters_group(void *arg, const char *group, const char *const *name, unsigned n
 	const uint32_t at = (uint32_t)round_up(cs->used, CACHE_LINE);
 	const size_t bytes = round_up((uint64_t)n * sizeof(counter), CACHE_LINE);
 
-	if (n > ENTRIES_MAX - have || at + bytes > FILE_BYTES) {
-		counter *unseen = aligned_alloc(CACHE_LINE, MAX(bytes, (size_t)CACHE_LINE));
-
-		ASSERT(unseen);
-		memset((void *)unseen, 0, MAX(bytes, (size_t)CACHE_LINE));
-		return unseen;
-	}
+	if (n > ENTRIES_MAX - have || at + bytes > FILE_BYTES)
+		return unseen_group(cs, bytes);
 	for (unsigned i = 0; i < n; i++) {
 		struct kira_counters_entry *e = (struct kira_counters_entry *)(void *)((char *)cs->head +
 			cs->head->entries_at) + have + i;
