@@ -4,7 +4,7 @@
 # Usage: scripts/check.sh [NAME..]     only those of scripts/check.d/, by name without .sh
 # Each check prints FILE:LINE: what is wrong and what to do; exit 1 if one of them found something.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 bad=0
 for check in scripts/check.d/*.sh; do

@@ -9,7 +9,7 @@
 # whatever it finds, so both its streams are searched for its words of complaint.
 # Exit: 0 every file passed, 1 one did not, 2 used wrongly, 77 no maven or no java.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 dir=${1:-} version=${2:-3.9.1}
 [ -d "$dir" ] || { sed -n '3,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2; }
 for tool in mvn java; do

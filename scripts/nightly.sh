@@ -8,7 +8,7 @@
 # A script takes part by lines "# long: ARGS" in its head; {minutes} there is N. Where a script has none, its
 # quick form is its full form. Builds build/ first.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 only= minutes=60
 while [ $# -gt 0 ]; do
 	case $1 in

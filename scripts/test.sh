@@ -12,7 +12,7 @@
 # What could not run for want of something of the machine is skipped, and named at the end with the way
 # to get it. The last line is "N passed, N failed", from what was run; exit 1 if one failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 
 only= list=0 keep=0

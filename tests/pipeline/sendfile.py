@@ -17,6 +17,34 @@ import fill
 import harness as h
 
 
+def add_up(log):
+    """Bytes sent by sendfile, read from .log files, written to TCP sockets. A call that another thread
+    interrupts is two lines: its descriptor stands in the first, its result in the second."""
+    sendfile = reads = copied = 0
+    begun = {}
+    with open(log, errors="replace") as f:
+        for line in f:
+            m = re.match(r"(\d+)\s+(?:<\.\.\. )?(\w+)(?:\((\d+)<([^>]*)>| resumed>)", line)
+            if not m:
+                continue
+            thread, call, path = m.group(1), m.group(2), m.group(4)
+            if "<unfinished" in line:
+                begun[thread] = path
+                continue
+            path = begun.pop(thread, "") if path is None else path
+            result = re.search(r"= (\d+)\s*$", line)
+            if not result:
+                continue
+            n = int(result.group(1))
+            if call.startswith("sendfile"):
+                sendfile += n
+            elif call in ("pread64", "preadv", "preadv2", "read", "readv", "splice") and path.endswith(".log"):
+                reads += n
+            elif call in ("write", "writev", "sendmsg", "sendto") and "TCP" in path:
+                copied += n
+    return sendfile, reads, copied
+
+
 def body():
     args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     args.add_argument("--mib", type=int, default=256)
@@ -37,22 +65,7 @@ def body():
                "-X", "fetch.message.max.bytes=4194304"], stdout_file=f, seconds=180)
     got = os.path.getsize(out)
     tracer.term()
-    sendfile = reads = copied = 0
-    with open(log, errors="replace") as f:
-        for line in f:
-            m = re.search(r"\b(\w+)\((\d+)<([^>]*)>.*\)?\s*= (\d+)", line)
-            if not m:
-                m2 = re.search(r"<\.\.\. (\w+) resumed>.*= (\d+)", line)
-                if m2 and m2.group(1) in ("sendfile", "sendfile64"):
-                    sendfile += int(m2.group(2))
-                continue
-            call, path, n = m.group(1), m.group(3), int(m.group(4))
-            if call.startswith("sendfile"):
-                sendfile += n
-            elif call in ("pread64", "preadv", "preadv2", "read", "readv", "splice") and path.endswith(".log"):
-                reads += n
-            elif call in ("write", "writev", "sendmsg", "sendto") and "TCP" in path:
-                copied += n
+    sendfile, reads, copied = add_up(log)
     h.check(got >= sent, "kcat read %d bytes of %d" % (got, sent))
     h.check(sendfile >= sent, "sendfile sent %d bytes, values alone are %d" % (sendfile, sent))
     h.check(reads <= sendfile // 100, "read calls took %d bytes from .log files, over 1 %% of %d" % (reads, sendfile))
