@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ * fake_storage.c - storage.h's append side in memory. See fake_storage.h. */
+#include "tests/unit/dataplane/fake_storage.h"
+
+#include "base/assert.h"
+
+#include <kira/errors.h>
+#include <kira/record_batch.h>
+
+#include <string.h>
+
+void
+fake_partition(struct partition *ret, struct storage *s, unsigned slot, unsigned lcore)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->storage = s;
+	ret->slot = slot;
+	ret->lcore = lcore;
+	ret->room = UINT32_MAX;
+}
+
+void
+fake_commit(struct storage *s)
+{
+	s->commit_done++;
+}
+
+void
+fake_fail(struct partition *part)
+{
+	part->state = PART_FAILED;
+	part->storage->failures++;
+}
+
+unsigned
+fake_stored(const struct partition *part, int64_t producer, int32_t sequence)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < part->published; i++)
+		n += part->log[i].producer == producer && part->log[i].sequence == sequence;
+	return n;
+}
+
+static int32_t *
+next_of(struct partition *part, int64_t producer)
+{
+	unsigned i = 0;
+
+	while (i < part->producers && part->producer[i].id != producer)
+		i++;
+	ASSERT(i < FAKE_PRODUCERS);
+	if (i == part->producers) {
+		part->producer[i].id = producer;
+		part->producers++;
+	}
+	return &part->producer[i].next;
+}
+
+enum append_verdict
+storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned flags,
+	uint64_t now_ns, int64_t wall_ms, struct append_result *result)
+{
+	const int64_t producer = rb_producer_id(batch);
+	const int32_t sequence = rb_base_sequence(batch), records = rb_count(batch);
+	int32_t *next = producer >= 0 ? next_of(part, producer) : NULL;
+
+	*result = (struct append_result){.base_offset = -1, .append_ms = -1};
+	part->storage->appends++;
+	if (part->state == PART_FAILED) {
+		result->error = KIRA_E_KAFKA_STORAGE_ERROR;
+		return APPEND_REFUSED;
+	}
+	if (length != (uint64_t)rb_total(batch) || rb_crc(batch) == 0xbad) {
+		result->error = KIRA_E_CORRUPT_MESSAGE;
+		return APPEND_REFUSED;
+	}
+	if (next && rb_sequence_below(sequence, *next)) {
+		result->error = KIRA_E_DUPLICATE_SEQUENCE_NUMBER;
+		return APPEND_DUPLICATE;
+	}
+	if (next && sequence != *next)
+		return APPEND_EARLY;
+	if (part->room == 0)
+		return APPEND_WAIT;
+	ASSERT(part->appended < FAKE_LOG);
+	part->room--;
+	part->log[part->appended++] = (struct fake_batch){.producer = producer,
+		.base_offset = part->end, .sequence = sequence, .records = records};
+	result->base_offset = part->end;
+	part->end += records;
+	if (next)
+		*next = rb_sequence_add(*next, records);
+	return APPEND_STORED;
+}
+
+uint64_t
+storage_publish(struct partition *part)
+{
+	part->published = part->appended;
+	part->storage->publishes++;
+	return part->storage->commit_done + 1;
+}
+
+bool
+storage_has_room(const struct partition *part)
+{
+	return part->room > 0;
+}
+
+void
+storage_roll(struct partition *part, uint64_t now_ns)
+{
+}
+
+void
+storage_detach_lcore(struct partition *part)
+{
+	part->detached = true;
+}
+
+bool
+storage_flush_sleeps(const struct storage *s)
+{
+	return false;
+}
+
+void
+storage_wake_flush(struct storage *s)
+{
+	s->flush_woken = true;
+}
+
+enum partition_state
+storage_state(const struct partition *part)
+{
+	return part->state;
+}
+
+unsigned
+storage_lcore(const struct partition *part)
+{
+	return part->lcore;
+}
+
+unsigned
+storage_slot(const struct partition *part)
+{
+	return part->slot;
+}
+
+uint64_t
+storage_commit_done(const struct storage *s)
+{
+	return s->commit_done;
+}
+
+uint64_t
+storage_failures(const struct storage *s)
+{
+	return s->failures;
+}
+
+void
+storage_want_disk(struct storage *s, unsigned giver, uint64_t commit)
+{
+	if (commit > s->wanted)
+		s->wanted = commit;
+}
