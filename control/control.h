@@ -7,6 +7,7 @@
 #include "base/writer.h"
 #include "control/config.h"
 #include "control/counters.h"
+#include "control/disk_watch.h"
 #include "control/fetch_wait.h"
 #include "control/grants.h"
 #include "control/kafka/requests.h"
@@ -34,12 +35,14 @@ struct control {
 	struct dataplane *dp;
 	struct counters *counters;
 	struct control_counters *count;
+	struct storage_counters *storage_count; /* read only */
 	struct topics topics;
 	struct grants grants;
 	struct producer_ids ids;
 	struct fetch_waits fetches;
 	struct produce_waits produces;
 	struct listeners listeners;
+	struct disk_watch disk_watch;
 	struct source doorbell;      /* dataplane_event_fd() */
 	bool moved;                  /* ends or commits may have moved since the last turn */
 	bool stopping;               /* no new request is read */

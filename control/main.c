@@ -240,8 +240,9 @@ open_storage(struct parts *p, struct err *err)
 	if (rc < 0)
 		return rc;
 	ctl->count = counters_control(ctl->counters);
-	o.count = (struct storage_counters *)(void *)counters_group(ctl->counters, "storage", name,
-		ARRAY_LENGTH(name));
+	ctl->storage_count = (struct storage_counters *)(void *)counters_group(ctl->counters, "storage",
+		name, ARRAY_LENGTH(name));
+	o.count = ctl->storage_count;
 	rc = storage_open(&ctl->storage, &o, wall_ms, err);
 	if (rc < 0)
 		return rc;
@@ -326,7 +327,9 @@ start(struct parts *p, struct err *err)
 		rc = storage_start(ctl->storage, p->layout.flush_cpu, err);
 	if (rc < 0)
 		return rc;
+	ctl->now_ns = clock_now_ns();
 	producer_ids_start(ctl);
+	disk_watch_start(ctl);
 	cores_print(&p->layout, p->pf.device, p->pf.data_dir);
 	return listeners_start(ctl, err);
 }

@@ -76,7 +76,8 @@ topic_make(const char *name, int32_t partitions)
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
 	t->partitions = partitions;
 	t->part = calloc(1, sizeof(*t->part) + (size_t)partitions * sizeof(t->part->part[0]));
-	ASSERT(t->part);
+	t->said_failed = calloc((size_t)partitions, sizeof(*t->said_failed));
+	ASSERT(t->part && t->said_failed);
 	t->part->partitions = partitions;
 	return t;
 }
@@ -103,6 +104,7 @@ topic_free(struct topic *t)
 	free(t->detach);
 	free(t->op.catalogue);
 	free(t->part);
+	free(t->said_failed);
 	free(t);
 }
 

@@ -43,6 +43,7 @@ struct topic {
 	struct store_msg *detach;    /* [partitions] */
 	struct storage_op op;
 	struct dataplane_topic *part; /* partitions, as sessions see them */
+	bool *said_failed;           /* [partitions]: a log line was written */
 };
 
 struct topics {

@@ -287,7 +287,7 @@ storage_commit_done(const struct storage *s)
 uint64_t
 storage_failures(const struct storage *s)
 {
-	return 0;
+	return s->failures;
 }
 
 void

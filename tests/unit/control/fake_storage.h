@@ -10,7 +10,7 @@ struct storage {
 	int fail_rc;               /* -errno: the next reaped operation failed */
 	bool hold_commits;         /* commit_done stays where it is */
 	bool full;                 /* storage_append() answers WAIT */
-	uint64_t commit, commit_done;
+	uint64_t commit, commit_done, failures;
 	int64_t producer_ids;
 	unsigned pinned;           /* ranges given out and not yet unpinned */
 	unsigned wanted_disk;      /* calls of storage_want_disk() */

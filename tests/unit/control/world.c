@@ -37,6 +37,7 @@ world_open(struct world *w, const char *const *options)
 	CU_ASSERT_EQUAL_FATAL(config_read(&w->cfg, argc, argv, &err), CONFIG_OK);
 	w->ctl = control_make(&w->cfg);
 	w->ctl->count = &w->count;
+	w->ctl->storage_count = &w->storage_count;
 	w->ctl->storage = &fake;
 	w->ctl->dp = &lcores;
 	w->ctl->now_ns = w->now_ns;

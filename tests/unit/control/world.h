@@ -18,6 +18,7 @@ struct world {
 	struct config cfg;
 	struct control *ctl;
 	struct control_counters count;
+	struct storage_counters storage_count;
 	uint64_t now_ns;
 	bool lazy;                 /* lcores work only when the test calls their turns */
 	uint8_t request[64 * 1024], answer[256 * 1024];

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ * disk_watch.c - looks once a second at what storage has latched, and says it in the log.
+ * Thread: control. Owns: nothing. Never: touches the disk. storage/ does not log; a failed sync or a
+ * full disk that shows only in counters would be found too late. */
+#include "control/disk_watch.h"
+
+#include "base/clock.h"
+#include "control/control.h"
+#include "control/log.h"
+
+#include <inttypes.h>
+
+#define LOOK_NS NS_PER_S
+
+static void
+say_failed(struct control *ctl)
+{
+	for (struct topic *t = ctl->topics.first; t; t = t->next) {
+		if (t->state != TOPIC_LIVE)
+			continue;
+		for (int32_t i = 0; i < t->partitions; i++) {
+			if (t->said_failed[i] ||
+				storage_state(t->part->part[i]) != PART_FAILED)
+				continue;
+			t->said_failed[i] = true;
+			log_error("topic %s partition %d failed: its data could not be synced; nothing "
+				"is appended to it until kirad restarts and finds out what is on disk",
+				t->name, i);
+		}
+	}
+}
+
+static void
+look(struct control *ctl, uint64_t now_ns)
+{
+	struct disk_watch *dw = &ctl->disk_watch;
+	const uint64_t failures = storage_failures(ctl->storage);
+	const uint64_t full = counter_read(&ctl->storage_count->disk_full);
+
+	if (failures != dw->failures) {
+		dw->failures = failures;
+		say_failed(ctl);
+	}
+	if (full != dw->full && dw->full_ns == 0) {
+		dw->full_ns = now_ns;
+		log_error("the disk is full: producers wait until space returns (free some, lower "
+			"retention.bytes or retention.ms, or disk-cap)");
+	} else if (full == dw->full && dw->full_ns != 0) {
+		log_info("the disk has room again, after %" PRIu64 " s",
+			(now_ns - dw->full_ns) / NS_PER_S);
+		dw->full_ns = 0;
+	}
+	dw->full = full;
+}
+
+static void
+fire(struct timer *t, uint64_t now_ns)
+{
+	struct disk_watch *dw = (struct disk_watch *)((char *)t - offsetof(struct disk_watch, timer));
+	struct control *ctl = (struct control *)((char *)dw - offsetof(struct control, disk_watch));
+
+	look(ctl, now_ns);
+	loop_arm(&ctl->loop, t, now_ns + LOOK_NS);
+}
+
+void
+disk_watch_start(struct control *ctl)
+{
+	struct disk_watch *dw = &ctl->disk_watch;
+
+	*dw = (struct disk_watch){
+		.timer.fire = fire,
+		.failures = storage_failures(ctl->storage),
+		.full = counter_read(&ctl->storage_count->disk_full),
+	};
+	loop_arm(&ctl->loop, &dw->timer, ctl->now_ns + LOOK_NS);
+}

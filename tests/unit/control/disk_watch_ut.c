@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * disk_watch_ut.c - a failed partition and a full disk are said once, within a second or two. */
+#include "tests/unit/control/world.h"
+
+#include "base/clock.h"
+#include "control/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct world w;
+static char said[8192];
+static int saved, log_fd;
+
+/* What goes to stderr from here on is kept. */
+static void
+listen_to_the_log(void)
+{
+	char path[] = "/tmp/kira-watch-XXXXXX";
+
+	world_open(&w, NULL);
+	log_set_level(LOG_LEVEL_INFO);
+	log_fd = mkstemp(path);
+	CU_ASSERT_FATAL(log_fd >= 0);
+	(void)unlink(path);
+	saved = dup(STDERR_FILENO);
+	CU_ASSERT_FATAL(dup2(log_fd, STDERR_FILENO) >= 0);
+	disk_watch_start(w.ctl);
+}
+
+static unsigned
+lines_with(const char *text)
+{
+	const ssize_t n = pread(log_fd, said, sizeof(said) - 1, 0);
+	unsigned count = 0;
+
+	said[n < 0 ? 0 : n] = 0;
+	for (const char *at = strstr(said, text); at; at = strstr(at + 1, text))
+		count++;
+	return count;
+}
+
+static void
+done(void)
+{
+	CU_ASSERT_FATAL(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+	(void)close(log_fd);
+	world_close(&w);
+}
+
+static void
+a_failed_partition_is_said_once(void)
+{
+	struct topic *t;
+
+	listen_to_the_log();
+	t = world_topic(&w, "t", 3);
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("failed"), 0);
+	fake_set_state(t->part->part[1], PART_FAILED);
+	fake.failures++;
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("topic t partition 1 failed"), 1);
+	fake_set_state(t->part->part[2], PART_FAILED);
+	fake.failures++;
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("topic t partition 1 failed"), 1);
+	CU_ASSERT_EQUAL(lines_with("topic t partition 2 failed"), 1);
+	done();
+}
+
+static void
+a_full_disk_is_said_when_it_begins_and_when_it_ends(void)
+{
+	listen_to_the_log();
+	for (unsigned i = 0; i < 5; i++) {
+		counter_add(&w.storage_count.disk_full, 10);
+		world_pass(&w, NS_PER_S);
+	}
+	CU_ASSERT_EQUAL(lines_with("the disk is full"), 1);
+	CU_ASSERT_EQUAL(lines_with("room again"), 0);
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("room again"), 1);
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("room again"), 1);
+	done();
+}
+
+static const struct ut_test tests[] = {
+	UT("watch", a_failed_partition_is_said_once),
+	UT("watch", a_full_disk_is_said_when_it_begins_and_when_it_ends),
+};
+
+UT_MAIN(tests)
