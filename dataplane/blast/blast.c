@@ -17,6 +17,7 @@
 #define EXIT_BAD    1  /* lost, doubled, out of order, or no acks */
 #define EXIT_CANNOT 2  /* usage, device, broker */
 #define PARTITIONS_NEW 8
+#define CPU_SHARE_OWN 0.9 /* below it the CPU was not the generator's own */
 /* The kernel's own ports begin at 32768; sessions take one each from here. */
 #define FROM_PORT   20000
 
@@ -132,6 +133,7 @@ read_back(const struct blast_options *o, struct topic *t, const struct blast *b,
 static const char *
 limit_text(const struct blast *b)
 {
+	static char shared[128];
 	static const char *const text[LIMITS] = {
 		[LIMIT_GENERATOR] = "the generator: it sent whatever was allowed, all the time",
 		[LIMIT_PORT] = "the port: the broker's rx lcore does not empty it faster",
@@ -144,6 +146,12 @@ limit_text(const struct blast *b)
 	for (unsigned i = 1; i < LIMITS; i++)
 		if (b->limit_ns[i] > b->limit_ns[most])
 			most = i;
+	/* It yields whenever there is nothing to do, so a low share alone says nothing. */
+	if (most == LIMIT_GENERATOR && b->cpu_share < CPU_SHARE_OWN) {
+		(void)snprintf(shared, sizeof(shared), "the generator's CPU: others run on it too, and "
+			"it got %.0f %% of the time", b->cpu_share * 100);
+		return shared;
+	}
 	return text[most];
 }
 
@@ -174,6 +182,7 @@ report_run(const struct blast *b, struct blast_report *r)
 	r->sent_again = c->sent_again;
 	r->known_already = c->known_already;
 	r->refused = c->refused;
+	r->cpu_share = b->cpu_share;
 	r->gap_max_us = (double)b->gap_max_ns / 1e3;
 }
 

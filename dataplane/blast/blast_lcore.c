@@ -17,6 +17,7 @@
 #include <rte_mbuf.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #define PER_SESSION     16    /* frames of one session before the next one's turn */
 #define LOOK_NS         (10 * NS_PER_MS) /* between looks at link, anchors and probes */
@@ -242,10 +243,21 @@ say_goodbye(struct blast *b)
 	broker_disconnect(&b->broker);
 }
 
+static uint64_t
+cpu_ns(void)
+{
+	struct rusage use;
+
+	(void)getrusage(RUSAGE_THREAD, &use);
+	return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * NS_PER_S
+		+ (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * NS_PER_US;
+}
+
 int
 blast_run(struct blast *b, struct err *err)
 {
 	struct sigaction sa = {.sa_handler = on_signal};
+	uint64_t cpu;
 	int rc;
 
 	(void)sigaction(SIGINT, &sa, NULL);
@@ -256,7 +268,10 @@ blast_run(struct blast *b, struct err *err)
 	b->run.wall_ms = clock_wall_ms();
 	b->run.schedule.start_ns = clock_now_ns();
 	b->run.schedule.stop_ns = b->run.schedule.start_ns + (uint64_t)(b->o->seconds * 1e9);
+	cpu = cpu_ns();
 	rc = loop(b, err);
+	b->cpu_share = (double)(cpu_ns() - cpu)
+		/ (double)MAX(clock_now_ns() - b->run.schedule.start_ns, (uint64_t)1);
 	say_goodbye(b);
 	return rc;
 }

@@ -42,6 +42,7 @@ struct blast {
 	struct inject out, in;
 
 	uint64_t limit_ns[LIMITS];      /* time by what held the run back */
+	double cpu_share;               /* of the run, that this thread had a CPU */
 	uint64_t gap_max_ns;            /* longest time from one turn to the next */
 	uint64_t out_frames, in_frames;
 	struct err reason;              /* why the broker could not be used, so far as known */

@@ -75,6 +75,7 @@ report_json(FILE *f, const struct blast_report *r)
 	whole(f, "batches_known_already", r->known_already);
 	whole(f, "batches_refused", r->refused);
 	real_or_null(f, "gap_max_us", true, r->gap_max_us);
+	fprintf(f, "\"cpu_share\": %.2f, ", r->cpu_share);
 	text_or_null(f, "acks", r->acks);
 	fprintf(f, ", ");
 	text_or_null(f, "limited_by", r->limited_by);

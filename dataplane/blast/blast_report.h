@@ -22,7 +22,7 @@ struct blast_report {
 	double read_seconds;
 	uint64_t broker_losses, in_flight_at_loss, acked_shortly_before_loss, sent_again;
 	uint64_t known_already, refused, losses_under_load;
-	double gap_max_us;
+	double gap_max_us, cpu_share;
 	const char *error;               /* NULL: none */
 };
 
