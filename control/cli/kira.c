@@ -23,6 +23,7 @@ static const struct {
 int
 cli_fail(const char *command, const char *text, int status)
 {
+	(void)fflush(stdout); /* in this order where both are one */
 	fprintf(stderr, "%s: %s\n", command, text);
 	return status;
 }

@@ -25,6 +25,7 @@
 #define BLOCK_MS    200              /* kira_produce() and kira_flush() at a time: signals wait so long */
 #define PROGRESS_NS NS_PER_S
 #define STUCK_NS    (5 * NS_PER_S)   /* nothing delivered for so long: say why, once */
+#define LAST_MS     10000
 #define CODES_MAX   8
 #define SEPARATOR_MAX 64
 
@@ -295,7 +296,8 @@ close_and_report(struct produce *pr)
 	(void)snprintf(transport, sizeof(transport), "%s", kira_producer_transport(pr->p, why, sizeof(why)));
 	kira_producer_stats(pr->p, &s);
 	seconds = (double)(clock_now_ns() - pr->started_ns) / 1e9;
-	(void)kira_producer_close(pr->p, 0); /* tells what is not told */
+	/* Tells what is not told. Level none: gives what was sent the time to arrive. */
+	(void)kira_producer_close(pr->p, pr->o.acks == KIRA_ACKS_NONE && pr->interrupts < 2 ? LAST_MS : 0);
 	lost = s.records - s.records_delivered + pr->refused;
 	for (unsigned i = 0; i < CODES_MAX && pr->failed[i].code != 0; i++)
 		fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: %s\n", pr->failed[i].records,

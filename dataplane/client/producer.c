@@ -16,6 +16,8 @@
 
 #define BUFFER_MIN     MIB
 #define ROUTE_MS       20000 /* until it is clear how a new topic's records travel */
+#define ASK_AGAIN_US   100000
+#define CREATE_TRIES   20
 
 void
 kira_producer_options_init(struct kira_producer_options *o)
@@ -92,8 +94,15 @@ introduce(struct kira_producer *p, struct err *err)
 	if (p->o.no_idempotence)
 		goto out;
 	rc = ckafka_init_producer_id(k, &id, deadline, err);
+	/* 14..16: a Kafka broker that has just started. */
+	while (rc == 0 && id.error >= 14 && id.error <= 16 && clock_now_ns() < deadline - NS_PER_S) {
+		(void)usleep(ASK_AGAIN_US);
+		id = (struct ckafka_producer_id){.producer_id = -1, .epoch = -1};
+		rc = ckafka_init_producer_id(k, &id, deadline, err);
+	}
 	if (rc == 0 && id.error != 0) {
-		err_set(err, "%s gives no producer id: %s", p->bootstrap, kira_error_name(id.error));
+		err_set(err, "%s gives no producer id: %d %s: %s", p->bootstrap, id.error,
+			kira_error_name(id.error), kira_error_meaning(id.error));
 		rc = -EACCES;
 	}
 	p->producer_id = id.producer_id;
@@ -241,9 +250,10 @@ ask_metadata(struct kira_producer *p, const char *name, bool create, struct ckaf
 	if (rc < 0)
 		return rc;
 	rc = ckafka_metadata(k, name, create, ret, deadline, err);
-	for (unsigned i = 0; rc == 0 && create && ret->error == 5 && i < 50; i++) {
-		/* LEADER_NOT_AVAILABLE: a Kafka broker that is creating it still. */
-		(void)usleep(100000);
+	/* 5 LEADER_NOT_AVAILABLE, 3: a Kafka broker that is creating it still, or one that creates none. */
+	for (unsigned i = 0; rc == 0 && create && (ret->error == 5 || ret->error == 3)
+			&& i < CREATE_TRIES; i++) {
+		(void)usleep(ASK_AGAIN_US);
 		rc = ckafka_metadata(k, name, create, ret, deadline, err);
 	}
 	ckafka_close(k);
@@ -578,10 +588,12 @@ kira_producer_transport(struct kira_producer *p, char *why, size_t why_size)
 int
 kira_producer_close(struct kira_producer *p, uint32_t timeout_ms)
 {
+	const uint64_t by_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
 	const int rc = kira_flush(p, timeout_ms);
 
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
+	p->stop_by_ns = by_ns;
 	io_wake(p);
 	pthread_mutex_unlock(&p->lock);
 	(void)pthread_join(p->io_thread, NULL);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LAST_TURN_NS (10 * NS_PER_MS) /* while closing: the set-up thread wakes nobody then */
+
 /* ---- Admitting batches --------------------------------------------------------------------- */
 
 static void
@@ -276,6 +278,11 @@ io_thread(void *arg)
 		pthread_mutex_unlock(&p->lock);
 	}
 	io_turn(io); /* admits what was open still */
+	/* Level none: told when it was sent, still owed to the broker, over losses and part-written frames. */
+	while (p->o.acks == KIRA_ACKS_NONE && io->alive > 0 && io->now_ns < p->stop_by_ns) {
+		sleep_until(io, MIN(wake_at(io), io->now_ns + LAST_TURN_NS));
+		io_turn(io);
+	}
 	finish(io);
 	cbatch_lz4_free(io->lz4);
 	free(io->scratch);

@@ -162,6 +162,7 @@ struct kira_producer {
 	uint64_t untold;                 /* records produced, not told */
 	unsigned flushing;               /* callers of kira_flush() */
 	bool stopping, setup_stopping;
+	uint64_t stop_by_ns;             /* with `stopping` */
 	int16_t fatal;                   /* 47: fenced */
 	bool io_sleeps;
 	struct job job;

@@ -133,7 +133,8 @@ KIRA_API void kira_producer_stats(struct kira_producer *p, struct kira_producer_
  * now, else the reason for TCP, else "". */
 KIRA_API const char *kira_producer_transport(struct kira_producer *p, char *why, size_t why_size);
 
-/* kira_flush(), then the end: what is not delivered fails with 7. Returns kira_flush()'s result. */
+/* kira_flush(), then the end: what is not delivered fails with 7. Returns kira_flush()'s result. With
+ * KIRA_ACKS_NONE, what was sent has until timeout_ms to reach the broker. */
 KIRA_API int kira_producer_close(struct kira_producer *p, uint32_t timeout_ms);
 
 #ifdef __cplusplus
