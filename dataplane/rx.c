@@ -129,6 +129,7 @@ finish(struct rx_lcore *rx, struct session *s, uint32_t seq, int16_t error, int6
 	bool now;
 
 	window_final(w, seq, error, base_offset, commit);
+	sessions_weigh(&rx->sessions, s);
 	now = (error != 0 && error != KIRA_E_DUPLICATE_SEQUENCE_NUMBER) ||
 		(s->asked && s->asked_seq == seq) ||
 		(w->credit_limit - w->max_seq < w->size / 4u &&
@@ -163,7 +164,6 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	}
 	if (d.error != 0) {
 		receive(rx, s, h, &d, p, now_ns);
-		sessions_credit_back(&rx->sessions, 1);
 		finish(rx, s, h->word, d.error, -1, 0, now_ns);
 		counter_add(&rx->count->data_refused, 1);
 		drop_answered(m);
@@ -419,15 +419,16 @@ rx_take_completions(struct rx_lcore *rx, uint64_t now_ns)
 
 			ASSERT(s && s->in_store > 0); /* no slot is freed before its last packet */
 			s->in_store--;
-			if (s->state == SESSION_ENDED)
+			if (s->state == SESSION_ENDED) {
+				sessions_weigh(&rx->sessions, s);
 				continue;
+			}
 			finish(rx, s, done[i].pkt_seq, done[i].error, done[i].base_offset,
 				done[i].commit, now_ns);
 			if (s->want_disk && done[i].commit > rx->commit_done)
 				want = MAX(want, done[i].commit);
 		}
 		rx->in_store -= n;
-		sessions_credit_back(&rx->sessions, n);
 		work += n;
 	}
 	counter_add(&rx->count->completions, work);

@@ -119,7 +119,7 @@ session_credit_can_rise(const struct sessions *ss, const struct session *s)
 {
 	const struct window *w = &s->window;
 
-	return ss->credit_out < ss->credit &&
+	return (ss->credit_out < ss->credit || window_outstanding(w) < s->weight) &&
 		serial_newer(w->final_seq + w->size, w->credit_limit) &&
 		serial_newer(w->first + w->final_n + share(ss, s), w->credit_limit);
 }
@@ -131,10 +131,11 @@ session_raise_credit(struct sessions *ss, struct session *s)
 		s->window.credit_limit;
 	/* The sum over all sessions stays below C: then neither NIC ring, storage ring nor pool
 	 * overflows through honest clients, however long storage stalls. */
-	const uint32_t room = ss->credit - ss->credit_out, take = MIN(more, room);
+	const uint32_t room = ss->credit - ss->credit_out + s->weight -
+		window_outstanding(&s->window);
 
-	s->window.credit_limit += take;
-	ss->credit_out += take;
+	s->window.credit_limit += MIN(more, room);
+	sessions_weigh(ss, s);
 }
 
 /* ---- States ------------------------------------------------------------------------------- */
@@ -180,7 +181,7 @@ rx_grant(struct sessions *ss, struct rx_cmd *cmd, uint64_t now_ns)
 	/* Relaxed: no packet of the slot is out, nobody looks at it. */
 	atomic_store_explicit(&ss->ended[slot], 0, memory_order_relaxed);
 	ss->live[ss->live_n++] = slot;
-	ss->credit_out += first;
+	sessions_weigh(ss, s);
 	ss->alive++;
 	counter_add(&ss->count->granted, 1);
 	cmd->session_id = s->who.session_id;
@@ -292,7 +293,7 @@ session_end(struct sessions *ss, struct session *s, uint16_t reason, uint64_t no
 	s->reason = reason;
 	s->until_ns = now_ns + 2 * s->lease_ns;
 	/* From now on it counts with what storage has of it. */
-	ss->credit_out = ss->credit_out - window_outstanding(&s->window) + s->in_store;
+	sessions_weigh(ss, s);
 	ss->active -= s->active;
 	s->active = false;
 	if (s->pending_at != SESSION_NOT_PENDING)
@@ -323,8 +324,6 @@ wipe(struct sessions *ss, struct session *s)
 static bool
 sweep_one(struct sessions *ss, struct session *s, uint64_t now_ns)
 {
-	uint32_t back;
-
 	if (s->state == SESSION_ENDED) {
 		if (now_ns < s->until_ns || s->in_store > 0)
 			return false;
@@ -345,9 +344,10 @@ sweep_one(struct sessions *ss, struct session *s, uint64_t now_ns)
 	}
 	if (now_ns - s->heard_ns < 2 * KUP_CREDIT_LEASE_MS * NS_PER_MS)
 		return false;
-	back = window_lapse(&s->window);
-	sessions_credit_back(ss, back);
-	return back > 0;
+	if (window_lapse(&s->window) == 0)
+		return false;
+	sessions_weigh(ss, s);
+	return true;
 }
 
 unsigned

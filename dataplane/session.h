@@ -40,6 +40,7 @@ struct session {
 	uint64_t incarnation;
 	struct in6_addr peer;
 	uint32_t pending_at;       /* place in pending[], or SESSION_NOT_PENDING */
+	uint32_t weight;           /* as counted in sessions.credit_out */
 	uint32_t in_store;         /* packets handed to storage lcores and not back */
 	uint32_t ts_echo, ack_num;
 	uint32_t asked_seq;
@@ -70,7 +71,7 @@ struct sessions {
 	uint32_t *pending;         /* slots that are owed an ACK */
 	uint32_t pending_n;
 	uint32_t slots, owner;
-	uint32_t credit, credit_out; /* C; sum over sessions */
+	uint32_t credit, credit_out; /* C; sum of the weights, at most C */
 	uint32_t active;
 	uint32_t alive, quarantined;
 	uint64_t swept_ns;
@@ -104,11 +105,27 @@ unsigned sessions_sweep(struct sessions *ss, uint64_t now_ns);
 /* A sync has failed somewhere (X2): WANT_DISK sessions with a handle on a failed topic end. */
 void sessions_disk_failed(struct sessions *ss, uint64_t now_ns);
 
-/* A packet of the session became final, or came back after its end. */
-static inline void
-sessions_credit_back(struct sessions *ss, uint32_t n)
+/* What it takes of the queue's credit: an ended one what storage still has of it; a living one never
+ * less than KUP_IDLE_CREDIT. Were its last credits given to others once it has used them up, nothing
+ * would ever come that could raise its limit again. */
+static inline uint32_t
+session_weight(const struct session *s)
 {
-	ss->credit_out -= n;
+	const uint32_t out = window_outstanding(&s->window);
+
+	if (s->state == SESSION_ENDED)
+		return s->in_store;
+	return out > KUP_IDLE_CREDIT ? out : KUP_IDLE_CREDIT;
+}
+
+/* After a packet became final or came back, and after every other change of the above. */
+static inline void
+sessions_weigh(struct sessions *ss, struct session *s)
+{
+	const uint32_t weight = session_weight(s);
+
+	ss->credit_out += weight - s->weight;
+	s->weight = weight;
 }
 
 /* DATA came: it counts among those that share the credit. */

@@ -154,6 +154,31 @@ credit_is_shared_and_its_sum_stays_below_c(void)
 }
 
 static void
+the_last_two_credits_of_a_session_are_its_own(void)
+{
+	struct session *a, *b;
+
+	begin();
+	a = grant(1);
+	b = grant(2);
+	session_active(&ss, b, now);
+	/* a has used up all it was given. */
+	for (uint32_t i = 1; i <= 16; i++) {
+		(void)window_receive(&a->window, i, 1, 0, 1);
+		window_final(&a->window, i, 0, 0, 0);
+		sessions_weigh(&ss, a);
+	}
+	b->window.size = CREDIT;
+	session_raise_credit(&ss, b);
+	CU_ASSERT_EQUAL(window_outstanding(&b->window), CREDIT - KUP_IDLE_CREDIT);
+	CU_ASSERT_TRUE(session_credit_can_rise(&ss, a));
+	session_raise_credit(&ss, a);
+	CU_ASSERT_EQUAL(window_outstanding(&a->window), KUP_IDLE_CREDIT);
+	CU_ASSERT_EQUAL(ss.credit_out, CREDIT);
+	sessions_close(&ss);
+}
+
+static void
 an_ended_session_counts_with_what_storage_has_of_it(void)
 {
 	struct session *s;
@@ -169,7 +194,7 @@ an_ended_session_counts_with_what_storage_has_of_it(void)
 	later(30000); /* the quarantine is over, its packets are not back */
 	CU_ASSERT_EQUAL(s->state, SESSION_ENDED);
 	s->in_store = 0;
-	sessions_credit_back(&ss, 5);
+	sessions_weigh(&ss, s);
 	later(10);
 	CU_ASSERT_EQUAL(s->state, SESSION_FREE);
 	CU_ASSERT_EQUAL(s->who.secret, 0);
@@ -323,6 +348,7 @@ static const struct ut_test tests[] = {
 	UT("grant", an_id_names_its_owner_and_is_never_zero),
 	UT("grant", grants_end_with_89_when_slots_or_credit_do),
 	UT("credit", credit_is_shared_and_its_sum_stays_below_c),
+	UT("credit", the_last_two_credits_of_a_session_are_its_own),
 	UT("credit", an_ended_session_counts_with_what_storage_has_of_it),
 	UT("state", without_anchor_a_session_ends_after_its_lease),
 	UT("state", three_keepalives_of_silence_end_a_session),
