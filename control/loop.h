@@ -45,7 +45,7 @@ uint64_t loop_next_ns(const struct loop *loop);
 /* Fire due timers. Returns how many. */
 unsigned loop_fire(struct loop *loop, uint64_t now_ns);
 
-/* Wait up to timeout_ms (-1: for ever), then call the ready sources. */
-unsigned loop_poll(struct loop *loop, int timeout_ms, uint64_t (*clock)(void));
+/* Wait up to timeout_ns (UINT64_MAX: for ever), then call the ready sources. */
+unsigned loop_poll(struct loop *loop, uint64_t timeout_ns, uint64_t (*clock)(void));
 
 #endif

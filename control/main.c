@@ -151,18 +151,18 @@ control_pass(struct control *ctl, uint64_t wake_ns)
 	const uint64_t now_ns = clock_now_ns();
 	const unsigned work = control_turn(ctl, now_ns);
 	const uint64_t due_ns = MIN(MIN(loop_next_ns(&ctl->loop), fetch_due_ns(ctl)), wake_ns);
-	int timeout_ms = -1;
+	uint64_t timeout_ns = UINT64_MAX;
 
 	if (work > 0 || due_ns <= now_ns)
-		timeout_ms = 0;
+		timeout_ns = 0;
 	else if (ctl->produces.give_first || ctl->grants.gives > 0)
-		timeout_ms = 1; /* a ring was full: its reader does not ring for room */
+		timeout_ns = NS_PER_MS; /* a ring was full: its reader does not ring for room */
 	else if (due_ns != UINT64_MAX)
-		timeout_ms = (int)MIN((due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, (uint64_t)60000);
+		timeout_ns = due_ns - now_ns;
 	/* Z1: who has something for us after this rings the doorbell. */
-	if (timeout_ms != 0 && (!dataplane_control_sleeps(ctl->dp) || rung(ctl)))
-		timeout_ms = 0;
-	(void)loop_poll(&ctl->loop, timeout_ms, clock_now_ns);
+	if (timeout_ns != 0 && (!dataplane_control_sleeps(ctl->dp) || rung(ctl)))
+		timeout_ns = 0;
+	(void)loop_poll(&ctl->loop, timeout_ns, clock_now_ns);
 	ctl->moved |= dataplane_control_wakes(ctl->dp);
 	(void)rung(ctl);
 }

@@ -241,6 +241,36 @@ min_bytes_are_waited_for_but_never_more_than_max_bytes(void)
 }
 
 static void
+looks_are_a_pause_apart_however_often_the_bell_rings(void)
+{
+	struct ask a = plain(0);
+	uint64_t looks;
+	struct topic *t;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 1);
+	fd = world_connect(&w);
+	a.min_bytes = 10 * BATCH;
+	fetch(11, "t", a);
+	world_send(&w, fd);
+	for (unsigned i = 0; i < 5; i++) {
+		fake_put(t->part->part[0], 1, BATCH);
+		w.ctl->moved = true;
+		world_run(&w);
+	}
+	CU_ASSERT_EQUAL(looks = counter_read(&w.count.fetch_looks), 1);
+	CU_ASSERT_TRUE(fetch_due_ns(w.ctl) > w.now_ns);
+	world_pass(&w, NS_PER_MS);
+	CU_ASSERT_EQUAL(counter_read(&w.count.fetch_looks), looks + 1);
+	CU_ASSERT_EQUAL(fetch_due_ns(w.ctl), UINT64_MAX); /* nobody polls */
+	world_pass(&w, NS_PER_MS);
+	CU_ASSERT_EQUAL(counter_read(&w.count.fetch_looks), looks + 1);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 the_first_batch_may_pass_the_limits_and_later_partitions_may_not(void)
 {
 	struct ask a = plain(0);
@@ -426,6 +456,7 @@ static const struct ut_test tests[] = {
 	UT("poll", a_fetch_at_the_end_waits_for_data_and_no_longer),
 	UT("poll", after_max_wait_an_empty_answer_carries_true_watermarks),
 	UT("poll", min_bytes_are_waited_for_but_never_more_than_max_bytes),
+	UT("poll", looks_are_a_pause_apart_however_often_the_bell_rings),
 	UT("limits", the_first_batch_may_pass_the_limits_and_later_partitions_may_not),
 	UT("errors", errors_are_said_at_once_and_watermarks_are_minus_one),
 	UT("errors", a_failed_partition_gives_what_it_has_and_an_error_behind_it),
