@@ -45,7 +45,7 @@ def blast_argv(kirad, topic, **options):
     argv = [h.binary("kira-blast"), "--bootstrap", kirad.bootstrap, "--topic", topic, "--json",
             "--run-dir", h.temp_dir()]
     if "verify_only" not in options:
-        argv += ["--device", kirad.device]
+        options.setdefault("device", kirad.device)
         options.setdefault("cpus", kirad.cpus)
     for name, value in options.items():
         if value is not None and value is not False:
@@ -61,9 +61,9 @@ def parse(out):
     return json.loads(lines[-1])
 
 
-def blast(kirad, topic, limit=120, ok=(0,), **options):
+def blast(kirad, topic, limit=120, ok=(0,), netns=None, **options):
     """Run to the end; its report, and the exit code as report["exit"]."""
-    code, out, err = h.run(blast_argv(kirad, topic, **options), seconds=limit, ok=None)
+    code, out, err = h.run(blast_argv(kirad, topic, **options), seconds=limit, ok=None, netns=netns)
     h.check(code in ok, "kira-blast: exit %d\n%s\n%s" % (code, out[-1500:], err[-1500:]))
     report = parse(out)
     report["exit"] = code
