@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ * catalogue.c - the bodies of kira.topics and kira.state, parsed. Pure; bytes from disk are judged:
+ * their checksum was right, but another version, or a hand, may have written them. */
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define PARTITIONS_MAX 1000000
+
+/* ---- Words of a line ---------------------------------------------------------------------- */
+
+/* The next word, ended by a space or the end of the line; NULL where there is none. */
+static char *
+word(char **p)
+{
+	char *w = *p, *end = w + strcspn(w, " ");
+
+	if (end == w)
+		return NULL;
+	*p = *end ? end + 1 : end;
+	*end = 0;
+	return w;
+}
+
+static bool
+number(char **p, int64_t min, int64_t max, int64_t *ret)
+{
+	const char *w = word(p);
+	char *end;
+
+	if (!w || !((*w >= '0' && *w <= '9') || *w == '-'))
+		return false;
+	*ret = strtoll(w, &end, 10);
+	return *end == 0 && *ret >= min && *ret <= max;
+}
+
+static bool
+topic_name(char **p, char ret[TOPIC_NAME_MAX + 1])
+{
+	const char *w = word(p);
+	const size_t n = w ? strlen(w) : 0;
+
+	/* It becomes a path: no more than Kafka's characters. */
+	if (n == 0 || n > TOPIC_NAME_MAX || strcmp(w, ".") == 0 || strcmp(w, "..") == 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!((w[i] >= 'a' && w[i] <= 'z') || (w[i] >= 'A' && w[i] <= 'Z') ||
+			(w[i] >= '0' && w[i] <= '9') || strchr("._-", w[i])))
+			return false;
+	memcpy(ret, w, n + 1);
+	return true;
+}
+
+static bool
+topic_id(char **p, uint8_t id[16])
+{
+	const char *w = word(p);
+
+	return w && layout_parse_id(w, id);
+}
+
+/* ---- kira.topics -------------------------------------------------------------------------- */
+
+static bool
+parse_topic(char *p, struct storage_topic **topic, unsigned *n)
+{
+	struct storage_topic t = {.partitions = 0};
+	int64_t partitions;
+
+	if (!topic_name(&p, t.name) || !topic_id(&p, t.id) ||
+		!number(&p, 1, PARTITIONS_MAX, &partitions) || *p)
+		return false;
+	t.partitions = (int32_t)partitions;
+	*topic = realloc(*topic, (*n + 1) * sizeof(**topic));
+	ASSERT(*topic);
+	(*topic)[(*n)++] = t;
+	return true;
+}
+
+/* A configuration of the topic named last. The value may hold anything but a line's end. */
+static bool
+parse_config(char *p, struct storage_topic *topic, unsigned n)
+{
+	struct storage_topic *t = n ? &topic[n - 1] : NULL;
+	const char *key, **config;
+	char name[TOPIC_NAME_MAX + 1];
+
+	if (!t || !topic_name(&p, name) || strcmp(name, t->name) != 0)
+		return false;
+	key = word(&p);
+	if (!key)
+		return false;
+	config = realloc((void *)(uintptr_t)t->config, (t->configs + 1) * 2 * sizeof(*config));
+	ASSERT(config);
+	config[2 * t->configs] = strdup(key);
+	config[2 * t->configs + 1] = strdup(p);
+	ASSERT(config[2 * t->configs] && config[2 * t->configs + 1]);
+	t->config = config;
+	t->configs++;
+	return true;
+}
+
+bool
+catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n)
+{
+	char *text = strdup(body), *line, *rest = text;
+	bool good = true;
+
+	ASSERT(text);
+	*topic = NULL;
+	*n = 0;
+	while (good && (line = strsep(&rest, "\n")) != NULL && (*line || rest)) {
+		char *p = line;
+		const char *kind = word(&p);
+
+		if (kind && strcmp(kind, "t") == 0)
+			good = parse_topic(p, topic, n);
+		else if (kind && strcmp(kind, "c") == 0)
+			good = parse_config(p, *topic, *n);
+		else
+			good = kind && strcmp(kind, "version") == 0;
+	}
+	free(text);
+	if (good)
+		return true;
+	catalogue_free(*topic, *n);
+	*topic = NULL;
+	*n = 0;
+	return false;
+}
+
+void
+catalogue_free(struct storage_topic *topic, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		for (uint32_t j = 0; j < 2 * topic[i].configs; j++)
+			free((void *)(uintptr_t)topic[i].config[j]);
+		free((void *)(uintptr_t)topic[i].config);
+	}
+	free(topic);
+}
+
+/* ---- kira.state --------------------------------------------------------------------------- */
+
+static bool
+parse_row(char *p, struct state_row *row)
+{
+	static const char *const name[] = {"ok", "failed", "halted"};
+	int64_t partition, epoch;
+	const char *state;
+
+	*row = (struct state_row){.state = PART_OK};
+	if (!topic_name(&p, row->topic) || !number(&p, 0, PARTITIONS_MAX, &partition) ||
+		!topic_id(&p, row->id) || !number(&p, -1, INT32_MAX - 1, &epoch) ||
+		!number(&p, 0, INT64_MAX, &row->start) || !number(&p, 0, INT64_MAX, &row->recovery))
+		return false;
+	row->partition = (int32_t)partition;
+	row->epoch = (int32_t)epoch;
+	state = word(&p);
+	for (unsigned i = 0; state && i < ARRAY_LENGTH(name); i++) {
+		if (strcmp(state, name[i]) == 0) {
+			row->state = (enum partition_state)i;
+			return *p == 0;
+		}
+	}
+	return false;
+}
+
+bool
+catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean, struct state_row **row,
+	unsigned *n)
+{
+	char *text = strdup(body), *line, *rest = text;
+	bool good = true, counted = false;
+	int64_t v;
+
+	ASSERT(text);
+	*row = NULL;
+	*n = 0;
+	*clean = false;
+	while (good && (line = strsep(&rest, "\n")) != NULL && (*line || rest)) {
+		char *p = line;
+		const char *kind = word(&p);
+
+		if (kind && strcmp(kind, "p") == 0) {
+			*row = realloc(*row, (*n + 1) * sizeof(**row));
+			ASSERT(*row);
+			good = parse_row(p, &(*row)[(*n)++]);
+		} else if (kind && strcmp(kind, "incarnation") == 0) {
+			good = counted = number(&p, 1, INT64_MAX - 1, &v);
+			*incarnation = (uint64_t)v;
+		} else if (kind && strcmp(kind, "clean") == 0) {
+			good = number(&p, 0, 1, &v);
+			*clean = good && v == 1;
+		} else {
+			good = kind && strcmp(kind, "wall_ms") == 0;
+		}
+	}
+	free(text);
+	if (good && counted)
+		return true;
+	free(*row);
+	*row = NULL;
+	*n = 0;
+	return false;
+}

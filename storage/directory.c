@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT
+ * directory.c - the data directory's own files: lock, kira.meta, kira.state, kira.ids, checkpoints.
+ * Blocking: the control thread before others run, or a job. Formats: FORMAT.md. */
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define LOCK_TRIES   5
+#define LOCK_WAIT_US 50000
+#define FORMAT       1
+
+#define FS_TMPFS 0x01021994
+#define FS_RAMFS 0x858458f6
+#define FS_NFS   0x6969
+
+/* ---- Lock and identity -------------------------------------------------------------------- */
+
+static int
+take_lock(struct storage *s, struct err *err)
+{
+	int rc = s->io->openat(s->dirfd, ".lock", O_RDWR | O_CREAT, 0644);
+
+	if (rc < 0)
+		return err_sys(err, rc, "open %s/.lock", s->dir);
+	s->lock_fd = rc;
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		rc = s->io->lock(s->lock_fd);
+		if (rc != -EAGAIN)
+			break;
+		(void)usleep(LOCK_WAIT_US);
+	}
+	if (rc == -EAGAIN) {
+		err_set(err, "%s is in use: another kirad (or Kafka) runs on it; stop that one, or "
+			"give this one its own --data-dir", s->dir);
+		return rc;
+	}
+	return rc < 0 ? err_sys(err, rc, "lock %s/.lock", s->dir) : 0;
+}
+
+static int
+judge_file_system(struct storage *s, struct err *err)
+{
+	struct io_space space;
+	const int rc = s->io->space(s->dirfd, &space);
+
+	if (rc < 0)
+		return err_sys(err, rc, "statfs %s", s->dir);
+	s->is_volatile = space.type == FS_TMPFS || space.type == FS_RAMFS;
+	if (space.type != FS_NFS && (!s->is_volatile || s->o.volatile_ok))
+		return 0;
+	if (space.type == FS_NFS)
+		err_set(err, "%s is on NFS, where a mapped log is not safe: use a local disk", s->dir);
+	else
+		err_set(err, "%s is in memory and loses all records with a power cut: use a disk, or "
+			"say so with --volatile", s->dir);
+	return -EINVAL;
+}
+
+static int
+count_others(void *arg, const char *name)
+{
+	static const char *const ours[] = {".lock", "run", "lost+found"};
+	unsigned *n = arg;
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(ours); i++)
+		if (strcmp(name, ours[i]) == 0)
+			return 0;
+	(*n)++;
+	return 0;
+}
+
+static int
+create_meta(struct storage *s, int64_t wall_ms, struct err *err)
+{
+	uint8_t cluster[16], directory[16];
+	char text[512], id[23];
+	unsigned others = 0;
+	int rc = s->io->list(s->dirfd, count_others, &others);
+
+	if (rc < 0)
+		return err_sys(err, rc, "list %s", s->dir);
+	if (others > 0) {
+		err_set(err, "%s is not empty and has no kira.meta: is its disk mounted? Else give an "
+			"empty directory", s->dir);
+		return -ENOTEMPTY;
+	}
+	ASSERT(getrandom(cluster, sizeof(cluster), 0) == sizeof(cluster));
+	ASSERT(getrandom(directory, sizeof(directory), 0) == sizeof(directory));
+	cluster[0] &= 0x7f; /* no '-' in front: tools would take it for a flag */
+	layout_put_id(s->cluster_id, cluster);
+	layout_put_id(id, directory);
+	(void)snprintf(text, sizeof(text), "format %d\ncluster.id %s\nnode.id 1\ndirectory.id %s\n"
+		"created_ms %" PRId64 "\n", FORMAT, s->cluster_id, id, wall_ms);
+	rc = layout_put_text(s->io, s->dirfd, "meta", text);
+	return rc < 0 ? err_sys(err, rc, "write %s/kira.meta", s->dir) : 0;
+}
+
+static int
+read_meta(struct storage *s, int64_t wall_ms, struct err *err)
+{
+	int format = 0;
+	char *body;
+	const char *cluster;
+	int rc = layout_read_text(s->io, s->dirfd, "meta", &body);
+
+	if (rc == -ENOENT)
+		return create_meta(s, wall_ms, err);
+	if (rc < 0)
+		return err_sys(err, rc, "read %s/kira.meta", s->dir);
+	cluster = strstr(body, "\ncluster.id ");
+	rc = sscanf(body, "format %d\n", &format) == 1 && cluster &&
+		sscanf(cluster, "\ncluster.id %22s", s->cluster_id) == 1 ? 0 : -EBADMSG;
+	free(body);
+	if (rc < 0) {
+		err_set(err, "%s/kira.meta is not one of Kira's", s->dir);
+	} else if (format != FORMAT) {
+		err_set(err, "%s has format %d, this kirad knows %d: run the kirad that wrote it",
+			s->dir, format, FORMAT);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
+/* ---- kira.state --------------------------------------------------------------------------- */
+
+static const char *const state_name[] = {"ok", "failed", "halted"};
+
+static void
+put_head(FILE *f, const struct storage *s, bool clean, int64_t wall_ms)
+{
+	fprintf(f, "incarnation %" PRIu64 "\nclean %d\nwall_ms %" PRId64 "\n", s->incarnation, clean,
+		wall_ms);
+}
+
+static void
+put_row(FILE *f, const struct state_row *r)
+{
+	char id[23];
+
+	layout_put_id(id, r->id);
+	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", r->topic,
+		r->partition, id, r->epoch, r->start, r->recovery, state_name[r->state]);
+}
+
+char *
+directory_state(const struct storage *s, bool clean, int64_t wall_ms)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	ASSERT(f);
+	put_head(f, s, clean, wall_ms);
+	for (unsigned i = 0; i < s->o.partitions_max; i++) {
+		const struct partition *part = s->flush.live[i];
+		struct state_row r;
+
+		if (!part)
+			continue;
+		r = (struct state_row){
+			.partition = part->index,
+			.epoch = epochs_latest(&part->epochs),
+			.start = atomic_load(&part->start),
+			.recovery = MAX(part->claimed, frontier_read(&part->durable).end),
+			.state = partition_state(part),
+		};
+		memcpy(r.topic, part->topic, sizeof(r.topic));
+		memcpy(r.id, part->topic_id, sizeof(r.id));
+		put_row(f, &r);
+	}
+	ASSERT(fclose(f) == 0);
+	return text;
+}
+
+/* What was found goes back with a higher incarnation and clean 0: durable before a file is opened. */
+static int
+begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
+{
+	char *body = NULL;
+	size_t size;
+	FILE *f;
+	int rc = layout_read_text(s->io, s->dirfd, "state", &body);
+
+	if (rc < 0 && rc != -ENOENT && rc != -EBADMSG)
+		return err_sys(err, rc, "read %s/kira.state", s->dir);
+	if (rc < 0 || !catalogue_parse_state(body, &s->incarnation, &s->was_clean, &s->row, &s->rows)) {
+		/* None: every partition is checked from its first unsealed segment on. */
+		s->was_clean = false;
+		s->incarnation = (uint64_t)wall_ms;
+	}
+	free(body);
+	s->incarnation++;
+	f = open_memstream(&body, &size);
+	ASSERT(f);
+	put_head(f, s, false, wall_ms);
+	for (unsigned i = 0; i < s->rows; i++)
+		put_row(f, &s->row[i]);
+	ASSERT(fclose(f) == 0);
+	rc = layout_put_text(s->io, s->dirfd, "state", body);
+	free(body);
+	return rc < 0 ? err_sys(err, rc, "write %s/kira.state", s->dir) : 0;
+}
+
+struct state_row *
+directory_row(const struct storage *s, const char *topic, const uint8_t id[16], int32_t partition)
+{
+	for (unsigned i = 0; i < s->rows; i++)
+		if (s->row[i].partition == partition && strcmp(s->row[i].topic, topic) == 0 &&
+			memcmp(s->row[i].id, id, sizeof(s->row[i].id)) == 0)
+			return &s->row[i];
+	return NULL;
+}
+
+/* ---- Topics, ids -------------------------------------------------------------------------- */
+
+static int
+read_topics(struct storage *s, struct err *err)
+{
+	char *body;
+	int rc = layout_read_text(s->io, s->dirfd, "topics", &body);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == 0) {
+		rc = catalogue_parse(body, &s->topic, &s->topics) ? 0 : -EBADMSG;
+		free(body);
+	}
+	if (rc == -EBADMSG)
+		err_set(err, "%s/kira.topics is damaged: put back a copy of it; the records are in the "
+			"partition directories, untouched", s->dir);
+	else if (rc < 0)
+		(void)err_sys(err, rc, "read %s/kira.topics", s->dir);
+	return rc;
+}
+
+static int
+read_ids(struct storage *s, struct err *err)
+{
+	char *body;
+	int rc = layout_read_text(s->io, s->dirfd, "ids", &body);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == 0) {
+		rc = sscanf(body, "next_producer_id %" SCNd64 "\n", &s->ids_spent) == 1 &&
+			s->ids_spent >= 0 ? 0 : -EBADMSG;
+		free(body);
+	}
+	if (rc == -EBADMSG)
+		err_set(err, "%s/kira.ids is damaged: a producer id must never be given twice; write "
+			"it again with a next_producer_id above all that are in use", s->dir);
+	else if (rc < 0)
+		(void)err_sys(err, rc, "read %s/kira.ids", s->dir);
+	return rc;
+}
+
+int
+directory_put_ids(struct storage *s, int64_t next)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "next_producer_id %" PRId64 "\n", next);
+	return layout_put_text(s->io, s->dirfd, "ids", text);
+}
+
+/* ---- Left-overs --------------------------------------------------------------------------- */
+
+struct removal {
+	struct storage *s;
+	int dir;
+	char name[256];
+	bool found;
+};
+
+static int
+remove_file(void *arg, const char *name)
+{
+	struct removal *r = arg;
+
+	return layout_unlink(r->s->io, r->dir, name);
+}
+
+int
+directory_remove(struct storage *s, const char *name)
+{
+	struct removal r = {.s = s};
+	int rc = s->io->openat(s->dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+
+	if (rc < 0)
+		return rc;
+	r.dir = rc;
+	rc = s->io->list(r.dir, remove_file, &r);
+	(void)s->io->close(r.dir);
+	return rc < 0 ? rc : s->io->unlinkat(s->dirfd, name, true);
+}
+
+static int
+find_deleted(void *arg, const char *name)
+{
+	static const char end[] = "-delete";
+	struct removal *r = arg;
+	const size_t n = strlen(name), m = sizeof(end) - 1;
+
+	if (n > m && n < sizeof(r->name) && strcmp(name + n - m, end) == 0) {
+		memcpy(r->name, name, n + 1);
+		r->found = true;
+	}
+	return 0;
+}
+
+/* Directories whose deletion was cut short; one at a time, since removing while listing is not
+ * defined. What cannot be removed stays, and is tried at the next start. */
+static void
+finish_deletions(struct storage *s)
+{
+	struct removal r = {.s = s};
+
+	do {
+		r.found = false;
+		if (s->io->list(s->dirfd, find_deleted, &r) < 0 || !r.found)
+			return;
+	} while (directory_remove(s, r.name) == 0);
+}
+
+/* ---- Open and close ----------------------------------------------------------------------- */
+
+int
+directory_open(struct storage *s, int64_t wall_ms, struct err *err)
+{
+	int rc = s->io->openat(AT_FDCWD, s->dir, O_RDONLY | O_DIRECTORY, 0);
+
+	if (rc == -ENOENT) {
+		rc = s->io->mkdirat(AT_FDCWD, s->dir);
+		if (rc == 0)
+			rc = s->io->openat(AT_FDCWD, s->dir, O_RDONLY | O_DIRECTORY, 0);
+	}
+	if (rc < 0)
+		return err_sys(err, rc, "open data directory %s", s->dir);
+	s->dirfd = rc;
+	rc = judge_file_system(s, err);
+	if (rc == 0)
+		rc = take_lock(s, err);
+	if (rc == 0)
+		rc = read_meta(s, wall_ms, err);
+	if (rc == 0)
+		rc = read_topics(s, err);
+	if (rc == 0)
+		rc = read_ids(s, err);
+	if (rc == 0)
+		rc = begin_incarnation(s, wall_ms, err);
+	if (rc == 0)
+		finish_deletions(s);
+	return rc;
+}
+
+/* Kafka's own: what another tool, or Kafka itself, would go by. Kira never reads them. */
+int
+directory_checkpoints(const struct storage *s)
+{
+	static const char *const file[] = {"recovery-point-offset-checkpoint",
+		"log-start-offset-checkpoint"};
+	int rc = 0;
+
+	for (unsigned k = 0; k < ARRAY_LENGTH(file) && rc == 0; k++) {
+		char *text = NULL;
+		size_t size;
+		unsigned n = 0;
+		FILE *f = open_memstream(&text, &size);
+
+		ASSERT(f);
+		for (unsigned i = 0; i < s->o.partitions_max; i++)
+			n += s->flush.live[i] != NULL;
+		fprintf(f, "0\n%u\n", n);
+		for (unsigned i = 0; i < s->o.partitions_max; i++) {
+			const struct partition *part = s->flush.live[i];
+
+			if (part)
+				fprintf(f, "%s %" PRId32 " %" PRId64 "\n", part->topic, part->index,
+					k == 0 ? frontier_read(&part->durable).end :
+						 atomic_load(&part->start));
+		}
+		ASSERT(fclose(f) == 0);
+		rc = layout_put(s->io, s->dirfd, file[k], text, size);
+		free(text);
+	}
+	return rc < 0 ? rc : layout_sync_dir(s->io, s->dirfd);
+}
+
+void
+directory_close(struct storage *s)
+{
+	catalogue_free(s->topic, s->topics);
+	free(s->row);
+	(void)s->io->close(s->lock_fd); /* the lock goes with it */
+	(void)s->io->close(s->dirfd);
+}

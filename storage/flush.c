@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ * flush.c - the flush daemon: its turn, its thread, its sleep.
+ * Thread: its own, one per data directory; tests call flush_turn() instead. Owns: struct flush, the
+ * flush half of every partition. Never: appends, or touches bytes below a published end. */
+#include "storage/directory.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define TURN_NS   NS_PER_MS        /* while something moves */
+#define SLEEP_NS  (500 * NS_PER_MS) /* asleep: the longest until the next look at the disk's room */
+#define COLD_NS   NS_PER_S         /* silent for so long, a partition leaves the hot list */
+
+/* ---- Hot partitions ----------------------------------------------------------------------- */
+
+void
+flush_heat(struct storage *s, struct partition *part)
+{
+	struct flush *f = &s->flush;
+
+	if (part->f.hot_at)
+		return;
+	f->hot[f->hot_n++] = part;
+	part->f.hot_at = f->hot_n;
+	part->f.moved_ns = f->now_ns;
+}
+
+void
+flush_cool(struct storage *s, struct partition *part)
+{
+	struct flush *f = &s->flush;
+	struct partition *last;
+
+	if (!part->f.hot_at)
+		return;
+	last = f->hot[--f->hot_n];
+	f->hot[part->f.hot_at - 1] = last;
+	last->f.hot_at = part->f.hot_at;
+	part->f.hot_at = 0;
+}
+
+/* A partition that was opened or created: from now on its turns look at it. */
+void
+flush_adopt(struct storage *s, struct partition *part)
+{
+	ASSERT(!s->flush.live[part->slot]);
+	s->flush.live[part->slot] = part;
+	if (part->config.flush_ms > 0)
+		s->flush.flush_ns = MIN(s->flush.flush_ns,
+			MIN((uint64_t)part->config.flush_ms, (uint64_t)3600000) * NS_PER_MS);
+}
+
+/* Nothing moved for a second, nothing is in flight, nothing is left to seal, or can be. */
+static bool
+is_cold(const struct storage *s, const struct partition *part)
+{
+	const struct flush_half *f = &part->f;
+
+	if (f->jobs > 0 || f->in_commit)
+		return false;
+	return partition_state(part) != PART_OK || (f->want == 0 && !f->left_first &&
+		s->flush.now_ns - f->moved_ns >= COLD_NS);
+}
+
+/* ---- Jobs and what is handed on ----------------------------------------------------------- */
+
+void
+flush_job(struct storage *s, struct partition *part, struct job *job)
+{
+	part->f.jobs++;
+	jobs_submit(s->flush.jobs, job);
+}
+
+/* Control is the only reader of the stacks, and takes them whole. */
+void
+flush_hand_sealed(struct storage *s, struct segment *seg)
+{
+	seg->sealed_next = atomic_load_explicit(&s->sealed, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&s->sealed, &seg->sealed_next, seg,
+		memory_order_release, memory_order_relaxed))
+		;
+	s->flush.granted = true;
+}
+
+void
+flush_hand_gone(struct storage *s, struct segment *seg)
+{
+	seg->gone_next = atomic_load_explicit(&s->gone, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&s->gone, &seg->gone_next, seg,
+		memory_order_release, memory_order_relaxed))
+		;
+	s->flush.granted = true;
+}
+
+/* ---- The turn ----------------------------------------------------------------------------- */
+
+/* A2: who waits for room; and who has touched bytes since the last commit (looked at, not taken). */
+static unsigned
+look_at_bitmaps(struct storage *s)
+{
+	unsigned work = 0;
+
+	for (unsigned l = 0; l < s->o.store_lcores; l++) {
+		struct store_words *w = &s->lcore[l];
+
+		for (unsigned i = 0; i < s->words; i++) {
+			uint64_t asks = 0, bits;
+
+			if (atomic_load_explicit(&w->ask[i], memory_order_relaxed))
+				asks = atomic_exchange(&w->ask[i], 0); /* A2, seq_cst */
+			bits = asks | atomic_load_explicit(&w->touched[i], memory_order_relaxed);
+			for (; bits; bits &= bits - 1) {
+				const unsigned bit = (unsigned)__builtin_ctzll(bits);
+				struct partition *part = s->flush.live[i * 64 + bit];
+
+				if (!part)
+					continue; /* deleted since */
+				flush_heat(s, part);
+				if (asks >> bit & 1) {
+					part->f.want = atomic_load_explicit(&part->want,
+						memory_order_relaxed);
+					work++;
+				}
+			}
+		}
+	}
+	return work;
+}
+
+unsigned
+flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
+{
+	struct flush *f = &s->flush;
+	unsigned work;
+
+	f->now_ns = now_ns;
+	f->wall_ms = wall_ms;
+	if (f->began_ns == 0)
+		f->began_ns = f->commit.last_ns = now_ns;
+	/* Before A2 and W2: what is set from here on is urgent again. */
+	atomic_store(&s->urgent, 0);
+	work = jobs_reap(f->jobs);
+	work += flush_ops(s);
+	work += look_at_bitmaps(s);
+	for (unsigned i = f->hot_n; i-- > 0;) {
+		struct partition *part = f->hot[i];
+
+		work += flush_room(s, part);
+		work += flush_seal(s, part);
+		if (is_cold(s, part))
+			flush_cool(s, part);
+	}
+	work += flush_commit(s);
+	work += flush_tidy(s);
+	counter_set(&s->count->dirty_bytes, f->dirty);
+	return work;
+}
+
+/* ---- The thread --------------------------------------------------------------------------- */
+
+void
+storage_wake_flush(struct storage *s)
+{
+	const uint64_t one = 1;
+
+	(void)!write(s->wake_fd, &one, sizeof(one));
+}
+
+/* Z2. The caller has set its word, with seq_cst order, before. Dozing, the next turn is a
+ * millisecond away: only who waits rings. */
+bool
+storage_flush_sleeps(const struct storage *s)
+{
+	uint32_t asleep;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	asleep = atomic_load(&s->asleep);
+	return asleep == FLUSH_SLEEPS || (asleep == FLUSH_DOZES && atomic_load(&s->urgent));
+}
+
+/* The last look, after Z1: is there something that nobody will ring for any more? */
+static bool
+has_work(struct storage *s)
+{
+	for (unsigned l = 0; l < s->o.store_lcores; l++) {
+		for (unsigned i = 0; i < s->words; i++)
+			if (atomic_load(&s->lcore[l].ask[i]) || atomic_load(&s->lcore[l].touched[i]))
+				return true;
+		if (atomic_load(&s->lcore[l].wanted) > s->flush.commit.number)
+			return true;
+	}
+	for (unsigned g = 0; g < STORAGE_GIVERS_MAX; g++)
+		if (atomic_load(&s->sync_wanted[g]) > s->flush.commit.number)
+			return true;
+	return atomic_load(&s->flush.stop);
+}
+
+/* A partition is hot: another turn soon. Else until somebody rings; a finished job does. */
+static void
+rest(struct storage *s)
+{
+	const bool busy = s->flush.hot_n > 0 || s->flush.commit.running;
+	const struct timespec ts = {0, (long)(busy ? TURN_NS : SLEEP_NS)};
+	struct pollfd p = {.fd = s->wake_fd, .events = POLLIN};
+	uint64_t n;
+
+	atomic_store(&s->asleep, busy ? FLUSH_DOZES : FLUSH_SLEEPS); /* Z1 */
+	if (!(busy ? atomic_load(&s->urgent) || atomic_load(&s->flush.stop) : has_work(s)) &&
+		ppoll(&p, 1, &ts, NULL) > 0)
+		(void)!read(s->wake_fd, &n, sizeof(n));
+	atomic_store(&s->asleep, FLUSH_AWAKE);
+}
+
+static void *
+flush_main(void *arg)
+{
+	struct storage *s = arg;
+
+	while (!atomic_load(&s->flush.stop)) {
+		const unsigned work = flush_turn(s, clock_now_ns(), clock_wall_ms());
+
+		if (s->flush.granted) {
+			s->flush.granted = false;
+			if (s->o.granted)
+				s->o.granted(s->o.granted_arg);
+		}
+		if (work == 0)
+			rest(s);
+		else
+			(void)sched_yield(); /* on a small host it shares its CPU with control */
+	}
+	return NULL;
+}
+
+static void
+rang(void *arg)
+{
+	storage_wake_flush(arg);
+}
+
+int
+storage_start(struct storage *s, int cpu, struct err *err)
+{
+	cpu_set_t set;
+	int rc;
+
+	jobs_close(s->flush.jobs); /* those without threads, of the time before */
+	s->flush.jobs = NULL;
+	rc = jobs_open(&s->flush.jobs, s->o.job_threads, rang, s, err);
+	if (rc < 0)
+		return rc;
+	rc = -pthread_create(&s->flush.thread, NULL, flush_main, s);
+	if (rc < 0)
+		return err_sys(err, rc, "start the flush daemon");
+	s->flush.started = true;
+	(void)pthread_setname_np(s->flush.thread, "kira-flush");
+	if (cpu < 0)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	rc = -pthread_setaffinity_np(s->flush.thread, sizeof(set), &set);
+	return rc < 0 ? err_sys(err, rc, "pin the flush daemon to CPU %d", cpu) : 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * flush.h - the flush daemon: what it owns, and the parts of its turn. One thread per data
+ * directory; what blocks is a job (jobs.h). Never touches bytes below a published end. */
+#ifndef KIRA_STORAGE_FLUSH_H
+#define KIRA_STORAGE_FLUSH_H
+
+#include "storage/jobs.h"
+#include "storage/storage.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct partition;
+struct segment;
+struct commit {
+	bool running;
+	uint64_t number;                /* of the running one, or the last */
+	uint64_t last_ns;               /* when it began */
+	unsigned n, left;               /* partitions in it, not yet done */
+	struct partition **part;        /* [partitions_max] */
+};
+
+struct flush {
+	struct jobs *jobs;
+	pthread_t thread;
+	bool started;
+	_Atomic bool stop;
+	int cpu;
+	struct partition **live;        /* [partitions_max] by slot */
+	struct partition **hot;         /* moved within a second, or with something in flight */
+	unsigned hot_n;
+	uint64_t now_ns;                /* of the running turn */
+	int64_t wall_ms;
+	uint64_t flush_ns;              /* longest time between commits, the lowest of all topics */
+	uint64_t dirty;                 /* bytes unsynced, or faulted in ahead */
+	struct commit commit;
+	bool granted;                   /* this turn gave something that a sleeper may wait for */
+	bool no_space;                  /* free space is below the minimum: nothing is reserved */
+	uint64_t tidy_ns, state_ns;     /* when the next one is due */
+	uint64_t tidied_ns, paused_until_ns;
+	int64_t tidied_wall_ms;
+	bool state_moved, state_busy;
+	uint64_t states_begun, states_done; /* writes of kira.state, numbered */
+	char *state_text;
+	struct job state_job;
+	uint64_t cap_bytes;             /* of the directory */
+	struct storage_op *op;          /* the one that runs */
+	struct job op_job;
+	uint64_t began_ns;
+};
+
+/* flush_room.c: reserve, fault in ahead, spare segments, write behind. */
+unsigned flush_room(struct storage *s, struct partition *part);
+/* F2: a segment that was left is filed, named after, and queued for its seal. True if there was. */
+bool flush_take_full(struct storage *s, struct partition *part);
+void flush_heat(struct storage *s, struct partition *part);
+void flush_cool(struct storage *s, struct partition *part);
+void flush_adopt(struct storage *s, struct partition *part);
+void flush_account(struct storage *s, struct partition *part);
+bool flush_order_spare(struct storage *s, struct partition *part);
+
+/* flush_commit.c */
+unsigned flush_commit(struct storage *s);
+
+/* flush_seal.c */
+unsigned flush_seal(struct storage *s, struct partition *part);
+/* Replace the published array by one without the first `drop`, and with `add` at its end (L1). */
+void flush_file(struct partition *part, unsigned drop, struct segment *add);
+
+/* flush_tidy.c: kira.state, retention, space. */
+unsigned flush_tidy(struct storage *s);
+
+/* flush_op.c: operations of control. */
+unsigned flush_ops(struct storage *s);
+
+void flush_job(struct storage *s, struct partition *part, struct job *job);
+/* To control: index memory and descriptor of a sealed segment; a segment that is in no array. */
+void flush_hand_sealed(struct storage *s, struct segment *seg);
+void flush_hand_gone(struct storage *s, struct segment *seg);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ * flush_commit.c - one commit at a time: sync every partition touched since the last, publish its
+ * durable end, then the commit's number. Thread: the flush daemon; the syncs are jobs.
+ * A failed sync is never tried again: the kernel reports it once, and the next would say 0. */
+#include "storage/directory.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+/* ---- One file ----------------------------------------------------------------------------- */
+
+static void
+sync_run(struct job *job)
+{
+	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, sync_job));
+
+	job->rc = seg->io->fdatasync(seg->fd);
+}
+
+static void
+sync_done(struct job *job)
+{
+	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, sync_job));
+	struct partition *part = seg->part;
+	struct storage *s = part->storage;
+
+	part->f.jobs--;
+	part->f.syncs--;
+	seg->sync_busy = false;
+	if (job->rc < 0) {
+		counter_add(&s->count->sync_failures, 1);
+		part->f.sync_failed = true;
+		partition_fail(part); /* X1, before K3 of this commit */
+		return;
+	}
+	counter_add(&s->count->syncs, 1);
+	counter_add(&s->count->synced_bytes, seg->syncing - seg->synced);
+	seg->synced = seg->syncing;
+	if (seg->synced == segment_used(seg))
+		seg->whole = true;
+}
+
+static void
+sync_segment(struct storage *s, struct segment *seg, uint64_t to)
+{
+	ASSERT(!seg->sync_busy);
+	seg->sync_busy = true;
+	seg->syncing = to;
+	seg->sync_job = (struct job){.run = sync_run, .done = sync_done};
+	seg->part->f.syncs++;
+	flush_job(s, seg->part, &seg->sync_job);
+}
+
+/* ---- One partition ------------------------------------------------------------------------ */
+
+/* Segments left by a roll wholly, the open one up to the captured tail. Not while a call that may
+ * report an error is in flight on one of them, nor before the open one has its name. */
+static bool
+submit(struct storage *s, struct partition *part)
+{
+	struct flush_half *f = &part->f;
+	struct segment *active = f->captured.seg == f->active ? f->active : NULL;
+
+	if (f->name_busy || !f->active->named || f->active->sync_busy)
+		return false;
+	for (struct segment *seg = f->left_first; seg; seg = seg->left_next)
+		if (seg->sync_busy && !seg->whole)
+			return false;
+	for (struct segment *seg = f->left_first; seg; seg = seg->left_next) {
+		if (seg->whole)
+			continue;
+		if (seg->synced == segment_used(seg))
+			seg->whole = true; /* a commit of before the roll had it all */
+		else
+			sync_segment(s, seg, segment_used(seg));
+	}
+	if (active && f->captured.position > active->synced)
+		sync_segment(s, active, f->captured.position);
+	f->sync_submitted = true;
+	return true;
+}
+
+/* True: this partition is done, durable or failed. */
+static bool
+step(struct storage *s, struct partition *part)
+{
+	struct flush_half *f = &part->f;
+
+	if (partition_state(part) != PART_OK && f->syncs == 0) {
+		/* Another thread may have lost the race to say so: whoever waits for K3 must see
+		 * `failures` moved first. */
+		if (!f->failure_counted) {
+			f->failure_counted = true;
+			counter_add(&s->count->partitions_failed, 1);
+			partition_fail(part);
+		}
+		return true;
+	}
+	if (!f->sync_submitted && !submit(s, part))
+		return false;
+	if (f->syncs > 0 || f->sync_failed)
+		return false; /* failed: the state is found by the next look */
+	if (f->captured.end > frontier_read(&part->durable).end) {
+		frontier_publish(&part->durable, &f->captured); /* D1, pairs with D2 */
+		s->flush.state_moved = true;
+	}
+	return true;
+}
+
+/* ---- The commit --------------------------------------------------------------------------- */
+
+static void
+begin(struct storage *s)
+{
+	struct commit *c = &s->flush.commit;
+
+	c->number++;
+	c->n = 0;
+	c->running = true;
+	c->last_ns = s->flush.now_ns;
+	/* K1, then T2, then E2, all seq_cst: a lcore either sees this number (K2) and names the next
+	 * commit, or its touched bit (T1) is among those taken here. */
+	atomic_store(&s->commit_begun, c->number);
+	for (unsigned l = 0; l < s->o.store_lcores; l++) {
+		for (unsigned i = 0; i < s->words; i++) {
+			uint64_t bits = atomic_exchange(&s->lcore[l].touched[i], 0); /* T2 */
+
+			for (; bits; bits &= bits - 1) {
+				const unsigned slot = i * 64 + (unsigned)__builtin_ctzll(bits);
+				struct partition *part = s->flush.live[slot];
+
+				if (!part)
+					continue;
+				part->f.captured = frontier_read(&part->tail); /* E2 */
+				/* F2 again: a segment left before that tail joins with all of it. */
+				(void)flush_take_full(s, part);
+				part->f.in_commit = true;
+				part->f.sync_submitted = part->f.sync_failed = false;
+				flush_heat(s, part);
+				c->part[c->n++] = part;
+			}
+		}
+	}
+	c->left = c->n;
+}
+
+static bool
+touched(const struct storage *s)
+{
+	for (unsigned l = 0; l < s->o.store_lcores; l++)
+		for (unsigned i = 0; i < s->words; i++)
+			if (atomic_load_explicit(&s->lcore[l].touched[i], memory_order_relaxed))
+				return true;
+	return false;
+}
+
+/* W2: the highest number that anybody waits for. */
+static uint64_t
+wanted(const struct storage *s)
+{
+	uint64_t n = 0;
+
+	for (unsigned g = 0; g < STORAGE_GIVERS_MAX; g++)
+		n = MAX(n, atomic_load(&s->sync_wanted[g]));
+	for (unsigned l = 0; l < s->o.store_lcores; l++)
+		n = MAX(n, atomic_load(&s->lcore[l].wanted));
+	return n;
+}
+
+static bool
+due(const struct storage *s)
+{
+	const struct flush *f = &s->flush;
+
+	if (wanted(s) > f->commit.number)
+		return true;
+	if (f->now_ns - f->commit.last_ns < f->flush_ns && f->dirty < s->dirty_budget / 2)
+		return false;
+	return touched(s);
+}
+
+unsigned
+flush_commit(struct storage *s)
+{
+	struct commit *c = &s->flush.commit;
+	unsigned work = 0;
+
+	if (!c->running) {
+		if (!due(s))
+			return 0;
+		begin(s);
+		work = 1;
+	}
+	for (unsigned i = 0; i < c->left;) {
+		struct partition *part = c->part[i];
+
+		if (!step(s, part)) {
+			i++;
+			continue;
+		}
+		part->f.in_commit = false;
+		flush_account(s, part);
+		c->part[i] = c->part[--c->left];
+		work++;
+	}
+	if (c->left > 0)
+		return work;
+	c->running = false;
+	counter_add(&s->count->commits, 1);
+	/* K3: D1 and X1 of all its partitions came before; pairs with K4. */
+	atomic_store_explicit(&s->commit_done, c->number, memory_order_release);
+	s->flush.granted = true;
+	return work + 1;
+}
+
+/* ---- Asked by others ---------------------------------------------------------------------- */
+
+uint64_t
+storage_commit_done(const struct storage *s)
+{
+	return atomic_load_explicit(&s->commit_done, memory_order_acquire); /* K4 */
+}
+
+uint64_t
+storage_failures(const struct storage *s)
+{
+	return atomic_load_explicit(&s->failures, memory_order_acquire); /* X2 */
+}
+
+void
+storage_want_disk(struct storage *s, unsigned giver, uint64_t commit)
+{
+	ASSERT(giver < STORAGE_GIVERS_MAX);
+	if (commit <= atomic_load_explicit(&s->sync_wanted[giver], memory_order_relaxed))
+		return;
+	atomic_store(&s->sync_wanted[giver], commit); /* W1 */
+	atomic_store(&s->urgent, 1);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ * flush_op.c - control's operations: topics created and deleted, the catalogue and the producer ids
+ * replaced. Queues under a lock (control pushes, the flush daemon takes, and back); one operation
+ * runs at a time, as a job, in the order it came. */
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* ---- Create ------------------------------------------------------------------------------- */
+
+static int
+put_partition_files(struct partition *part, struct err *err)
+{
+	const struct io *io = part->storage->io;
+	char id[23], text[64], *epochs;
+	int rc;
+
+	layout_put_id(id, part->topic_id);
+	(void)snprintf(text, sizeof(text), "version: 0\ntopic_id: %s", id);
+	rc = layout_put(io, part->dirfd, LAYOUT_METADATA, text, strlen(text));
+	if (rc < 0)
+		return err_sys(err, rc, "write " LAYOUT_METADATA " of %s", part->name);
+	epochs_begin(&part->epochs, 0, 0);
+	epochs = epochs_text(&part->epochs);
+	rc = layout_put(io, part->dirfd, LAYOUT_EPOCHS, epochs, strlen(epochs));
+	free(epochs);
+	if (rc < 0)
+		return err_sys(err, rc, "write " LAYOUT_EPOCHS " of %s", part->name);
+	return partition_begin(part, 0, 0, err); /* syncs the directory */
+}
+
+static int
+create_partition(struct partition *part, struct err *err)
+{
+	struct storage *s = part->storage;
+	int rc = s->io->mkdirat(s->dirfd, part->name);
+
+	if (rc == -EEXIST) {
+		err_set(err, "%s/%s is there, but no topic of the catalogue: move it away", s->dir,
+			part->name);
+		return rc;
+	}
+	if (rc < 0)
+		return err_sys(err, rc, "create directory %s/%s", s->dir, part->name);
+	rc = s->io->openat(s->dirfd, part->name, O_RDONLY | O_DIRECTORY, 0);
+	if (rc < 0)
+		return err_sys(err, rc, "open directory %s/%s", s->dir, part->name);
+	part->dirfd = rc;
+	return put_partition_files(part, err);
+}
+
+static void
+create(struct storage *s, struct storage_op *op)
+{
+	int32_t n = 0;
+
+	for (; n < op->topic.partitions; n++) {
+		op->rc = create_partition(op->part[n], &op->err);
+		if (op->rc < 0)
+			goto undo;
+	}
+	op->rc = layout_sync_dir(s->io, s->dirfd);
+	if (op->rc == 0)
+		op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
+	if (op->rc == 0)
+		return;
+	(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+undo:
+	/* The one that failed too, unless the directory is somebody else's. */
+	for (int32_t i = 0; i <= n && i < op->topic.partitions; i++)
+		if (op->part[i]->dirfd >= 0)
+			(void)directory_remove(s, op->part[i]->name);
+}
+
+/* ---- Delete ------------------------------------------------------------------------------- */
+
+static void
+delete(struct storage *s, struct storage_op *op)
+{
+	char id[23], gone[TOPIC_NAME_MAX + 64];
+
+	op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
+	if (op->rc < 0) {
+		(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+		return;
+	}
+	/* From here on the topic is gone; what is left of it the next start removes too. */
+	layout_put_id(id, op->topic.id);
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		const char *name = op->part[i]->name;
+
+		(void)snprintf(gone, sizeof(gone), "%s.%s-delete", name, id);
+		op->rc = s->io->renameat(s->dirfd, name, gone);
+		if (op->rc == 0)
+			op->rc = directory_remove(s, gone);
+		if (op->rc < 0)
+			(void)err_sys(&op->err, op->rc, "remove %s/%s", s->dir, gone);
+	}
+	(void)layout_sync_dir(s->io, s->dirfd);
+}
+
+/* Nothing of it may be in flight. True: the flush daemon let go of all its partitions. */
+static bool
+let_go(struct storage *s, const struct storage_op *op)
+{
+	struct flush *f = &s->flush;
+
+	for (int32_t i = 0; i < op->topic.partitions; i++)
+		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit)
+			return false;
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		struct partition *part = op->part[i];
+
+		ASSERT(part->detached);
+		flush_cool(s, part);
+		f->dirty -= part->f.dirty;
+		f->live[part->slot] = NULL;
+	}
+	f->state_moved = true;
+	return true;
+}
+
+/* ---- Running ------------------------------------------------------------------------------ */
+
+static void
+op_run(struct job *job)
+{
+	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.op_job));
+	struct storage_op *op = s->flush.op;
+
+	if (op->rc < 0)
+		return; /* refused when it was submitted */
+	switch (op->kind) {
+	case OP_CREATE_TOPIC:
+		create(s, op);
+		break;
+	case OP_DELETE_TOPIC:
+		delete(s, op);
+		break;
+	case OP_CATALOGUE:
+		op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
+		if (op->rc < 0)
+			(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+		break;
+	case OP_PRODUCER_IDS:
+		op->rc = directory_put_ids(s, op->producer_ids);
+		if (op->rc < 0)
+			(void)err_sys(&op->err, op->rc, "write %s/kira.ids", s->dir);
+		break;
+	}
+}
+
+static void
+op_done(struct job *job)
+{
+	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.op_job));
+	struct storage_op *op = s->flush.op;
+
+	if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
+		for (int32_t i = 0; i < op->topic.partitions; i++)
+			flush_adopt(s, op->part[i]);
+	s->flush.op = NULL;
+	op->next = NULL;
+	(void)pthread_mutex_lock(&s->op_lock);
+	*s->reap_last = op;
+	s->reap_last = &op->next;
+	(void)pthread_mutex_unlock(&s->op_lock);
+	s->flush.granted = true;
+}
+
+unsigned
+flush_ops(struct storage *s)
+{
+	struct storage_op *op = NULL;
+
+	if (s->flush.op)
+		return 0;
+	(void)pthread_mutex_lock(&s->op_lock);
+	op = s->op_first;
+	if (op && (op->kind != OP_DELETE_TOPIC || let_go(s, op))) {
+		s->op_first = op->next;
+		if (!s->op_first)
+			s->op_last = &s->op_first;
+	} else {
+		op = NULL; /* a delete that waits for its jobs: nothing overtakes it */
+	}
+	(void)pthread_mutex_unlock(&s->op_lock);
+	if (!op)
+		return 0;
+	s->flush.op = op;
+	s->flush.op_job = (struct job){.run = op_run, .done = op_done};
+	jobs_submit(s->flush.jobs, &s->flush.op_job);
+	return 1;
+}
+
+/* ---- Control's side ----------------------------------------------------------------------- */
+
+static int
+take_slot(struct storage *s)
+{
+	for (unsigned i = 0; i < s->o.partitions_max; i++) {
+		if (!s->slot_used[i]) {
+			s->slot_used[i] = 1;
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+int
+storage_take_partitions(struct storage *s, const struct storage_topic *t,
+	const struct partition_config *config, struct partition **part)
+{
+	for (int32_t i = 0; i < t->partitions; i++) {
+		const int slot = take_slot(s);
+
+		part[i] = NULL;
+		if (slot < 0) {
+			for (; i >= 0; i--) {
+				storage_drop_partition(s, part[i]);
+				part[i] = NULL;
+			}
+			return -ENOSPC;
+		}
+		part[i] = partition_alloc(s, t->name, t->id, i, (unsigned)slot, config);
+	}
+	return 0;
+}
+
+void
+storage_drop_partition(struct storage *s, struct partition *part)
+{
+	if (!part)
+		return;
+	s->slot_used[part->slot] = 0;
+	partition_free(part);
+}
+
+void
+storage_submit(struct storage *s, struct storage_op *op)
+{
+	op->next = NULL;
+	op->rc = 0;
+	op->err.text[0] = 0;
+	if (op->kind == OP_CREATE_TOPIC)
+		op->rc = storage_take_partitions(s, &op->topic, &op->config, op->part);
+	if (op->rc < 0)
+		err_set(&op->err, "no room for %d more partitions of %u: raise max-partitions",
+			op->topic.partitions, s->o.partitions_max);
+	(void)pthread_mutex_lock(&s->op_lock);
+	*s->op_last = op;
+	s->op_last = &op->next;
+	(void)pthread_mutex_unlock(&s->op_lock);
+	storage_wake_flush(s);
+}
+
+struct storage_op *
+storage_reap(struct storage *s)
+{
+	struct storage_op *op;
+
+	storage_take_segments(s);
+	(void)pthread_mutex_lock(&s->op_lock);
+	op = s->reap_first;
+	if (op && !(s->reap_first = op->next))
+		s->reap_last = &s->reap_first;
+	(void)pthread_mutex_unlock(&s->op_lock);
+	if (!op)
+		return NULL;
+	/* The last stacks came before the operation that ends their partitions. */
+	storage_take_segments(s);
+	if (op->kind == OP_DELETE_TOPIC || (op->kind == OP_CREATE_TOPIC && op->rc < 0)) {
+		for (int32_t i = 0; i < op->topic.partitions; i++) {
+			storage_drop_partition(s, op->part[i]);
+			op->part[i] = NULL;
+		}
+	}
+	return op;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ * flush_room.c - room ahead of the tail: blocks reserved, pages faulted in, the next segment made;
+ * and write-back begun behind it. Thread: the flush daemon. `ready` is the only brake: at the dirty
+ * budget, on a full disk and after a failure it stops, and the storage lcore waits in user space,
+ * not in a page fault. */
+#include "storage/directory.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+
+#define STEP_MIN      (1 * MIB)
+#define STEP_MAX      (256 * MIB)
+#define STEP_SECONDS  10             /* of the partition's rate */
+#define PIECE         (4 * MIB)      /* populated by one call: bounds a turn */
+#define DISTANCE_MIN  (64 * KIB)
+/* A sync of the file writes what was faulted in ahead too, and protects it again: so no further
+ * ahead than a few turns need. */
+#define DISTANCE_MAX  (16 * MIB)
+#define DISTANCE_MS   20
+#define BEHIND_PIECE  (4 * MIB)
+#define BEHIND_GAP    (2 * MIB)      /* from the tail: the pages there are still stored to */
+#define RATE_NS       (10 * NS_PER_MS)
+#define RETRY_NS      (500 * NS_PER_MS)
+#define SPARE_TOUCH   (1 * MIB)
+#define WANT_AT_BUDGET (4 * MIB)     /* granted to one that waits, whatever the budget says */
+
+/* ---- Account ------------------------------------------------------------------------------ */
+
+static uint64_t
+dirty_of(const struct segment *seg, uint64_t position)
+{
+	return position > seg->synced ? position - seg->synced : 0;
+}
+
+void
+flush_account(struct storage *s, struct partition *part)
+{
+	const struct mark tail = frontier_read(&part->tail); /* E2 */
+	const struct segment *active = part->f.active;
+	uint64_t dirty = 0;
+
+	for (const struct segment *seg = part->f.left_first; seg; seg = seg->left_next)
+		dirty += dirty_of(seg, segment_used(seg));
+	if (tail.seg == active) {
+		const uint64_t ready = atomic_load_explicit(&active->ready, memory_order_relaxed);
+
+		dirty += dirty_of(active, tail.position);
+		/* What a silent one holds ahead of its tail was written once and counts no more. */
+		if (part->f.hot_at && ready > tail.position)
+			dirty += ready - tail.position;
+	}
+	s->flush.dirty += dirty - part->f.dirty;
+	part->f.dirty = dirty;
+}
+
+static void
+measure(struct storage *s, struct partition *part, const struct mark *tail)
+{
+	struct flush_half *f = &part->f;
+	const uint64_t ns = s->flush.now_ns - f->seen_ns;
+	uint64_t bytes;
+
+	if (tail->position != f->seen_position || tail->seg->base != f->seen_base)
+		f->moved_ns = s->flush.now_ns;
+	if (ns < RATE_NS)
+		return;
+	/* Across a roll the new position is a lower bound, which is good enough for a rate. */
+	bytes = tail->seg->base == f->seen_base ? tail->position - f->seen_position :
+		tail->position;
+	if (ns > NS_PER_S)
+		f->rate = 0;
+	else
+		f->rate = (f->rate * 3 + bytes * NS_PER_S / ns) / 4;
+	f->seen_position = tail->position;
+	f->seen_base = tail->seg->base;
+	f->seen_ns = s->flush.now_ns;
+}
+
+/* ---- Reserve ------------------------------------------------------------------------------ */
+
+static void
+space_run(struct job *job)
+{
+	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, space_job));
+
+	job->rc = seg->io->fallocate(seg->fd, seg->allocated, seg->reserving);
+}
+
+static void
+space_done(struct job *job)
+{
+	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, space_job));
+	struct storage *s = seg->part->storage;
+
+	seg->part->f.jobs--;
+	seg->space_busy = false;
+	if (job->rc == 0) {
+		seg->allocated += seg->reserving;
+	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT) {
+		counter_add(&s->count->disk_full, 1);
+		seg->part->f.retry_ns = s->flush.now_ns + RETRY_NS;
+	} else {
+		partition_fail(seg->part);
+	}
+}
+
+static uint64_t
+step_of(const struct partition *part, const struct segment *seg)
+{
+	const uint64_t by_rate = part->f.rate * STEP_SECONDS;
+	const uint64_t step = CLAMP(MAX(by_rate, seg->allocated), STEP_MIN, STEP_MAX);
+
+	return round_up(step, 4096);
+}
+
+static unsigned
+reserve(struct storage *s, struct partition *part, struct segment *seg, const struct mark *tail)
+{
+	const uint64_t step = step_of(part, seg);
+	const uint64_t left = seg->allocated - MIN(tail->position, seg->allocated);
+	const bool wanted = part->f.want != WANT_SPARE && part->f.want > left;
+
+	if (seg->space_busy || seg->allocated >= seg->size || (left >= step / 2 && !wanted))
+		return 0;
+	if (s->flush.no_space || s->flush.now_ns < part->f.retry_ns)
+		return 0;
+	seg->reserving = MIN(step, seg->size - seg->allocated);
+	seg->space_busy = true;
+	seg->space_job = (struct job){.run = space_run, .done = space_done};
+	flush_job(s, part, &seg->space_job);
+	return 1;
+}
+
+/* ---- Fault in ahead ----------------------------------------------------------------------- */
+
+/* Up to `limit`, a piece. True: `ready` moved. */
+static bool
+prefault(struct storage *s, struct partition *part, struct segment *seg, uint64_t limit)
+{
+	const uint64_t ready = atomic_load_explicit(&seg->ready, memory_order_relaxed);
+	const uint64_t to = MIN(MIN(round_up(limit, 4096), seg->allocated), ready + PIECE);
+	int rc;
+
+	if (to <= ready)
+		return false;
+	rc = s->io->populate(seg->map + ready, to - ready);
+	if (rc == 0 && to > seg->populated) {
+		rc = index_populate(&seg->index, s->io, seg->populated, to);
+		seg->populated = to;
+	}
+	if (rc < 0) {
+		/* A hole of a full disk, or a bad device: no store may go there. */
+		if (rc == -ENOMEM || rc == -EAGAIN)
+			return false;
+		partition_fail(part);
+		return false;
+	}
+	counter_add(&s->count->prefaulted_bytes, to - ready);
+	/* R1: blocks and pages are there for whoever sees this; pairs with R2. */
+	atomic_store_explicit(&seg->ready, to, memory_order_release);
+	s->flush.granted = true;
+	return true;
+}
+
+static unsigned
+extend(struct storage *s, struct partition *part, struct segment *seg, const struct mark *tail)
+{
+	struct flush_half *f = &part->f;
+	const uint64_t distance = CLAMP(f->rate * DISTANCE_MS / 1000, DISTANCE_MIN, DISTANCE_MAX);
+	const uint64_t want = f->want == WANT_SPARE ? 0 : f->want;
+	const bool full = s->flush.dirty >= s->dirty_budget;
+	uint64_t limit = tail->position + MAX(distance, want);
+
+	if (full)
+		limit = want && want <= WANT_AT_BUDGET + BATCH_BYTES_MAX ? tail->position + want : 0;
+	/* Half of it gone, or somebody waits: not a page at a time. */
+	if (want == 0 && atomic_load_explicit(&seg->ready, memory_order_relaxed) >=
+		tail->position + distance / 2)
+		return 0;
+	if (!prefault(s, part, seg, limit))
+		return 0;
+	if (want && atomic_load_explicit(&seg->ready, memory_order_relaxed) >=
+		tail->position + want)
+		f->want = 0;
+	return 1;
+}
+
+/* ---- The next segment --------------------------------------------------------------------- */
+
+static void
+spare_run(struct job *job)
+{
+	struct partition *part = (struct partition *)((char *)job -
+		offsetof(struct partition, f.spare_job));
+	const uint64_t first = CLAMP(part->f.rate * STEP_SECONDS, STEP_MIN, STEP_MAX);
+	const uint32_t producers = atomic_load_explicit(&part->producers, memory_order_relaxed);
+
+	job->rc = segment_make(&part->f.made, part, (uint64_t)part->config.segment_bytes,
+		round_up(first, 4096), SPARE_TOUCH, 2 * producers + 64);
+}
+
+static void
+spare_done(struct job *job)
+{
+	struct partition *part = (struct partition *)((char *)job -
+		offsetof(struct partition, f.spare_job));
+	struct storage *s = part->storage;
+
+	part->f.jobs--;
+	part->f.spare_busy = false;
+	if (job->rc == 0) {
+		part->f.given = part->f.made;
+		counter_add(&s->count->segments_made, 1);
+		atomic_store_explicit(&part->spare, part->f.made, memory_order_release); /* N1 */
+		if (part->f.want == WANT_SPARE)
+			part->f.want = 0;
+		s->flush.granted = true;
+	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT || job->rc == -ENOMEM) {
+		counter_add(&s->count->disk_full, 1);
+		part->f.retry_ns = s->flush.now_ns + RETRY_NS;
+	} else {
+		partition_fail(part);
+	}
+}
+
+bool
+flush_order_spare(struct storage *s, struct partition *part)
+{
+	struct flush_half *f = &part->f;
+
+	/* One unnamed file at a time. */
+	if (f->spare_busy || f->given || f->name_busy || !f->active->named)
+		return false;
+	if (s->flush.no_space || s->flush.now_ns < f->retry_ns)
+		return false;
+	f->spare_busy = true;
+	f->spare_job = (struct job){.run = spare_run, .done = spare_done};
+	flush_job(s, part, &f->spare_job);
+	return true;
+}
+
+static bool
+spare_due(const struct storage *s, const struct partition *part, const struct mark *tail)
+{
+	const struct segment *seg = tail->seg;
+	const uint64_t first_ns = atomic_load_explicit(&seg->first_ns, memory_order_relaxed);
+
+	if (part->f.want == WANT_SPARE)
+		return true;
+	if (tail->position == 0)
+		return false;
+	if (tail->position >= seg->size / 2 ||
+		seg->size - tail->position < part->f.rate * STEP_SECONDS)
+		return true;
+	return first_ns && part->config.segment_ms - (int64_t)((s->flush.now_ns - first_ns) /
+		NS_PER_MS) < STEP_SECONDS * 1000;
+}
+
+/* ---- Behind the tail ---------------------------------------------------------------------- */
+
+/* Start write-back of whole pieces, so that a commit finds little to do. It waits for nothing and
+ * reports nothing: a failure is the next sync's to report. */
+static unsigned
+write_behind(struct storage *s, struct segment *seg, const struct mark *tail)
+{
+	const uint64_t to = round_down(tail->position - MIN(tail->position, BEHIND_GAP),
+		BEHIND_PIECE);
+
+	seg->behind = MAX(seg->behind, round_down(seg->synced, 4096));
+	if (seg->sync_busy || to <= seg->behind)
+		return 0;
+	/* Map entries first: write-back of a mapped page interrupts every core, page by page. */
+	(void)s->io->unpopulate(seg->map + seg->behind, to - seg->behind);
+	(void)s->io->write_behind(seg->fd, seg->behind, to - seg->behind);
+	seg->behind = to;
+	return 1;
+}
+
+unsigned
+flush_room(struct storage *s, struct partition *part)
+{
+	struct mark tail;
+	unsigned work = flush_take_full(s, part);
+
+	if (partition_state(part) != PART_OK) {
+		part->f.want = 0;
+		return work;
+	}
+	tail = frontier_read(&part->tail); /* E2 */
+	if (tail.seg != part->f.active) {
+		/* A roll between the two looks: `full` is there for the next turn. */
+		flush_account(s, part);
+		return work + 1;
+	}
+	measure(s, part, &tail);
+	work += reserve(s, part, tail.seg, &tail);
+	work += extend(s, part, tail.seg, &tail);
+	if (spare_due(s, part, &tail) && flush_order_spare(s, part))
+		work++;
+	if (!s->is_volatile)
+		work += write_behind(s, tail.seg, &tail);
+	flush_account(s, part);
+	return work;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ * flush_tidy.c - what is done by the second: free space watched, kira.state written, expired
+ * segments deleted. Thread: the flush daemon; files change in jobs.
+ * Order of a deletion: start published (O1) -> kira.state with it durable -> out of the array (L1)
+ * -> unlinked. A crash between leaves files below the start, which the next start removes. */
+#include "storage/directory.h"
+#include "storage/layout.h"
+#include "storage/retention.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+#define TIDY_NS       (500 * NS_PER_MS)
+#define STATE_NS      (5 * NS_PER_S)
+#define JUMP_MS       (600 * 1000)         /* a wall clock that jumped further pauses retention */
+#define PAUSE_NS      (3600 * NS_PER_S)
+#define FREE_MIN      (5 * GIB)            /* or 5 %, whichever is less: nothing is reserved below */
+#define FREE_SHARE    20
+
+/* ---- kira.state --------------------------------------------------------------------------- */
+
+static void
+state_run(struct job *job)
+{
+	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.state_job));
+
+	job->rc = layout_put_text(s->io, s->dirfd, "state", s->flush.state_text);
+}
+
+static void
+state_done(struct job *job)
+{
+	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.state_job));
+	struct flush *f = &s->flush;
+
+	free(f->state_text);
+	f->state_text = NULL;
+	f->state_busy = false;
+	if (job->rc == 0)
+		f->states_done = f->states_begun;
+	else
+		f->state_moved = true; /* again next time: what it says lags, which is safe */
+}
+
+static unsigned
+write_state(struct storage *s)
+{
+	struct flush *f = &s->flush;
+
+	if (f->state_busy || !f->state_moved || f->now_ns < f->state_ns)
+		return 0;
+	f->state_text = directory_state(s, false, f->wall_ms);
+	f->state_moved = false;
+	f->state_busy = true;
+	f->state_ns = f->now_ns + STATE_NS;
+	f->states_begun++;
+	f->state_job = (struct job){.run = state_run, .done = state_done};
+	jobs_submit(f->jobs, &f->state_job);
+	return 1;
+}
+
+/* ---- Deletion ----------------------------------------------------------------------------- */
+
+static void
+trim_run(struct job *job)
+{
+	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
+	struct partition *part = (struct partition *)((char *)job -
+		offsetof(struct partition, f.trim_job));
+	const struct io *io = part->storage->io;
+	char name[LAYOUT_NAME];
+
+	job->rc = 0;
+	for (unsigned i = 0; i < part->f.expired_n && job->rc == 0; i++) {
+		for (unsigned j = 0; j < ARRAY_LENGTH(suffix) && job->rc == 0; j++) {
+			layout_name(name, part->f.expired[i]->base, suffix[j]);
+			job->rc = layout_unlink(io, part->dirfd, name);
+		}
+	}
+}
+
+static void
+trim_done(struct job *job)
+{
+	struct partition *part = (struct partition *)((char *)job -
+		offsetof(struct partition, f.trim_job));
+	struct storage *s = part->storage;
+
+	/* What could not be unlinked lies below the start: the next start removes it. */
+	for (unsigned i = 0; i < part->f.expired_n; i++)
+		flush_hand_gone(s, part->f.expired[i]);
+	counter_add(&s->count->segments_deleted, part->f.expired_n);
+	part->f.jobs--;
+	free(part->f.expired);
+	part->f.expired = NULL;
+	part->f.expired_n = 0;
+}
+
+/* The new start is published; the files go once kira.state says so too. */
+static void
+expire(struct storage *s, struct partition *part, unsigned drop)
+{
+	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
+	const int64_t start = drop < a->n ? a->seg[drop]->base : part->f.active->base;
+
+	part->f.expired = calloc(drop, sizeof(*part->f.expired));
+	ASSERT(part->f.expired);
+	for (unsigned i = 0; i < drop; i++)
+		part->f.expired[i] = a->seg[i];
+	part->f.expired_n = drop;
+	part->f.expired_after = s->flush.states_begun + 1;
+	part->f.trim_waits = true;
+	atomic_store_explicit(&part->start, start, memory_order_release); /* O1 */
+	s->flush.state_moved = true;
+	s->flush.state_ns = s->flush.now_ns;
+	s->flush.granted = true;
+}
+
+static unsigned
+trim(struct storage *s, struct partition *part)
+{
+	if (!part->f.trim_waits || s->flush.states_done < part->f.expired_after)
+		return 0;
+	part->f.trim_waits = false;
+	flush_file(part, part->f.expired_n, NULL);
+	part->f.trim_job = (struct job){.run = trim_run, .done = trim_done};
+	flush_job(s, part, &part->f.trim_job);
+	return 1;
+}
+
+/* ---- Retention ---------------------------------------------------------------------------- */
+
+static bool
+may_go(const struct partition *part, const struct segment *seg, const struct mark *durable)
+{
+	return seg->sealed && seg != durable->seg && seg->end <= durable->end &&
+		partition_state(part) == PART_OK;
+}
+
+static unsigned
+expired_of(const struct storage *s, const struct partition *part)
+{
+	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
+	const struct mark durable = frontier_read(&part->durable);
+	struct retention_fact *fact;
+	unsigned drop;
+
+	if (!a || a->n == 0)
+		return 0;
+	fact = calloc(a->n, sizeof(*fact));
+	ASSERT(fact);
+	for (unsigned i = 0; i < a->n; i++)
+		fact[i] = (struct retention_fact){segment_used(a->seg[i]), a->seg[i]->max_timestamp,
+			a->seg[i]->sealed_wall_ms, may_go(part, a->seg[i], &durable)};
+	drop = retention_expired(fact, a->n, frontier_read(&part->tail).position, &part->config,
+		s->flush.wall_ms);
+	free(fact);
+	return drop;
+}
+
+/* Blocks held: sealed files as long as they are, others as far as reserved. */
+static uint64_t
+held_bytes(const struct partition *part)
+{
+	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
+	uint64_t bytes = part->f.active ? part->f.active->allocated : 0;
+
+	bytes += part->f.given ? part->f.given->allocated : 0;
+	for (uint32_t i = part->f.expired_n; a && i < a->n; i++)
+		bytes += a->seg[i]->allocated;
+	return bytes;
+}
+
+/* Beyond the directory's cap the oldest sealed segment of all goes, whatever its topic allows: a
+ * line-rate user fills a disk in minutes, and a full one stops everybody. */
+static void
+keep_below_cap(struct storage *s, uint64_t held)
+{
+	struct flush *f = &s->flush;
+
+	while (held > f->cap_bytes) {
+		struct partition *oldest = NULL;
+		struct segment *seg = NULL;
+
+		for (unsigned i = 0; i < s->o.partitions_max; i++) {
+			struct partition *part = f->live[i];
+			const struct segments *a;
+			struct mark durable;
+
+			if (!part || part->f.expired)
+				continue;
+			a = atomic_load_explicit(&part->segments, memory_order_relaxed);
+			durable = frontier_read(&part->durable);
+			if (!a || a->n == 0 || !may_go(part, a->seg[0], &durable))
+				continue;
+			if (!seg || a->seg[0]->sealed_wall_ms < seg->sealed_wall_ms) {
+				oldest = part;
+				seg = a->seg[0];
+			}
+		}
+		if (!oldest)
+			return; /* next time, or never: then reservations end at the free minimum */
+		held -= seg->allocated;
+		expire(s, oldest, 1);
+		counter_add(&s->count->segments_over_cap, 1);
+	}
+}
+
+/* A clock that jumps must not expire everything at once. */
+static bool
+clock_is_steady(struct storage *s)
+{
+	struct flush *f = &s->flush;
+	const int64_t passed = (int64_t)((f->now_ns - f->tidied_ns) / NS_PER_MS);
+	const int64_t walked = f->wall_ms - f->tidied_wall_ms;
+
+	if (f->tidied_ns != 0 && (walked - passed > JUMP_MS || passed - walked > JUMP_MS))
+		f->paused_until_ns = f->now_ns + PAUSE_NS;
+	f->tidied_ns = f->now_ns;
+	f->tidied_wall_ms = f->wall_ms;
+	return f->now_ns >= f->paused_until_ns;
+}
+
+static void
+look_at_space(struct storage *s)
+{
+	struct io_space space;
+	uint64_t min;
+
+	if (s->io->space(s->dirfd, &space) < 0)
+		return;
+	min = MIN(FREE_MIN, space.total / FREE_SHARE);
+	s->flush.no_space = space.free < min;
+	s->flush.cap_bytes = (uint64_t)((double)space.total * s->o.disk_cap);
+	counter_set(&s->count->disk_free_bytes, space.free);
+}
+
+unsigned
+flush_tidy(struct storage *s)
+{
+	struct flush *f = &s->flush;
+	unsigned work = write_state(s);
+	uint64_t held = 0;
+	bool steady;
+
+	if (f->now_ns < f->tidy_ns)
+		return work;
+	f->tidy_ns = f->now_ns + TIDY_NS;
+	look_at_space(s);
+	steady = clock_is_steady(s);
+	for (unsigned i = 0; i < s->o.partitions_max; i++) {
+		struct partition *part = f->live[i];
+		unsigned drop;
+
+		if (!part)
+			continue;
+		work += trim(s, part);
+		held += held_bytes(part);
+		if (part->f.expired || !steady)
+			continue;
+		drop = expired_of(s, part);
+		if (drop > 0)
+			expire(s, part, drop);
+	}
+	counter_set(&s->count->disk_held_bytes, held);
+	keep_below_cap(s, held);
+	return work;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ * io.h - every system call that storage/ makes, as a table; a test or a simulator passes another.
+ * All return 0 (or a count, or a descriptor) or -errno; EINTR is dealt with inside. Any thread. */
+#ifndef KIRA_STORAGE_IO_H
+#define KIRA_STORAGE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct io_space {
+	uint64_t total, free; /* bytes; free: to an ordinary user */
+	uint64_t type;        /* f_type of statfs(2) */
+	uint64_t fsid;
+};
+
+struct io {
+	int (*openat)(int dir, const char *name, int flags, unsigned mode);
+	int (*close)(int fd);
+	int (*size)(int fd, uint64_t *ret);
+	int (*fallocate)(int fd, uint64_t at, uint64_t length);
+	int (*ftruncate)(int fd, uint64_t size);
+	int64_t (*pread)(int fd, void *to, size_t n, uint64_t at); /* short only at the end of file */
+	int64_t (*pwrite)(int fd, const void *from, size_t n, uint64_t at);
+	int (*fsync)(int fd);
+	int (*fdatasync)(int fd);
+	int (*write_behind)(int fd, uint64_t at, uint64_t length); /* starts, promises nothing */
+	int (*drop_cache)(int fd);
+	/* fd -1: zeroed memory. Shared and writable; may be longer than the file. */
+	int (*map)(int fd, uint64_t length, uint8_t **ret);
+	int (*unmap)(void *map, uint64_t length);
+	int (*populate)(void *at, uint64_t length);  /* fault in for writing */
+	int (*unpopulate)(void *at, uint64_t length); /* drop map entries, not data */
+	int (*renameat)(int dir, const char *from, const char *to);
+	int (*unlinkat)(int dir, const char *name, bool directory);
+	int (*mkdirat)(int dir, const char *name);
+	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
+	int (*lock)(int fd); /* -EAGAIN: somebody else has it */
+	int (*space)(int fd, struct io_space *ret);
+};
+
+extern const struct io io_posix;
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ * io_posix.c - the real system calls behind io.h. Any thread; owns nothing. */
+#include "storage/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc of Debian 12 has it */
+#endif
+
+static int
+result(int rc)
+{
+	return rc < 0 ? -errno : rc;
+}
+
+static int
+posix_openat(int dir, const char *name, int flags, unsigned mode)
+{
+	int fd;
+
+	do
+		fd = openat(dir, name, flags | O_CLOEXEC, (mode_t)mode);
+	while (fd < 0 && errno == EINTR);
+	return result(fd);
+}
+
+static int
+posix_close(int fd)
+{
+	return fd < 0 ? 0 : result(close(fd));
+}
+
+static int
+posix_size(int fd, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int
+posix_fallocate_(int fd, uint64_t at, uint64_t length)
+{
+	int rc;
+
+	do
+		rc = fallocate(fd, 0, (off_t)at, (off_t)length);
+	while (rc < 0 && errno == EINTR);
+	return result(rc);
+}
+
+static int
+posix_ftruncate(int fd, uint64_t size)
+{
+	int rc;
+
+	do
+		rc = ftruncate(fd, (off_t)size);
+	while (rc < 0 && errno == EINTR);
+	return result(rc);
+}
+
+static int64_t
+posix_pread(int fd, void *to, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		const ssize_t got = pread(fd, (uint8_t *)to + done, n - done, (off_t)(at + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (int64_t)done;
+}
+
+static int64_t
+posix_pwrite(int fd, const void *from, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		const ssize_t put = pwrite(fd, (const uint8_t *)from + done, n - done,
+			(off_t)(at + done));
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -errno;
+		done += (size_t)put;
+	}
+	return (int64_t)done;
+}
+
+/* No retry after EINTR or any other error: the kernel reports a write-back error once. */
+static int
+posix_fsync(int fd)
+{
+	return result(fsync(fd));
+}
+
+static int
+posix_fdatasync(int fd)
+{
+	return result(fdatasync(fd));
+}
+
+static int
+posix_write_behind(int fd, uint64_t at, uint64_t length)
+{
+	return result(sync_file_range(fd, (off_t)at, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
+static int
+posix_drop_cache(int fd)
+{
+	return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static int
+posix_map(int fd, uint64_t length, uint8_t **ret)
+{
+	const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+static int
+posix_unmap(void *map, uint64_t length)
+{
+	return map ? result(munmap(map, length)) : 0;
+}
+
+static int
+posix_populate(void *at, uint64_t length)
+{
+	int rc;
+
+	do
+		rc = madvise(at, length, MADV_POPULATE_WRITE);
+	while (rc < 0 && errno == EINTR);
+	return result(rc);
+}
+
+static int
+posix_unpopulate(void *at, uint64_t length)
+{
+	return result(madvise(at, length, MADV_DONTNEED));
+}
+
+static int
+posix_renameat(int dir, const char *from, const char *to)
+{
+	return result(renameat(dir, from, dir, to));
+}
+
+static int
+posix_unlinkat(int dir, const char *name, bool directory)
+{
+	return result(unlinkat(dir, name, directory ? AT_REMOVEDIR : 0));
+}
+
+static int
+posix_mkdirat(int dir, const char *name)
+{
+	return result(mkdirat(dir, name, 0755));
+}
+
+static int
+posix_list(int dir, int (*each)(void *arg, const char *name), void *arg)
+{
+	const int fd = posix_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	struct dirent *e;
+	DIR *d;
+	int rc = 0;
+
+	if (fd < 0)
+		return fd;
+	d = fdopendir(fd);
+	if (!d) {
+		rc = -errno;
+		(void)close(fd);
+		return rc;
+	}
+	while (rc == 0 && (errno = 0, e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = each(arg, e->d_name);
+	if (rc == 0 && errno != 0)
+		rc = -errno;
+	(void)closedir(d);
+	return rc;
+}
+
+static int
+posix_lock(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	const int rc = result(fcntl(fd, F_OFD_SETLK, &lock));
+
+	return rc == -EACCES ? -EAGAIN : rc;
+}
+
+static int
+posix_space(int fd, struct io_space *ret)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	ret->total = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
+	ret->free = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+	ret->type = (uint64_t)fs.f_type;
+	memcpy(&ret->fsid, &fs.f_fsid, sizeof(ret->fsid));
+	return 0;
+}
+
+const struct io io_posix = {
+	.openat = posix_openat,
+	.close = posix_close,
+	.size = posix_size,
+	.fallocate = posix_fallocate_,
+	.ftruncate = posix_ftruncate,
+	.pread = posix_pread,
+	.pwrite = posix_pwrite,
+	.fsync = posix_fsync,
+	.fdatasync = posix_fdatasync,
+	.write_behind = posix_write_behind,
+	.drop_cache = posix_drop_cache,
+	.map = posix_map,
+	.unmap = posix_unmap,
+	.populate = posix_populate,
+	.unpopulate = posix_unpopulate,
+	.renameat = posix_renameat,
+	.unlinkat = posix_unlinkat,
+	.mkdirat = posix_mkdirat,
+	.list = posix_list,
+	.lock = posix_lock,
+	.space = posix_space,
+};

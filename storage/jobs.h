@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * jobs.h - what may block, run by a few threads for the flush daemon. run() on a job thread, done()
+ * in the flush daemon's turn. Without threads (tests) run() happens inside jobs_submit(). */
+#ifndef KIRA_STORAGE_JOBS_H
+#define KIRA_STORAGE_JOBS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct job {
+	void (*run)(struct job *job);
+	void (*done)(struct job *job);
+	struct job *next;
+	int rc; /* run()'s answer: 0 or -errno */
+};
+
+struct jobs;
+
+/* `rang`: called on a job thread after each run(). */
+int jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg), void *arg,
+	struct err *err);
+void jobs_close(struct jobs *j); /* all must have been reaped */
+void jobs_submit(struct jobs *j, struct job *job);
+unsigned jobs_reap(struct jobs *j);
+void jobs_wait(struct jobs *j); /* until every one submitted has run; they are still to be reaped */
+bool jobs_idle(const struct jobs *j); /* nothing submitted that was not reaped */
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ * layout.c - see the header. Any thread that may block; owns nothing. */
+#include "storage/layout.h"
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+layout_name(char ret[LAYOUT_NAME], int64_t offset, const char *suffix)
+{
+	(void)snprintf(ret, LAYOUT_NAME, "%020" PRId64 "%s", offset, suffix);
+}
+
+int64_t
+layout_offset(const char *name, const char *suffix)
+{
+	int64_t v = 0;
+	unsigned i = 0;
+
+	for (; i < 20 && name[i] >= '0' && name[i] <= '9'; i++) {
+		if (v > (INT64_MAX - (name[i] - '0')) / 10)
+			return -1;
+		v = v * 10 + (name[i] - '0');
+	}
+	return i == 20 && strcmp(name + i, suffix) == 0 ? v : -1;
+}
+
+int
+layout_sync_dir(const struct io *io, int dir)
+{
+	return io->fsync(dir);
+}
+
+int
+layout_unlink(const struct io *io, int dir, const char *name)
+{
+	const int rc = io->unlinkat(dir, name, false);
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
+{
+	char tmp[300];
+	int64_t put;
+	int fd, rc;
+
+	(void)snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+	fd = io->openat(dir, tmp, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		return fd;
+	put = io->pwrite(fd, bytes, n, 0);
+	rc = put < 0 ? (int)put : io->fsync(fd);
+	(void)io->close(fd);
+	if (rc == 0)
+		rc = io->renameat(dir, tmp, name);
+	if (rc < 0)
+		(void)io->unlinkat(dir, tmp, false);
+	return rc;
+}
+
+int
+layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
+{
+	const int rc = layout_put(io, dir, name, bytes, n);
+
+	return rc < 0 ? rc : layout_sync_dir(io, dir);
+}
+
+int
+layout_read(const struct io *io, int dir, const char *name, char **ret, size_t *n)
+{
+	uint64_t size;
+	char *text = NULL;
+	int64_t got;
+	int rc, fd = io->openat(dir, name, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fd;
+	rc = io->size(fd, &size);
+	if (rc == 0 && size > LAYOUT_FILE_MAX)
+		rc = -EFBIG;
+	if (rc == 0) {
+		text = malloc(size + 1);
+		ASSERT(text);
+		got = io->pread(fd, text, size, 0);
+		rc = got < 0 ? (int)got : 0;
+	}
+	(void)io->close(fd);
+	if (rc < 0) {
+		free(text);
+		return rc;
+	}
+	text[got] = 0;
+	*ret = text;
+	*n = (size_t)got;
+	return 0;
+}
+
+int
+layout_put_text(const struct io *io, int dir, const char *kind, const char *body)
+{
+	char name[64], *text = NULL;
+	size_t size = 0;
+	int rc;
+	FILE *f = open_memstream(&text, &size);
+
+	ASSERT(f);
+	fprintf(f, "kira-%s 1\n%s", kind, body);
+	ASSERT(fflush(f) == 0);
+	fprintf(f, "crc32c %08" PRIx32 "\n", crc32c(text, size));
+	ASSERT(fclose(f) == 0);
+	(void)snprintf(name, sizeof(name), "kira.%s", kind);
+	rc = layout_replace(io, dir, name, text, size);
+	free(text);
+	return rc;
+}
+
+int
+layout_read_text(const struct io *io, int dir, const char *kind, char **body)
+{
+	static const size_t last = sizeof("crc32c 00000000\n") - 1;
+	char name[64], head[64], tail[32], *text;
+	size_t n, h;
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "kira.%s", kind);
+	h = (size_t)snprintf(head, sizeof(head), "kira-%s 1\n", kind);
+	rc = layout_read(io, dir, name, &text, &n);
+	if (rc < 0)
+		return rc;
+	if (n < h + last || memcmp(text, head, h) != 0 || strlen(text) != n)
+		goto bad;
+	(void)snprintf(tail, sizeof(tail), "crc32c %08" PRIx32 "\n", crc32c(text, n - last));
+	if (memcmp(text + n - last, tail, last) != 0 || text[n - last - 1] != '\n')
+		goto bad;
+	memmove(text, text + h, n - last - h);
+	text[n - last - h] = 0;
+	*body = text;
+	return 0;
+bad:
+	free(text);
+	return -EBADMSG;
+}
+
+static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void
+layout_put_id(char ret[23], const uint8_t id[16])
+{
+	for (unsigned i = 0; i < 22; i++) {
+		const unsigned bit = i * 6, at = bit / 8;
+		const unsigned two = (unsigned)id[at] << 8 | (at + 1 < 16 ? id[at + 1] : 0);
+
+		ret[i] = digit[two >> (10 - bit % 8) & 63];
+	}
+	ret[22] = 0;
+}
+
+bool
+layout_parse_id(const char *text, uint8_t id[16])
+{
+	char again[23];
+
+	if (strlen(text) != 22)
+		return false;
+	memset(id, 0, 16);
+	for (unsigned i = 0; i < 22; i++) {
+		const char *at = strchr(digit, text[i]);
+		const unsigned bit = i * 6, byte = bit / 8;
+		const unsigned v = at ? (unsigned)(at - digit) << (10 - bit % 8) : 0;
+
+		if (!at)
+			return false;
+		id[byte] |= (uint8_t)(v >> 8);
+		if (byte + 1 < 16)
+			id[byte + 1] |= (uint8_t)v;
+	}
+	layout_put_id(again, id);
+	return strcmp(again, text) == 0; /* no bits beyond the 128 */
+}

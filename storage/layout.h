@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ * layout.h - names of files, and how small files are read and replaced whole (FORMAT.md).
+ * Blocking; never on a storage lcore. */
+#ifndef KIRA_STORAGE_LAYOUT_H
+#define KIRA_STORAGE_LAYOUT_H
+
+#include "storage/io.h"
+
+#include <stdbool.h>
+
+#define LAYOUT_NAME       40 /* 20 digits, the longest suffix, and some */
+#define LAYOUT_SPARE      "next.pool"
+#define LAYOUT_EPOCHS     "leader-epoch-checkpoint"
+#define LAYOUT_METADATA   "partition.metadata"
+#define LAYOUT_FILE_MAX   (256u << 20)
+
+/* 00000000000000004711.log */
+void layout_name(char ret[LAYOUT_NAME], int64_t offset, const char *suffix);
+/* The offset in such a name, -1 where it is none. */
+int64_t layout_offset(const char *name, const char *suffix);
+
+/* Replace a file: .tmp, fsync, rename, fsync of the directory. */
+int layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
+/* The same without the sync of the directory, for several files at once. */
+int layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
+/* The whole file, and a 0 behind it; to be freed. -ENOENT. */
+int layout_read(const struct io *io, int dir, const char *name, char **ret, size_t *n);
+
+/* Kira's own text files: `kira-<kind> 1`, body, `crc32c <hex>`. A file that fails its checks is
+ * -EBADMSG. `body`: whole lines. */
+int layout_put_text(const struct io *io, int dir, const char *kind, const char *body);
+int layout_read_text(const struct io *io, int dir, const char *kind, char **body);
+
+int layout_sync_dir(const struct io *io, int dir);
+/* Unlink what is there; a file that is not is no error. */
+int layout_unlink(const struct io *io, int dir, const char *name);
+
+/* An id as 22 characters of url-safe base64, and back. */
+void layout_put_id(char ret[23], const uint8_t id[16]);
+bool layout_parse_id(const char *text, uint8_t id[16]);
+
+#endif

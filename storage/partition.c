@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ * partition.c - making and freeing a partition, and what any thread may ask of it.
+ * Making: a job or the control thread, before anybody else sees it. The questions: any thread. */
+#include "storage/partition.h"
+
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+#define FIRST_BYTES (1 * MIB)   /* reserved for a partition that nobody has written to yet */
+#define FIRST_TOUCH (64 * KIB)
+
+void
+partition_fail(struct partition *part)
+{
+	int ok = PART_OK;
+
+	atomic_compare_exchange_strong(&part->state, &ok, PART_FAILED); /* X1, seq_cst */
+	atomic_fetch_add(&part->storage->failures, 1);
+}
+
+struct partition *
+partition_alloc(struct storage *s, const char *topic, const uint8_t id[16], int32_t index,
+	unsigned slot, const struct partition_config *config)
+{
+	struct partition *part = aligned_alloc(CACHE_LINE, round_up(sizeof(*part), CACHE_LINE));
+
+	ASSERT(part);
+	memset(part, 0, sizeof(*part));
+	part->storage = s;
+	(void)snprintf(part->topic, sizeof(part->topic), "%s", topic);
+	(void)snprintf(part->name, sizeof(part->name), "%s-%d", topic, index);
+	memcpy(part->topic_id, id, sizeof(part->topic_id));
+	part->index = index;
+	part->slot = slot;
+	part->lcore = slot % s->o.store_lcores;
+	part->dirfd = -1;
+	part->config = *config;
+	part->f.left_last = &part->f.left_first;
+	return part;
+}
+
+int
+partition_begin(struct partition *part, int64_t start, int64_t end, struct err *err)
+{
+	struct segment *seg;
+	struct mark m;
+	int rc;
+
+	rc = segment_make(&seg, part, (uint64_t)part->config.segment_bytes, FIRST_BYTES, FIRST_TOUCH,
+		64);
+	if (rc < 0)
+		return err_sys(err, rc, "reserve %llu bytes for a segment of %s",
+			(unsigned long long)FIRST_BYTES, part->name);
+	seg->base = end;
+	rc = segment_name(seg);
+	if (rc < 0) {
+		segment_free(seg);
+		return err_sys(err, rc, "name the segment of %s", part->name);
+	}
+	seg->named = true;
+	part->active = part->f.active = seg;
+	part->next = end;
+	part->leader_epoch = epochs_latest(&part->epochs);
+	part->f.seen_base = end;
+	m = (struct mark){end, 0, seg};
+	frontier_publish(&part->tail, &m);
+	frontier_publish(&part->durable, &m); /* what recovery kept was synced by it */
+	atomic_store(&part->start, start);
+	return 0;
+}
+
+void
+partition_free(struct partition *part)
+{
+	struct storage *s = part->storage;
+	const struct segments *a = storage_segments(part);
+
+	for (uint32_t i = 0; a && i < a->n; i++)
+		storage_free_segment(s, a->seg[i]);
+	storage_free_segment(s, part->active);
+	if (part->f.given != part->active)
+		storage_free_segment(s, part->f.given);
+	free((void *)(uintptr_t)a);
+	(void)s->io->close(part->dirfd);
+	epochs_free(&part->epochs);
+	free(part->f.expired);
+	free(part);
+}
+
+/* ---- Questions ---------------------------------------------------------------------------- */
+
+void
+storage_ends(const struct partition *part, struct partition_ends *ret)
+{
+	/* In this order: each may only have grown by the time the next is read. */
+	ret->start = atomic_load_explicit(&part->start, memory_order_acquire); /* O2 */
+	ret->durable = frontier_read(&part->durable).end;                      /* D2 */
+	ret->end = frontier_read(&part->tail).end;                             /* E2 */
+	if (partition_state(part) != PART_OK)
+		ret->end = ret->durable;
+	ret->visible = part->config.visible_at_disk ? ret->durable : ret->end;
+}
+
+enum partition_state
+storage_state(const struct partition *part)
+{
+	return partition_state(part);
+}
+
+int32_t
+storage_leader_epoch(const struct partition *part)
+{
+	return epochs_latest(&part->epochs);
+}
+
+unsigned
+storage_lcore(const struct partition *part)
+{
+	return part->lcore;
+}
+
+unsigned
+storage_slot(const struct partition *part)
+{
+	return part->slot;
+}
+
+int32_t
+storage_index(const struct partition *part)
+{
+	return part->index;
+}
+
+const char *
+storage_topic_name(const struct partition *part)
+{
+	return part->topic;
+}
+
+void
+storage_epoch_end(const struct partition *part, int32_t epoch, int32_t *found, int64_t *end)
+{
+	epochs_end(&part->epochs, epoch, frontier_read(&part->tail).end, found, end);
+}
+
+int32_t
+storage_epoch_at(const struct partition *part, int64_t offset)
+{
+	return epochs_at(&part->epochs, offset);
+}

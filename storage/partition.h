@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * partition.h - one log: its fields grouped by who writes them, and the words that pass between
+ * threads. Labels (E1, E2 ..) pair a store with its loads; README.md has the table.
+ * Thread rules stand at each group. */
+#ifndef KIRA_STORAGE_PARTITION_H
+#define KIRA_STORAGE_PARTITION_H
+
+#include "storage/epoch.h"
+#include "storage/jobs.h"
+#include "storage/segment.h"
+#include "storage/storage.h"
+
+#define WANT_SPARE UINT64_MAX /* a roll waits for the next segment, not for bytes */
+#define CURSORS 4             /* readers of one partition whose place is remembered */
+
+/* The flush daemon's view of a partition. */
+struct flush_half {
+	struct segment *active;         /* the open one, as far as it knows */
+	struct segment *given;          /* in `spare`, or taken and not yet seen in `full` */
+	struct segment *made;           /* result of spare_job */
+	struct segment *left_first, **left_last; /* left, not sealed: oldest first */
+	uint64_t want;                  /* asked for and not yet granted; 0: nothing */
+	uint64_t seen_position, seen_ns, moved_ns;
+	int64_t seen_base;              /* segment of seen_position */
+	uint64_t rate;                  /* bytes per second, smoothed */
+	uint64_t dirty;                 /* its part of the directory's dirty bytes */
+	uint64_t retry_ns;              /* after a failed reservation */
+	unsigned jobs;                  /* in flight, of it and its segments */
+	unsigned hot_at;                /* 1 + place among the hot; 0: cold */
+	bool spare_busy, name_busy, seal_busy, in_commit, failure_counted;
+	struct job spare_job, name_job, seal_job, trim_job;
+	uint64_t seal_retry_ns;
+	struct mark captured;           /* by the running commit */
+	bool sync_submitted, sync_failed;
+	unsigned syncs;                 /* jobs of the running commit still in flight */
+	struct segment **expired;       /* below the start: waiting for kira.state, then for trim_job */
+	unsigned expired_n;
+	uint64_t expired_after;         /* the write of kira.state that carries the new start */
+	bool trim_waits;
+};
+
+/* Where a reader left off: the batch boundary at `offset`. Control's. */
+struct cursor {
+	int64_t offset, base;
+	uint64_t position;
+};
+
+struct partition {
+	/* Set before anybody else sees it. */
+	struct storage *storage;
+	char topic[TOPIC_NAME_MAX + 1], name[TOPIC_NAME_MAX + 16];
+	uint8_t topic_id[16];
+	int32_t index;
+	unsigned slot, lcore;
+	int dirfd;
+	struct partition_config config;
+	struct epochs epochs;
+	int64_t claimed;                /* halted: what kira.state says was durable; else 0 */
+	bool detached;                  /* storage lcore: said that it let go */
+
+	/* Storage lcore's alone. */
+	_Alignas(CACHE_LINE) struct segment *active;
+	int64_t next;                   /* offset of the next record */
+	uint64_t position;              /* where it goes in `active` */
+	int64_t append_ms;              /* LogAppendTime never goes back */
+	int64_t unsynced_records;       /* since flush.messages was last reached */
+	int32_t leader_epoch;
+	bool moved;                     /* something was appended since the last publish */
+	bool roll_ordered;
+
+	/* Storage lcore writes. */
+	_Alignas(CACHE_LINE) struct frontier tail;      /* E1 release, E2 acquire */
+	_Atomic uint64_t want;                          /* relaxed, before A1; read after A2 */
+	struct segment *_Atomic full;                   /* F1 gives, F2 takes */
+	_Atomic uint32_t producers;                     /* how large a snapshot may be, a hint */
+
+	/* Flush daemon writes. */
+	_Alignas(CACHE_LINE) struct frontier durable;   /* D1 release, D2 acquire */
+	struct segment *_Atomic spare;                  /* N1 gives, N2 takes */
+	struct segments *_Atomic segments;              /* L1 release, L2 acquire */
+	_Atomic int64_t start;                          /* O1 release, O2 acquire */
+	struct flush_half f;
+
+	/* Whoever sees a failure. */
+	_Alignas(CACHE_LINE) _Atomic int state;         /* X1: OK -> FAILED by compare-and-swap; X2 */
+
+	/* Control's. */
+	_Alignas(CACHE_LINE) struct cursor cursor[CURSORS];
+	unsigned cursor_next;
+};
+
+/* ok -> failed, once; then `failures` moves, whoever won, so that who sees the count moved finds the
+ * state (X1, X2). */
+void partition_fail(struct partition *part);
+
+/* Directory name and fields; no files yet. `slot` is the caller's. */
+struct partition *partition_alloc(struct storage *s, const char *topic, const uint8_t id[16],
+	int32_t index, unsigned slot, const struct partition_config *config);
+/* Segments, arrays, descriptors, memory. No thread may know it any more. */
+void partition_free(struct partition *part);
+/* The new active segment, at `end`; all that storage lcore and flush start from. */
+int partition_begin(struct partition *part, int64_t start, int64_t end, struct err *err);
+
+static inline enum partition_state
+partition_state(const struct partition *part)
+{
+	return (enum partition_state)atomic_load_explicit(&part->state, memory_order_acquire);
+}
+
+#endif

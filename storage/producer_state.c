@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ * producer_state.c - see the header. A hash table of (partition, producer id) over a fixed array;
+ * links are indexes into it, 0 = none. Two lists run through it: all by age, and those of one
+ * partition. */
+#include "storage/producer_state.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+
+#include <kira/record_batch.h>
+
+#include <stdlib.h>
+
+#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_HEADER  10
+#define SNAPSHOT_ENTRY   46
+/* The proven run is kept below half the circle of sequences, so that "below" stays decidable. */
+#define RUN_MAX (1 << 29)
+
+struct stored_batch {
+	int64_t offset;
+	int32_t first, last;
+};
+
+struct producer {
+	int64_t id;
+	uint64_t stored_ns;
+	int64_t max_timestamp;
+	uint32_t slot;
+	uint32_t chain;               /* same bucket, or the free list */
+	uint32_t older, newer;        /* by last append, over all */
+	uint32_t prev, next;          /* of the same partition */
+	int32_t next_sequence, run_start;
+	int16_t epoch;
+	uint8_t kept, newest;         /* batch[] is a ring */
+	struct stored_batch batch[PRODUCER_BATCHES_KEPT];
+};
+
+struct partition_producers {
+	uint32_t first, n;
+};
+
+struct producers {
+	struct producer *at;          /* [capacity + 1]; at[0] is no producer: its links end the lists */
+	uint32_t *bucket;
+	struct partition_producers *of;
+	uint32_t mask, unused;
+};
+
+bool
+producers_open(struct producers **ret, uint32_t capacity, unsigned partitions_max)
+{
+	struct producers *p = calloc(1, sizeof(*p));
+	uint32_t buckets = 1;
+
+	while (buckets < capacity * 2)
+		buckets *= 2;
+	if (p) {
+		p->at = calloc(capacity + 1, sizeof(*p->at));
+		p->bucket = calloc(buckets, sizeof(*p->bucket));
+		p->of = calloc(partitions_max, sizeof(*p->of));
+	}
+	if (!p || !p->at || !p->bucket || !p->of) {
+		producers_close(p);
+		return false;
+	}
+	p->mask = buckets - 1;
+	for (uint32_t i = capacity; i >= 1; i--) {
+		p->at[i].chain = p->unused;
+		p->unused = i;
+	}
+	*ret = p;
+	return true;
+}
+
+void
+producers_close(struct producers *p)
+{
+	if (!p)
+		return;
+	free(p->at);
+	free(p->bucket);
+	free(p->of);
+	free(p);
+}
+
+static uint32_t *
+bucket_of(struct producers *p, unsigned slot, int64_t id)
+{
+	uint64_t h = ((uint64_t)id ^ ((uint64_t)slot << 40)) * 0x9e3779b97f4a7c15u;
+
+	return &p->bucket[(h >> 32) & p->mask];
+}
+
+static struct producer *
+find(struct producers *p, unsigned slot, int64_t id)
+{
+	uint32_t i = *bucket_of(p, slot, id);
+
+	while (i && (p->at[i].id != id || p->at[i].slot != slot))
+		i = p->at[i].chain;
+	return i ? &p->at[i] : NULL;
+}
+
+static void
+age_leave(struct producers *p, struct producer *e)
+{
+	p->at[e->older].newer = e->newer; /* at[0].newer: the oldest; at[0].older: the newest */
+	p->at[e->newer].older = e->older;
+}
+
+static void
+age_enter(struct producers *p, struct producer *e)
+{
+	const uint32_t i = (uint32_t)(e - p->at);
+
+	e->older = p->at[0].older;
+	e->newer = 0;
+	p->at[e->older].newer = i;
+	p->at[0].older = i;
+}
+
+static void
+forget(struct producers *p, struct producer *e)
+{
+	struct partition_producers *of = &p->of[e->slot];
+	const uint32_t i = (uint32_t)(e - p->at);
+	uint32_t *at = bucket_of(p, e->slot, e->id);
+
+	while (*at != i)
+		at = &p->at[*at].chain;
+	*at = e->chain;
+	age_leave(p, e);
+	if (e->prev)
+		p->at[e->prev].next = e->next;
+	else
+		of->first = e->next;
+	if (e->next)
+		p->at[e->next].prev = e->prev;
+	of->n--;
+	e->chain = p->unused;
+	p->unused = i;
+}
+
+static struct producer *
+make(struct producers *p, unsigned slot, int64_t id)
+{
+	struct partition_producers *of = &p->of[slot];
+	uint32_t *bucket = bucket_of(p, slot, id);
+	struct producer *e;
+	uint32_t i;
+
+	if (!p->unused)
+		forget(p, &p->at[p->at[0].newer]);
+	i = p->unused;
+	e = &p->at[i];
+	p->unused = e->chain;
+	*e = (struct producer){.id = id, .slot = slot, .chain = *bucket, .next = of->first};
+	*bucket = i;
+	if (of->first)
+		p->at[of->first].prev = i;
+	of->first = i;
+	of->n++;
+	age_enter(p, e);
+	return e;
+}
+
+void
+producers_forget(struct producers *p, unsigned slot)
+{
+	while (p->of[slot].first)
+		forget(p, &p->at[p->of[slot].first]);
+}
+
+uint32_t
+producers_count(const struct producers *p, unsigned slot)
+{
+	return p->of[slot].n;
+}
+
+/* ---- Judging ------------------------------------------------------------------------------ */
+
+/* A batch of a producer, or of an epoch of it, that stored nothing yet. */
+static enum producer_verdict
+judge_first(int32_t first, bool may_go_on)
+{
+	return first == 0 || may_go_on ? PRODUCER_NEXT : PRODUCER_AHEAD;
+}
+
+enum producer_verdict
+producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first,
+	int32_t last, bool strict, uint64_t now_ns, int64_t *offset)
+{
+	const struct producer *e = find(p, slot, id);
+
+	if (!e || now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS)
+		return judge_first(first, !strict);
+	if (epoch < e->epoch)
+		return PRODUCER_FENCED;
+	if (epoch > e->epoch)
+		return judge_first(first, false);
+	if (first == e->next_sequence)
+		return PRODUCER_NEXT;
+	for (unsigned i = 0; i < e->kept; i++) {
+		if (e->batch[i].first == first && e->batch[i].last == last) {
+			*offset = e->batch[i].offset;
+			return PRODUCER_DUPLICATE;
+		}
+	}
+	if (!rb_sequence_below(first, e->next_sequence))
+		return PRODUCER_AHEAD;
+	/* Stored is never claimed without proof: the whole of it lies in the unbroken run. */
+	if (rb_sequence_below(last, e->next_sequence) && !rb_sequence_below(first, e->run_start))
+		return PRODUCER_LONG_AGO;
+	return PRODUCER_UNPROVEN;
+}
+
+void
+producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first,
+	int32_t last, int64_t base_offset, int64_t max_timestamp, uint64_t now_ns)
+{
+	struct producer *e = find(p, slot, id);
+
+	if (!e) {
+		e = make(p, slot, id);
+	} else {
+		age_leave(p, e);
+		age_enter(p, e);
+	}
+	if (e->kept == 0 || e->epoch != epoch || e->next_sequence != first) {
+		e->run_start = first;
+		e->kept = 0;
+		e->newest = PRODUCER_BATCHES_KEPT - 1;
+	}
+	e->epoch = epoch;
+	e->stored_ns = now_ns;
+	e->max_timestamp = MAX(e->max_timestamp, max_timestamp);
+	e->next_sequence = rb_sequence_add(last, 1);
+	if (((uint32_t)(e->next_sequence - e->run_start) & 0x7fffffffu) > RUN_MAX)
+		e->run_start = rb_sequence_add(e->next_sequence, -RUN_MAX);
+	e->newest = (uint8_t)((e->newest + 1) % PRODUCER_BATCHES_KEPT);
+	e->batch[e->newest] = (struct stored_batch){base_offset, first, last};
+	e->kept = (uint8_t)MIN(e->kept + 1, PRODUCER_BATCHES_KEPT);
+}
+
+/* ---- Snapshot ----------------------------------------------------------------------------- */
+
+uint32_t
+producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room)
+{
+	const uint32_t n = p->of[slot].n, length = PRODUCER_SNAPSHOT_BYTES(n);
+	uint8_t *at = to + SNAPSHOT_HEADER;
+
+	if (length > room)
+		return 0;
+	put_be16(to, SNAPSHOT_VERSION);
+	put_be32(to + 2, 0);
+	put_be32(to + 6, n);
+	for (uint32_t i = p->of[slot].first; i; i = p->at[i].next, at += SNAPSHOT_ENTRY) {
+		const struct producer *e = &p->at[i];
+		const struct stored_batch *b = &e->batch[e->newest];
+		const int32_t delta = (int32_t)((uint32_t)(b->last - b->first) & 0x7fffffffu);
+
+		put_be64(at, (uint64_t)e->id);
+		put_be16(at + 8, (uint16_t)e->epoch);
+		put_be32(at + 10, (uint32_t)b->last);
+		put_be64(at + 14, (uint64_t)(b->offset + delta));
+		put_be32(at + 22, (uint32_t)delta);
+		put_be64(at + 26, (uint64_t)e->max_timestamp);
+		put_be32(at + 34, UINT32_MAX); /* coordinatorEpoch -1 */
+		put_be64(at + 38, UINT64_MAX); /* transaction's first offset -1 */
+	}
+	return length;
+}
+
+void
+producers_seal_snapshot(uint8_t *snapshot, uint32_t length)
+{
+	put_be32(snapshot + 2, crc32c(snapshot + 6, length - 6));
+}
+
+bool
+producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
+	uint64_t now_ns)
+{
+	uint32_t n;
+
+	if (length < SNAPSHOT_HEADER || get_be16(from) != SNAPSHOT_VERSION)
+		return false;
+	n = get_be32(from + 6);
+	if (n > (length - SNAPSHOT_HEADER) / SNAPSHOT_ENTRY ||
+		length != PRODUCER_SNAPSHOT_BYTES(n) ||
+		get_be32(from + 2) != crc32c(from + 6, length - 6))
+		return false;
+	from += SNAPSHOT_HEADER;
+	for (uint32_t i = 0; i < n; i++, from += SNAPSHOT_ENTRY) {
+		const int32_t last = (int32_t)(get_be32(from + 10) & 0x7fffffffu);
+		const int32_t delta = (int32_t)(get_be32(from + 22) & 0x7fffffffu);
+
+		producers_stored(p, slot, (int64_t)get_be64(from), (int16_t)get_be16(from + 8),
+			rb_sequence_add(last, -delta), last, (int64_t)get_be64(from + 14) - delta,
+			(int64_t)get_be64(from + 26), now_ns);
+	}
+	return true;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ * read.c - (offset, limits) -> (fd, position, length) of whole batches, for sendfile.
+ * Thread: control. Never touches a map: by descriptor an I/O error is an errno. Pairs with the
+ * appending lcore (E1/E2, U1/U2, I1/I2) and the flush daemon (D1/D2, L1/L2). */
+#include "storage/read.h"
+
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+
+#include <kira/errors.h>
+#include <kira/record_batch.h>
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* ---- Which segment, how far --------------------------------------------------------------- */
+
+struct mark
+read_limit(const struct partition *part, const struct mark *tail)
+{
+	if (part->config.visible_at_disk || partition_state(part) != PART_OK)
+		return frontier_read(&part->durable); /* D2 */
+	return *tail;
+}
+
+struct segment *
+read_segment(struct partition *part, int64_t offset, const struct mark *tail)
+{
+	const struct segments *a = storage_segments(part); /* L2 */
+	struct segment *seg = NULL;
+	uint32_t lo = 0, hi = a ? a->n : 0;
+
+	if (offset >= tail->seg->base)
+		return tail->seg;
+	while (lo < hi) {
+		const uint32_t mid = lo + (hi - lo) / 2;
+
+		if (a->seg[mid]->base <= offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo > 0)
+		seg = a->seg[lo - 1];
+	/* A roll that is not filed yet: the one left is found through the new one. Once filed it may
+	 * be freed, but then `seg` is at or above it, or the start is. */
+	if (tail->seg->prev_base != SEGMENT_NO_BASE && offset >= tail->seg->prev_base &&
+		(!seg || seg->base < tail->seg->prev_base))
+		seg = tail->seg->prev;
+	ASSERT(seg);
+	return seg;
+}
+
+uint64_t
+read_segment_end(const struct segment *seg, const struct mark *limit)
+{
+	if (seg == limit->seg)
+		return limit->position;
+	ASSERT(segment_used(seg) != SEGMENT_OPEN);
+	return segment_used(seg); /* U2 */
+}
+
+/* ---- Batch boundaries --------------------------------------------------------------------- */
+
+int
+read_header(const struct io *io, int fd, uint64_t position, uint64_t end,
+	uint8_t header[READ_HEADER])
+{
+	int64_t n;
+
+	if (position + RB_HEADER > end)
+		return -EBADMSG;
+	n = io->pread(fd, header, RB_HEADER, position);
+	if (n != RB_HEADER)
+		return n < 0 ? (int)n : -EIO;
+	if (rb_total(header) < RB_HEADER || (uint64_t)rb_total(header) > end - position ||
+		header[RB_MAGIC] != 2 || rb_last_offset_delta(header) < 0)
+		return -EBADMSG;
+	return 0;
+}
+
+int
+read_walk(const struct io *io, struct place *place, int64_t offset)
+{
+	uint8_t header[READ_HEADER];
+	int rc;
+
+	for (;;) {
+		rc = read_header(io, place->fd, place->position, place->end, header);
+		if (rc < 0)
+			return rc;
+		place->offset = rb_base_offset(header);
+		if (place->offset > offset)
+			return -EBADMSG; /* a hole where none may be */
+		if (offset <= place->offset + rb_last_offset_delta(header))
+			return 0;
+		place->position += (uint64_t)rb_total(header);
+	}
+}
+
+/* ---- Index: memory while it is ours, the file once sealed --------------------------------- */
+
+static int
+open_index(const struct segment *seg, uint64_t *size)
+{
+	char name[LAYOUT_NAME];
+	int fd, rc;
+
+	layout_name(name, seg->base, ".index");
+	fd = seg->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	rc = seg->io->size(fd, size);
+	if (rc < 0)
+		(void)seg->io->close(fd);
+	return rc < 0 ? rc : fd;
+}
+
+/* A batch boundary at or before `offset`. Without an index file (a halted partition may lack it):
+ * the beginning. */
+static int
+index_before(const struct segment *seg, int64_t offset, uint32_t *position)
+{
+	const uint32_t delta = (uint32_t)(offset - seg->base);
+	uint64_t size;
+	int fd, rc;
+
+	*position = 0;
+	if (seg->index.entry) {
+		*position = index_find(&seg->index, delta);
+		return 0;
+	}
+	fd = open_index(seg, &size);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	rc = index_file_find(seg->io, fd, size, delta, position);
+	(void)seg->io->close(fd);
+	return rc;
+}
+
+/* The last batch boundary in the index at or before `limit`. */
+static int
+boundary_before(const struct segment *seg, uint64_t limit, uint32_t *position)
+{
+	uint64_t size;
+	int fd, rc;
+
+	*position = 0;
+	if (seg->index.entry) {
+		*position = index_floor(&seg->index, limit);
+		return 0;
+	}
+	fd = open_index(seg, &size);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	rc = index_file_floor(seg->io, fd, size, limit, position);
+	(void)seg->io->close(fd);
+	return rc;
+}
+
+/* ---- Cursors: who reads on from where it stopped needs no search -------------------------- */
+
+static bool
+from_cursor(const struct partition *part, struct place *place, int64_t offset)
+{
+	for (unsigned i = 0; i < CURSORS; i++) {
+		const struct cursor *c = &part->cursor[i];
+
+		if (c->offset == offset && c->base == place->seg->base && c->position > 0 &&
+			c->position < place->end) {
+			place->position = c->position;
+			place->offset = offset;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+keep_cursor(struct partition *part, const struct segment *seg, int64_t offset, uint64_t position)
+{
+	for (unsigned i = 0; i < CURSORS; i++)
+		if (part->cursor[i].offset == offset && part->cursor[i].base == seg->base &&
+			part->cursor[i].position == position)
+			return;
+	part->cursor[part->cursor_next] = (struct cursor){offset, seg->base, position};
+	part->cursor_next = (part->cursor_next + 1) % CURSORS;
+}
+
+static int
+find_batch(struct partition *part, struct place *place, int64_t offset)
+{
+	uint32_t position;
+	int rc;
+
+	if (from_cursor(part, place, offset))
+		return 0;
+	rc = index_before(place->seg, offset, &position);
+	if (rc < 0)
+		return rc;
+	place->position = position;
+	return read_walk(place->seg->io, place, offset);
+}
+
+/* ---- How much ----------------------------------------------------------------------------- */
+
+/* Batch by batch from the place on: as many as fit, and one whatever its size if `one`. */
+static int
+whole_batches(const struct place *place, uint32_t max_bytes, bool one, uint64_t *to)
+{
+	uint8_t header[READ_HEADER];
+	uint64_t at = place->position;
+	int rc;
+
+	*to = at;
+	while (at < place->end) {
+		rc = read_header(place->seg->io, place->fd, at, place->end, header);
+		if (rc < 0)
+			return rc;
+		at += (uint64_t)rb_total(header);
+		if (at - place->position > max_bytes && !(one && *to == place->position))
+			return 0;
+		*to = at;
+	}
+	return 0;
+}
+
+static int
+find_end(struct partition *part, const struct place *place, uint32_t max_bytes, bool one,
+	uint64_t *to)
+{
+	uint8_t header[READ_HEADER];
+	uint32_t boundary;
+	int rc;
+
+	*to = place->end;
+	if (place->end - place->position <= max_bytes)
+		return 0;
+	rc = boundary_before(place->seg, place->position + max_bytes, &boundary);
+	if (rc < 0)
+		return rc;
+	*to = boundary;
+	if (boundary <= place->position)
+		rc = whole_batches(place, max_bytes, one, to);
+	/* Where the next read will begin: its header says which offset that is. */
+	if (rc == 0 && *to > place->position && *to < place->end) {
+		rc = read_header(place->seg->io, place->fd, *to, place->end, header);
+		if (rc == 0)
+			keep_cursor(part, place->seg, rb_base_offset(header), *to);
+	}
+	return rc;
+}
+
+/* ---- The door ----------------------------------------------------------------------------- */
+
+/* 0 with place->seg NULL: nothing there yet. */
+static int16_t
+find_place(struct partition *part, int64_t offset, struct mark *limit, struct place *place)
+{
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire); /* O2 */
+	const bool ok = partition_state(part) == PART_OK;
+	const struct mark tail = frontier_read(&part->tail); /* E2 */
+
+	*limit = read_limit(part, &tail);
+	place->seg = NULL;
+	if (offset < start || (ok && offset > tail.end))
+		return KIRA_E_OFFSET_OUT_OF_RANGE;
+	if (offset >= limit->end)
+		return ok ? 0 : KIRA_E_KAFKA_STORAGE_ERROR;
+	place->seg = read_segment(part, offset, &tail);
+	place->end = read_segment_end(place->seg, limit);
+	place->fd = storage_segment_fd(part->storage, place->seg);
+	if (place->fd < 0 || find_batch(part, place, offset) < 0)
+		return KIRA_E_KAFKA_STORAGE_ERROR;
+	return 0;
+}
+
+int16_t
+storage_read(struct partition *part, int64_t offset, uint32_t max_bytes, bool one,
+	struct storage_range *ret)
+{
+	struct mark limit;
+	struct place place;
+	uint64_t to;
+	int16_t error = find_place(part, offset, &limit, &place);
+
+	*ret = (struct storage_range){.fd = -1};
+	if (error != 0 || !place.seg)
+		return error;
+	if (find_end(part, &place, max_bytes, one, &to) < 0)
+		return KIRA_E_KAFKA_STORAGE_ERROR;
+	if (to == place.position)
+		return 0;
+	/* All there is: the next read begins where the segment grows. */
+	if (to == place.end && place.seg == limit.seg)
+		keep_cursor(part, place.seg, limit.end, to);
+	place.seg->pins++;
+	*ret = (struct storage_range){
+		.fd = place.fd,
+		.position = place.position,
+		.length = (uint32_t)(to - place.position),
+		.first_offset = place.offset,
+		.pinned = place.seg,
+	};
+	return 0;
+}
+
+uint64_t
+storage_available(struct partition *part, int64_t offset, uint64_t enough)
+{
+	struct mark limit;
+	struct place place;
+	uint64_t n;
+
+	if (find_place(part, offset, &limit, &place) != 0 || !place.seg)
+		return 0;
+	n = place.end - place.position;
+	if (place.seg != limit.seg)
+		n += limit.position; /* and segments between, which are no small ones */
+	return MIN(n, enough);
+}
+
+uint64_t
+storage_bytes(const struct partition *part)
+{
+	const struct mark tail = frontier_read(&part->tail);
+	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_acquire);
+	uint64_t n = tail.position;
+
+	for (uint32_t i = 0; a && i < a->n; i++)
+		if (a->seg[i] != tail.seg)
+			n += segment_used(a->seg[i]);
+	return n;
+}

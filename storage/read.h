@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * read.h - the read path's steps, shared by reads by offset and by time. Thread: control. */
+#ifndef KIRA_STORAGE_READ_H
+#define KIRA_STORAGE_READ_H
+
+#include "storage/partition.h"
+
+struct place {
+	struct segment *seg;
+	int fd;
+	uint64_t position; /* where a batch starts */
+	uint64_t end;      /* readable up to here in this segment */
+	int64_t offset;    /* base offset of that batch */
+};
+
+/* How far consumers may read. */
+struct mark read_limit(const struct partition *part, const struct mark *tail);
+/* The segment that holds `offset`, which lies between start and the tail's end. */
+struct segment *read_segment(struct partition *part, int64_t offset, const struct mark *tail);
+/* How far it may be read. */
+uint64_t read_segment_end(const struct segment *seg, const struct mark *limit);
+
+/* A batch header at a position, judged: it lies before `end`. -errno, -EBADMSG. */
+#define READ_HEADER 61
+int read_header(const struct io *io, int fd, uint64_t position, uint64_t end,
+	uint8_t header[READ_HEADER]);
+
+/* From `place`, a batch boundary, on to the batch that contains `offset`. */
+int read_walk(const struct io *io, struct place *place, int64_t offset);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * read_time.c - timestamp -> offset: segment, time index, headers, then the records of one batch.
+ * Thread: control. Cold: a consumer asks once. */
+#include "storage/read.h"
+
+#include "storage/directory.h"
+#include "storage/layout.h"
+#include "storage/records.h"
+
+#include "base/assert.h"
+
+#include <kira/errors.h>
+#include <kira/record_batch.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define TARGET_MAX (-3) /* Kafka's MAX_TIMESTAMP */
+
+/* Where to begin: no batch before this delta has a timestamp >= target. */
+static int
+time_before(const struct segment *seg, int64_t target, uint32_t *delta)
+{
+	char name[LAYOUT_NAME];
+	uint64_t size;
+	int fd, rc;
+
+	*delta = 0;
+	if (seg->index.time) {
+		*delta = index_find_time(&seg->index, target);
+		return 0;
+	}
+	layout_name(name, seg->base, ".timeindex");
+	fd = seg->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	rc = seg->io->size(fd, &size);
+	if (rc == 0)
+		rc = index_file_find_time(seg->io, fd, size, target, delta);
+	(void)seg->io->close(fd);
+	return rc;
+}
+
+/* The batch at the place, decoded for its first record at or after the target. */
+static int
+in_batch(const struct place *place, uint64_t total, int64_t target, int64_t *offset,
+	int64_t *timestamp)
+{
+	uint8_t *batch = malloc(total);
+	const int64_t n = batch ? place->seg->io->pread(place->fd, batch, total, place->position) :
+		-ENOMEM;
+
+	if (n != (int64_t)total) {
+		free(batch);
+		return n < 0 ? (int)n : -EIO;
+	}
+	/* Records that cannot be read: the batch as a whole, never later than the record. */
+	if (!records_find_time(batch, target, offset, timestamp)) {
+		*offset = rb_base_offset(batch);
+		*timestamp = rb_max_timestamp(batch);
+	}
+	free(batch);
+	return 0;
+}
+
+/* Headers from the place on. `best`: the largest timestamp instead of the first large enough.
+ * 0 found nothing, 1 found. */
+static int
+in_segment(struct place *place, int64_t target, bool best, int64_t *offset, int64_t *timestamp)
+{
+	uint8_t header[READ_HEADER];
+	struct place at = *place;
+	uint64_t total = 0;
+	int64_t max = -1;
+	int rc;
+
+	while (place->position < place->end) {
+		rc = read_header(place->seg->io, place->fd, place->position, place->end, header);
+		if (rc < 0)
+			return rc;
+		if (rb_max_timestamp(header) >= target && rb_max_timestamp(header) > max) {
+			at = *place;
+			total = (uint64_t)rb_total(header);
+			max = rb_max_timestamp(header);
+			if (!best)
+				break;
+		}
+		place->position += (uint64_t)rb_total(header);
+	}
+	if (total == 0)
+		return 0;
+	rc = in_batch(&at, total, best ? max : target, offset, timestamp);
+	return rc < 0 ? rc : 1;
+}
+
+static int
+search(struct partition *part, struct segment *seg, const struct mark *limit, int64_t target,
+	bool best, int64_t *offset, int64_t *timestamp)
+{
+	struct place place = {.seg = seg, .end = read_segment_end(seg, limit)};
+	uint32_t delta;
+	int rc;
+
+	place.fd = storage_segment_fd(part->storage, seg);
+	if (place.fd < 0)
+		return place.fd;
+	if (place.end == 0)
+		return 0;
+	rc = time_before(seg, target, &delta);
+	if (rc < 0)
+		return rc;
+	/* `delta` is the last offset of a batch below the target, or the segment's first. */
+	if (delta > 0) {
+		rc = read_walk(seg->io, &place, seg->base + delta);
+		if (rc == -EBADMSG)
+			return 0; /* beyond the limit: not visible yet */
+		if (rc < 0)
+			return rc;
+	}
+	return in_segment(&place, target, best, offset, timestamp);
+}
+
+/* The largest timestamp of a filed segment is known; the active one's, as far as its index says. */
+static int64_t
+largest_of(const struct segment *seg, const struct mark *tail)
+{
+	const uint32_t n = atomic_load_explicit(&seg->index.times, memory_order_acquire); /* I2 */
+
+	if (seg != tail->seg || !seg->index.time)
+		return seg->max_timestamp;
+	return n ? seg->index.time[n - 1].timestamp : 0;
+}
+
+static int
+find_first(struct partition *part, const struct mark *tail, const struct mark *limit,
+	int64_t target, int64_t *offset, int64_t *timestamp)
+{
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
+	const struct segments *a = storage_segments(part);
+	int rc = 0;
+
+	for (uint32_t i = 0; a && i < a->n && rc == 0; i++) {
+		struct segment *seg = a->seg[i];
+
+		if (seg->end <= start || seg->max_timestamp < target || seg == tail->seg)
+			continue;
+		if (seg != limit->seg && seg->base >= limit->end)
+			return 0;
+		rc = search(part, seg, limit, target, false, offset, timestamp);
+	}
+	if (rc == 0 && tail->seg && tail->seg->base <= limit->end)
+		rc = tail->seg == limit->seg || tail->seg->base < limit->end ?
+			search(part, tail->seg, limit, target, false, offset, timestamp) : 0;
+	return rc;
+}
+
+static int
+find_largest(struct partition *part, const struct mark *tail, const struct mark *limit,
+	int64_t *offset, int64_t *timestamp)
+{
+	const struct segments *a = storage_segments(part);
+	struct segment *best = NULL;
+	int64_t o, t;
+	int rc, found = 0;
+
+	for (uint32_t i = 0; a && i < a->n; i++)
+		if (a->seg[i]->base < limit->end &&
+			(!best || a->seg[i]->max_timestamp > best->max_timestamp))
+			best = a->seg[i];
+	if (best && best != tail->seg) {
+		found = search(part, best, limit, best->max_timestamp, true, offset, timestamp);
+		if (found < 0)
+			return found;
+	}
+	if (!tail->seg || tail->seg->base >= limit->end)
+		return found;
+	rc = search(part, tail->seg, limit, largest_of(tail->seg, tail), true, &o, &t);
+	if (rc > 0 && (!found || t > *timestamp)) {
+		*offset = o;
+		*timestamp = t;
+	}
+	return rc < 0 ? rc : found || rc;
+}
+
+int16_t
+storage_find_time(struct partition *part, int64_t target_ms, int64_t *offset, int64_t *timestamp_ms)
+{
+	const struct mark tail = frontier_read(&part->tail);
+	const struct mark limit = read_limit(part, &tail);
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
+	int rc = 0;
+
+	*offset = *timestamp_ms = -1;
+	if (limit.end <= start)
+		return 0;
+	if (target_ms == TARGET_MAX)
+		rc = find_largest(part, &tail, &limit, offset, timestamp_ms);
+	else
+		rc = find_first(part, &tail, &limit, MAX(target_ms, (int64_t)0), offset, timestamp_ms);
+	if (rc == 0)
+		*offset = *timestamp_ms = -1;
+	return rc < 0 ? KIRA_E_KAFKA_STORAGE_ERROR : 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ * records.c - see the header. Record format: include/kira/record_batch.h and Kafka's DefaultRecord. */
+#include "storage/records.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/reader.h"
+
+#include <kira/record_batch.h>
+
+#include <lz4frame.h>
+#include <stdlib.h>
+
+#define RAW_MAX (64 * MIB) /* of a decompressed batch; 5 MiB of LZ4 seldom holds more */
+
+static bool
+find(struct reader r, const uint8_t *batch, int64_t target, int64_t *offset, int64_t *timestamp)
+{
+	const int64_t base = rb_base_timestamp(batch);
+
+	for (int32_t i = 0; i < rb_count(batch); i++) {
+		const int32_t length = kr_varint(&r);
+		struct reader one;
+		int64_t at;
+		int32_t delta;
+
+		if (r.bad || length < 0 || (size_t)length > kr_left(&r))
+			return false;
+		one = kr_open(r.p, (size_t)length, false);
+		(void)kr_i8(&one);
+		at = (int64_t)((uint64_t)base + (uint64_t)kr_varlong(&one));
+		delta = kr_varint(&one);
+		if (one.bad || delta < 0 || delta > rb_last_offset_delta(batch))
+			return false;
+		if (at >= target) {
+			*offset = rb_base_offset(batch) + delta;
+			*timestamp = at;
+			return true;
+		}
+		(void)kr_take(&r, (size_t)length);
+	}
+	return false;
+}
+
+/* The whole frame; NULL: not one, or too large. */
+static uint8_t *
+decompress(const uint8_t *from, size_t length, size_t *n)
+{
+	LZ4F_dctx *ctx;
+	uint8_t *raw = NULL;
+	size_t room = 0, left = 1;
+
+	if (LZ4F_isError(LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
+		return NULL;
+	*n = 0;
+	while (left != 0 && length > 0 && room < RAW_MAX) {
+		size_t out, in = length;
+
+		if (room - *n < room / 2 + 1) {
+			room = MAX(room * 2, (size_t)(64 * KIB));
+			raw = realloc(raw, room);
+			ASSERT(raw);
+		}
+		out = room - *n;
+		left = LZ4F_decompress(ctx, raw + *n, &out, from, &in, NULL);
+		if (LZ4F_isError(left) || (out == 0 && in == 0))
+			break;
+		*n += out;
+		from += in;
+		length -= in;
+	}
+	(void)LZ4F_freeDecompressionContext(ctx);
+	if (left == 0)
+		return raw;
+	free(raw);
+	return NULL;
+}
+
+bool
+records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset, int64_t *timestamp_ms)
+{
+	const uint16_t attributes = rb_attributes(batch);
+	const uint8_t *payload = batch + RB_HEADER;
+	const size_t length = (size_t)rb_total(batch) - RB_HEADER;
+	uint8_t *raw;
+	size_t n;
+	bool found;
+
+	if (attributes & RB_ATTR_LOG_APPEND) {
+		/* One timestamp for all of them. */
+		*offset = rb_base_offset(batch);
+		*timestamp_ms = rb_max_timestamp(batch);
+		return *timestamp_ms >= target_ms;
+	}
+	if ((attributes & RB_CODEC_MASK) == 0)
+		return find(kr_open(payload, length, false), batch, target_ms, offset, timestamp_ms);
+	if ((attributes & RB_CODEC_MASK) != RB_CODEC_LZ4)
+		return false;
+	raw = decompress(payload, length, &n);
+	found = raw && find(kr_open(raw, n, false), batch, target_ms, offset, timestamp_ms);
+	free(raw);
+	return found;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ * segment.c - make, name, seal and free the file of a segment. Blocking: a job thread, or the
+ * control thread while no other runs. */
+#include "storage/segment.h"
+
+#include "storage/directory.h"
+#include "storage/layout.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+static struct segment *
+alloc(struct partition *part, int64_t base, uint64_t size)
+{
+	struct segment *seg = aligned_alloc(CACHE_LINE, round_up(sizeof(*seg), CACHE_LINE));
+
+	ASSERT(seg);
+	memset(seg, 0, sizeof(*seg));
+	seg->part = part;
+	seg->io = part->storage->io;
+	seg->base = base;
+	seg->prev_base = SEGMENT_NO_BASE;
+	seg->size = size;
+	seg->fd = -1;
+	seg->max_timestamp = -1;
+	return seg;
+}
+
+int
+segment_make(struct segment **ret, struct partition *part, uint64_t size, uint64_t first,
+	uint64_t touch, uint32_t producers)
+{
+	const struct io *io = part->storage->io;
+	struct segment *seg = alloc(part, SEGMENT_NO_BASE, size);
+	int rc;
+
+	atomic_init(&seg->used, SEGMENT_OPEN);
+	first = MIN(first, size);
+	touch = MIN(touch, first);
+	rc = layout_unlink(io, part->dirfd, LAYOUT_SPARE);
+	if (rc == 0)
+		rc = io->openat(part->dirfd, LAYOUT_SPARE, O_RDWR | O_CREAT | O_EXCL, 0644);
+	if (rc < 0)
+		goto fail;
+	seg->fd = rc;
+	rc = io->fallocate(seg->fd, 0, first);
+	if (rc == 0)
+		rc = io->fsync(seg->fd);
+	if (rc == 0)
+		rc = layout_sync_dir(io, part->dirfd);
+	if (rc == 0)
+		rc = io->map(seg->fd, size, &seg->map);
+	if (rc == 0)
+		rc = index_open(&seg->index, io, size);
+	if (rc == 0)
+		rc = io->populate(seg->map, touch);
+	if (rc == 0)
+		rc = index_populate(&seg->index, io, 0, touch);
+	if (rc < 0)
+		goto fail_unlink;
+	seg->allocated = first;
+	seg->populated = touch;
+	seg->snapshot_room = PRODUCER_SNAPSHOT_BYTES(producers);
+	seg->snapshot = malloc(seg->snapshot_room);
+	ASSERT(seg->snapshot);
+	atomic_init(&seg->ready, touch);
+	*ret = seg;
+	return 0;
+fail_unlink:
+	(void)io->unlinkat(part->dirfd, LAYOUT_SPARE, false);
+fail:
+	segment_free(seg);
+	return rc;
+}
+
+struct segment *
+segment_found(struct partition *part, int64_t base, uint64_t size)
+{
+	struct segment *seg = alloc(part, base, size);
+
+	atomic_init(&seg->used, size);
+	seg->synced = size;
+	seg->named = seg->whole = true;
+	return seg;
+}
+
+int
+segment_name(struct segment *seg)
+{
+	struct partition *part = seg->part;
+	const struct io *io = part->storage->io;
+	char name[LAYOUT_NAME];
+	int rc;
+
+	layout_name(name, seg->base, ".log");
+	rc = io->renameat(part->dirfd, LAYOUT_SPARE, name);
+	return rc < 0 ? rc : layout_sync_dir(io, part->dirfd);
+}
+
+int
+segment_put_index(struct segment *seg)
+{
+	struct partition *part = seg->part;
+	const struct io *io = part->storage->io;
+	const uint32_t n = atomic_load_explicit(&seg->index.n, memory_order_acquire);
+	const uint32_t m = atomic_load_explicit(&seg->index.times, memory_order_acquire);
+	char name[LAYOUT_NAME];
+	uint8_t *entries = malloc((size_t)n * INDEX_ENTRY_BYTES + (size_t)m * TIME_ENTRY_BYTES + 1);
+	uint8_t *times = entries + (size_t)n * INDEX_ENTRY_BYTES;
+	int rc;
+
+	ASSERT(entries);
+	index_put(&seg->index, entries, times);
+	layout_name(name, seg->base, ".index");
+	rc = layout_put(io, part->dirfd, name, entries, (size_t)n * INDEX_ENTRY_BYTES);
+	layout_name(name, seg->base, ".timeindex");
+	if (rc == 0)
+		rc = layout_put(io, part->dirfd, name, times, (size_t)m * TIME_ENTRY_BYTES);
+	free(entries);
+	/* None where there were more producers than was guessed: recovery then reads on from the
+	 * one before. */
+	if (rc == 0 && seg->snapshot_length > 0) {
+		producers_seal_snapshot(seg->snapshot, seg->snapshot_length);
+		layout_name(name, seg->end, ".snapshot");
+		rc = layout_put(io, part->dirfd, name, seg->snapshot, seg->snapshot_length);
+	}
+	return rc;
+}
+
+int
+segment_seal(struct segment *seg)
+{
+	struct partition *part = seg->part;
+	const struct io *io = part->storage->io;
+	const uint64_t used = segment_used(seg);
+	int rc = 0;
+
+	ASSERT(used != SEGMENT_OPEN && seg->synced >= used);
+	if (seg->map)
+		rc = io->unmap(seg->map, seg->size);
+	seg->map = NULL;
+	if (rc == 0)
+		rc = io->ftruncate(seg->fd, used);
+	if (rc == 0)
+		rc = io->fsync(seg->fd);
+	if (rc == 0)
+		rc = segment_put_index(seg);
+	return rc < 0 ? rc : layout_sync_dir(io, part->dirfd);
+}
+
+void
+segment_free(struct segment *seg)
+{
+	if (!seg)
+		return;
+	if (seg->map)
+		(void)seg->io->unmap(seg->map, seg->size);
+	index_close(&seg->index, seg->io);
+	(void)seg->io->close(seg->fd);
+	free(seg->snapshot);
+	free(seg);
+}

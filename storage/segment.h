@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ * segment.h - one .log file: descriptor, map, index, and the words that its threads share.
+ *
+ * Life of a segment. The storage lcore moves READY > OPEN > LEFT, the flush daemon all the rest.
+ *   SPARE --faulted in--> READY --N1, N2--> OPEN --no room--> LEFT --synced, cut--> SEALED --> GONE
+ * The map belongs to the storage lcore until LEFT; everybody else uses the descriptor, where an
+ * I/O error is an errno and no signal. Freed by control alone, in no array and with no pin. */
+#ifndef KIRA_STORAGE_SEGMENT_H
+#define KIRA_STORAGE_SEGMENT_H
+
+#include "storage/index.h"
+#include "storage/jobs.h"
+
+#include "base/bits.h"
+
+#define SEGMENT_OPEN UINT64_MAX /* `used` until the segment is left */
+#define SEGMENT_NO_BASE INT64_MIN
+
+struct partition;
+
+struct segment {
+	/* Set before the segment is given to the storage lcore. */
+	struct partition *part;         /* dangles once the segment is gone */
+	const struct io *io;
+	uint64_t size;                  /* of the map: segment.bytes when it was made */
+	uint8_t *map;                   /* NULL once sealed */
+	int fd;                         /* the flush daemon's; control's once sealed, -1: closed */
+	/* Storage lcore's, before E1 of the roll that opens it. */
+	int64_t base;                   /* offset of its first record */
+	struct segment *prev;           /* the one left; followed only while that is in no array */
+	int64_t prev_base;
+	int64_t end;                    /* next offset after its last record, once left */
+	_Atomic uint64_t first_ns;      /* of its first append; 0: empty */
+	struct index index;
+	uint8_t *snapshot;              /* producer state at its end: room made by flush, filled when left */
+	uint32_t snapshot_room, snapshot_length;
+
+	_Alignas(CACHE_LINE) _Atomic uint64_t used; /* U1 release, U2 acquire: final size */
+
+	_Alignas(CACHE_LINE) _Atomic uint64_t ready; /* R1 release, R2 acquire: stores below are safe */
+
+	/* Flush daemon's. */
+	_Alignas(CACHE_LINE) uint64_t allocated;    /* blocks reserved up to here */
+	uint64_t reserving;             /* what space_job adds */
+	uint64_t synced;                /* bytes that a sync has covered */
+	uint64_t syncing;               /* what sync_job will have covered */
+	uint64_t behind;                /* write-back was started up to here */
+	uint64_t populated;             /* of the index, in bytes of log */
+	int64_t max_timestamp;          /* once left or recovered; -1 none */
+	int64_t sealed_wall_ms;
+	bool named, whole;              /* whole: left, and synced up to `used` */
+	bool space_busy, sync_busy;     /* a job of it is in flight; never two that may report an error */
+	struct job space_job, sync_job;
+	struct segment *left_next;      /* of those left and not yet sealed, oldest first */
+	struct segment *sealed_next, *gone_next; /* on their way to control */
+	bool sealed;
+
+	/* Control's, once sealed. */
+	unsigned pins;
+	bool orphan;                    /* gone, but for the pins */
+	struct segment *lru_prev, *lru_next; /* those with an open descriptor; NULL: not among them */
+};
+
+/* Where consumers may read to: end offset, and the position of it in `seg`, read as one unit.
+ * A sequence lock, not a lock: the writer never waits. Pairs: E1/E2 for the tail, D1/D2 for the
+ * durable end. Two separate words would be wrong in either order. */
+struct frontier {
+	_Atomic uint32_t seq;
+	_Atomic int64_t end;
+	_Atomic uint64_t position;
+	struct segment *_Atomic seg;
+};
+
+struct mark {
+	int64_t end;
+	uint64_t position;
+	struct segment *seg;
+};
+
+static inline void
+frontier_publish(struct frontier *f, const struct mark *m)
+{
+	const uint32_t seq = atomic_load_explicit(&f->seq, memory_order_relaxed);
+
+	atomic_store_explicit(&f->seq, seq + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&f->end, m->end, memory_order_relaxed);
+	atomic_store_explicit(&f->position, m->position, memory_order_relaxed);
+	atomic_store_explicit(&f->seg, m->seg, memory_order_relaxed);
+	atomic_store_explicit(&f->seq, seq + 2, memory_order_release);
+}
+
+static inline struct mark
+frontier_read(const struct frontier *f)
+{
+	struct mark m;
+	uint32_t seq;
+
+	do {
+		seq = atomic_load_explicit(&f->seq, memory_order_acquire);
+		m.end = atomic_load_explicit(&f->end, memory_order_relaxed);
+		m.position = atomic_load_explicit(&f->position, memory_order_relaxed);
+		m.seg = atomic_load_explicit(&f->seg, memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+	} while ((seq & 1) || seq != atomic_load_explicit(&f->seq, memory_order_relaxed));
+	return m;
+}
+
+/* Filed segments, sorted by base, immutable once published (L1, L2). */
+struct segments {
+	struct segments *older; /* the array before it, for control to free */
+	uint32_t n;
+	struct segment *seg[];
+};
+
+/* Create LAYOUT_SPARE with `first` bytes reserved, map it, fault in `touch` bytes. Blocking: a job,
+ * or before threads run. */
+int segment_make(struct segment **ret, struct partition *part, uint64_t size, uint64_t first,
+	uint64_t touch, uint32_t producers);
+/* A sealed one found at start; nothing is opened. */
+struct segment *segment_found(struct partition *part, int64_t base, uint64_t size);
+/* LAYOUT_SPARE becomes <base>.log; syncs the directory. */
+int segment_name(struct segment *seg);
+/* Left and synced: cut to its used size, write its index files and snapshot, sync all. */
+int segment_seal(struct segment *seg);
+/* .index, .timeindex and .snapshot beside <base>.log, from memory, unsynced directory. */
+int segment_put_index(struct segment *seg);
+void segment_free(struct segment *seg);
+
+static inline uint64_t
+segment_used(const struct segment *seg)
+{
+	return atomic_load_explicit(&seg->used, memory_order_acquire); /* U2 */
+}
+
+#endif
