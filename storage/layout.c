@@ -80,7 +80,7 @@ layout_read(const struct io *io, int dir, const char *name, char **ret, size_t *
 {
 	uint64_t size;
 	char *text = NULL;
-	int64_t got;
+	int64_t got = 0;
 	int rc, fd = io->openat(dir, name, O_RDONLY, 0);
 
 	if (fd < 0)
