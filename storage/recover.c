@@ -105,13 +105,14 @@ by_value(const void *a, const void *b)
 }
 
 static int
-unlink_segment(struct recovery *r, int64_t base)
+unlink_segment(struct recovery *r, int64_t base, bool snapshot)
 {
 	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
+	const unsigned n = snapshot ? ARRAY_LENGTH(suffix) : ARRAY_LENGTH(suffix) - 1;
 	char name[LAYOUT_NAME];
 	int rc = 0;
 
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
+	for (unsigned i = 0; i < n && rc == 0; i++) {
 		layout_name(name, base, suffix[i]);
 		rc = layout_unlink(r->io, r->part->dirfd, name);
 	}
@@ -137,7 +138,7 @@ list_files(struct recovery *r, struct err *err)
 	r->start = r->row ? r->row->start : f->n ? f->base[0] : 0;
 	/* Wholly below the start: their deletion was cut short. */
 	for (; rc == 0 && first + 1 < f->n && f->base[first + 1] <= r->start; first++)
-		rc = unlink_segment(r, f->base[first]);
+		rc = unlink_segment(r, f->base[first], true);
 	if (rc < 0)
 		return err_sys(err, rc, "remove left-over files");
 	f->n -= first;
@@ -409,7 +410,7 @@ cut(struct recovery *r, struct err *err)
 		if (seg->end < 0) {
 			rc = drop_segment(r, seg);
 		} else if (seg->end == seg->base) {
-			rc = unlink_segment(r, seg->base); /* empty: the new one takes its name */
+			rc = unlink_segment(r, seg->base, false); /* empty: the new one takes its name */
 		} else {
 			if (i >= r->unsealed)
 				rc = cut_segment(r, seg);

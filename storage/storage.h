@@ -232,10 +232,6 @@ struct storage_op {
 void storage_submit(struct storage *s, struct storage_op *op);
 struct storage_op *storage_reap(struct storage *s);
 
-/* New limits for a partition's copy of the configuration; reaches the lcore at the next roll or
- * append through an atomically replaced pointer. Control thread. */
-int storage_configure(struct partition *part, const struct partition_config *config);
-
 /* ---- The flush daemon's turn (its own thread, or a test) --------------------------------- */
 
 /* One bounded pass; returns how much it did. Blocking calls are jobs. */

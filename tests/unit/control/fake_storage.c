@@ -419,12 +419,6 @@ storage_reap(struct storage *s)
 	return op;
 }
 
-int
-storage_configure(struct partition *part, const struct partition_config *config)
-{
-	return 0;
-}
-
 unsigned
 flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 {
