@@ -5,12 +5,9 @@
 #include "dataplane/client/client_kafka.h"
 
 #include "base/bits.h"
-#include "base/clock.h"
+#include "dataplane/client/client_address.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,156 +31,15 @@ struct ckafka {
 
 /* ---- Connecting -------------------------------------------------------------------------- */
 
-static int
-split_address(const char *address, uint16_t port_default, char *host, size_t host_size, char *port,
-	size_t port_size, struct err *err)
-{
-	const char *colon = strrchr(address, ':'), *end = colon, *start = address;
-
-	if (address[0] == '[') {
-		end = strchr(address, ']');
-		if (!end || (end[1] != '\0' && end[1] != ':'))
-			goto bad;
-		start = address + 1;
-		colon = end[1] == ':' ? end + 1 : NULL;
-	} else if (colon && strchr(address, ':') != colon) {
-		colon = end = NULL; /* a bare IPv6 address */
-	}
-	if (!end)
-		end = address + strlen(address);
-	if (end == start || (size_t)(end - start) >= host_size)
-		goto bad;
-	memcpy(host, start, (size_t)(end - start));
-	host[end - start] = '\0';
-	if (colon) {
-		char *rest;
-		const unsigned long n = strtoul(colon + 1, &rest, 10);
-
-		if (colon[1] == '\0' || *rest != '\0' || n == 0 || n > 65535)
-			goto bad;
-		(void)snprintf(port, port_size, "%lu", n);
-	} else {
-		(void)snprintf(port, port_size, "%u", port_default);
-	}
-	return 0;
-bad:
-	err_set(err, "\"%s\" is not HOST:PORT or [IPV6]:PORT", address);
-	return -EINVAL;
-}
-
-static int
-lookup(const char *address, uint16_t port_default, struct addrinfo **ret, struct err *err)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-	char host[256], port[8];
-	int rc;
-
-	rc = split_address(address, port_default, host, sizeof(host), port, sizeof(port), err);
-	if (rc < 0)
-		return rc;
-	rc = getaddrinfo(host, port, &hints, ret);
-	if (rc == EAI_NONAME || rc == EAI_ADDRFAMILY || rc == EAI_NODATA) {
-		/* AI_ADDRCONFIG hides what a host with loopback alone could still reach. */
-		const struct addrinfo any = {.ai_socktype = SOCK_STREAM};
-
-		rc = getaddrinfo(host, port, &any, ret);
-	}
-	if (rc != 0) {
-		err_set(err, "cannot resolve \"%s\": %s", host, gai_strerror(rc));
-		return -EHOSTUNREACH;
-	}
-	return 0;
-}
-
-int
-ckafka_resolve(const char *address, uint16_t port_default, struct sockaddr_storage *ret,
-	socklen_t *length, struct err *err)
-{
-	struct addrinfo *list;
-	const int rc = lookup(address, port_default, &list, err);
-
-	if (rc < 0)
-		return rc;
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret, list->ai_addr, list->ai_addrlen);
-	*length = list->ai_addrlen;
-	freeaddrinfo(list);
-	return 0;
-}
-
-/* 0 when ready, -ETIMEDOUT, or -errno. */
-static int
-wait_for(int fd, short events, uint64_t deadline_ns)
-{
-	for (;;) {
-		const uint64_t now = clock_now_ns();
-		struct pollfd pfd = {.fd = fd, .events = events};
-		uint64_t left;
-		int n;
-
-		if (now >= deadline_ns)
-			return -ETIMEDOUT;
-		left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
-		n = poll(&pfd, 1, (int)MIN(left, (uint64_t)60000));
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
-static int
-connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int *ret)
-{
-	const int one = 1;
-	int fd, rc, error = 0;
-	socklen_t n = sizeof(error);
-
-	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
-		rc = -errno;
-		if (rc != -EINPROGRESS)
-			goto fail;
-		rc = wait_for(fd, POLLOUT, deadline_ns);
-		if (rc < 0)
-			goto fail;
-		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
-			error = errno;
-		rc = -error;
-		if (rc < 0)
-			goto fail;
-	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	*ret = fd;
-	return 0;
-fail:
-	(void)close(fd);
-	return rc;
-}
-
 int
 ckafka_connect(struct ckafka **ret, const char *address, const char *client_id,
 	uint64_t deadline_ns, struct err *err)
 {
-	struct addrinfo *list;
 	struct ckafka *k;
-	int rc, fd = -1;
+	const int fd = client_connect(address, 9092, deadline_ns, err);
 
-	rc = lookup(address, 9092, &list, err);
-	if (rc < 0)
-		return rc;
-	rc = -EHOSTUNREACH;
-	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		rc = connect_one(ai, deadline_ns, &fd);
-		if (rc == 0)
-			break;
-	}
-	freeaddrinfo(list);
-	if (rc < 0)
-		return err_sys(err, rc, "connect to %s", address);
+	if (fd < 0)
+		return fd;
 	k = calloc(1, sizeof(*k));
 	if (k) {
 		k->fd = fd;
@@ -251,7 +107,7 @@ send_all(struct ckafka *k, const uint8_t *p, size_t n, uint64_t deadline_ns)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		rc = wait_for(k->fd, POLLOUT, deadline_ns);
+		rc = client_wait(k->fd, POLLOUT, deadline_ns);
 		if (rc < 0)
 			return rc;
 	}
@@ -276,7 +132,7 @@ receive_all(struct ckafka *k, uint8_t *p, size_t n, uint64_t deadline_ns)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		rc = wait_for(k->fd, POLLIN, deadline_ns);
+		rc = client_wait(k->fd, POLLIN, deadline_ns);
 		if (rc < 0)
 			return rc;
 	}

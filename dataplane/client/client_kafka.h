@@ -3,7 +3,7 @@
  * InitProducerId, OpenSession, Produce. One request at a time; each call blocks at most until its
  * deadline (clock_now_ns() time) on a nonblocking socket. Encoders and decoders stand alone, for
  * callers that pipeline and for fuzzing.
- * Thread: a connection has one user at a time. Name resolution (getaddrinfo) has no deadline.
+ * Thread: a connection has one user at a time. Name resolution has no deadline.
  * Calls return 0, or -errno with a sentence in err; after an error close the connection. Kafka's
  * error codes are outputs, not return values. */
 #ifndef KIRA_CLIENT_KAFKA_H
@@ -14,9 +14,6 @@
 #include "base/writer.h"
 #include "dataplane/client/client_wire.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 struct ckafka;
 
 /* `address` is HOST:PORT, [IPV6]:PORT or HOST (port 9092). */
@@ -26,10 +23,6 @@ void ckafka_close(struct ckafka *k); /* NULL is fine */
 int ckafka_fd(const struct ckafka *k); /* to poll for POLLRDHUP: the anchor of a session */
 /* The socket alone; the connection is freed. The caller closes the socket. */
 int ckafka_release(struct ckafka *k);
-
-/* HOST:PORT to a resolved address; also used for the data port of a session. */
-int ckafka_resolve(const char *address, uint16_t port_default, struct sockaddr_storage *ret,
-	socklen_t *length, struct err *err);
 
 /* ---- ApiVersions ------------------------------------------------------------------------- */
 

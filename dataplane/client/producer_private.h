@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * producer_private.h - what the three threads of libkira share, grouped by owner.
- *   application threads  producer.c        fill open batches under `lock`
+ *   application threads  producer.c, producer_topics.c: fill open batches under `lock`
  *   I/O thread           producer_io.h     everything from a closed batch to its delivery
  *   set-up thread        producer_setup.c  TCP requests that may block, one job at a time
  * A batch belongs to the application side until it is on `closed`, then to the I/O thread. */
@@ -177,6 +177,9 @@ struct kira_producer {
 };
 
 void *io_thread(void *arg);
+/* Lock held. */
 void io_wake(struct kira_producer *p);
+bool wait_room(struct kira_producer *p, uint64_t deadline_ns); /* false: the time is over */
+void say_error(const struct err *err, char *error, size_t error_size);
 
 #endif
