@@ -14,6 +14,7 @@ fake_partition(struct partition *ret, struct storage *s, unsigned slot, unsigned
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->storage = s;
+	s->part[slot] = ret;
 	ret->slot = slot;
 	ret->lcore = lcore;
 	ret->room = UINT32_MAX;
@@ -22,6 +23,9 @@ fake_partition(struct partition *ret, struct storage *s, unsigned slot, unsigned
 void
 fake_commit(struct storage *s)
 {
+	for (unsigned i = 0; i < FAKE_PARTITIONS; i++)
+		if (s->part[i])
+			s->part[i]->durable = s->part[i]->published;
 	s->commit_done++;
 }
 
@@ -40,6 +44,15 @@ fake_stored(const struct partition *part, int64_t producer, int32_t sequence)
 	for (unsigned i = 0; i < part->published; i++)
 		n += part->log[i].producer == producer && part->log[i].sequence == sequence;
 	return n;
+}
+
+bool
+fake_on_disk(const struct partition *part, int64_t producer, int32_t sequence)
+{
+	for (unsigned i = 0; i < part->durable; i++)
+		if (part->log[i].producer == producer && part->log[i].sequence == sequence)
+			return true;
+	return false;
 }
 
 static int32_t *

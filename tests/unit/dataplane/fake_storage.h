@@ -7,7 +7,8 @@
 #include "storage/storage.h"
 
 #define FAKE_LOG       4096 /* batches a partition keeps */
-#define FAKE_PRODUCERS 16
+#define FAKE_PRODUCERS  16
+#define FAKE_PARTITIONS 8
 
 struct fake_batch {
 	int64_t producer, base_offset;
@@ -21,7 +22,7 @@ struct partition {
 	bool detached;
 	unsigned room;             /* batches that still fit; then WAIT */
 	struct fake_batch log[FAKE_LOG];
-	unsigned appended, published; /* batches */
+	unsigned appended, published, durable; /* batches */
 	int64_t end;
 	struct {
 		int64_t id;
@@ -31,6 +32,7 @@ struct partition {
 };
 
 struct storage {
+	struct partition *part[FAKE_PARTITIONS];
 	uint64_t commit_done, failures, wanted;
 	unsigned appends, publishes;
 	bool flush_woken;
@@ -42,5 +44,6 @@ void fake_commit(struct storage *s);
 void fake_fail(struct partition *part);
 /* Is a batch with this producer and sequence in the published part of the log? How often? */
 unsigned fake_stored(const struct partition *part, int64_t producer, int32_t sequence);
+bool fake_on_disk(const struct partition *part, int64_t producer, int32_t sequence);
 
 #endif

@@ -22,6 +22,7 @@
 #define CLIENTS    2
 #define BATCHES    180
 #define SLOTS      64
+#define SEQS       1024
 #define FLYING_MAX 1024
 #define TIME_MAX   (300 * NS_PER_S)
 
@@ -85,6 +86,8 @@ struct client {
 	uint8_t done[BATCHES];
 	bool bad_crc[BATCHES];     /* its next sending is damaged where no UDP sum sees it */
 	uint32_t disk_mark, last_seq;
+	uint16_t batch_of[SEQS];   /* by pkt_seq */
+	bool ok[SEQS];
 };
 
 static struct client client[CLIENTS];
@@ -117,6 +120,7 @@ on_outcome(void *arg, struct cw_slot *slot, int16_t error, int64_t base_offset)
 			if (part->log[i].producer == c->producer &&
 				part->log[i].sequence == sequence_of(k))
 				wrong += part->log[i].base_offset != base_offset;
+		c->ok[slot->seq] = true;
 		c->done_n++;
 	} else if (error == KIRA_E_CORRUPT_MESSAGE || error == KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER) {
 		refused++;
@@ -132,6 +136,10 @@ on_disk(void *arg, uint32_t seq)
 	struct client *c = arg;
 
 	wrong += !serial_newer(seq, c->disk_mark);
+	/* Told on disk: a commit that began after it was published is done. */
+	for (uint32_t i = c->disk_mark + 1; i <= seq; i++)
+		wrong += c->ok[i] && !fake_on_disk(&world.part[partition_of(c->batch_of[i])],
+			c->producer, sequence_of(c->batch_of[i]));
 	c->disk_mark = seq;
 }
 
@@ -204,6 +212,7 @@ client_turn(struct client *c)
 			c->bad_crc[k] = draw(60) == 0;
 			faults += c->bad_crc[k];
 			c->last_seq = c->w.next_seq;
+			c->batch_of[c->last_seq] = (uint16_t)k;
 			send_data(c, cw_new(&c->w, world.now, NULL, k, 1, partition_of(k), 10));
 			break;
 		case CW_NOTHING:
