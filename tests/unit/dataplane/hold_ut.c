@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ * hold_ut.c - early batches: order, expiry, H2, H5, H6, the wrap of the sequence. */
+#include "dataplane/hold.h"
+
+#include "base/bits.h"
+#include "tests/unit/ut.h"
+
+#include <kira/errors.h>
+#include <kira/record_batch.h>
+#include <kira/wire.h>
+
+#define PRODUCER 4711
+#define CAPACITY 2048
+
+static struct hold h;
+static struct held b[CAPACITY + 1];
+static struct held *evicted;
+static int16_t evicted_error;
+
+static void
+begin(void)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(b); i++)
+		b[i] = (struct held){0};
+	CU_ASSERT_TRUE_FATAL(hold_open(&h, CAPACITY));
+}
+
+static int16_t
+insert(unsigned i, int64_t producer, int16_t epoch, int32_t sequence)
+{
+	return hold_insert(&h, &b[i], 7, producer, epoch, sequence, i, &evicted, &evicted_error);
+}
+
+static void
+a_list_is_in_the_order_of_the_sequence(void)
+{
+	static const int32_t sequence[] = {50, 30, 40, 90, 20, 60};
+	int32_t before = 0;
+	unsigned n = 0;
+
+	begin();
+	for (unsigned i = 0; i < ARRAY_LENGTH(sequence); i++)
+		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, sequence[i]), 0);
+	for (struct held *at = hold_find(&h, 7, PRODUCER)->head; at; at = at->next, n++) {
+		CU_ASSERT(at->sequence > before);
+		before = at->sequence;
+	}
+	CU_ASSERT_EQUAL(n, 6);
+	CU_ASSERT_PTR_NULL(hold_find(&h, 8, PRODUCER));
+	CU_ASSERT_PTR_NULL(hold_find(&h, 7, PRODUCER + 1));
+	hold_close(&h);
+}
+
+static void
+the_order_goes_on_across_the_wrap(void)
+{
+	struct held *at;
+
+	begin();
+	CU_ASSERT_EQUAL(insert(0, PRODUCER, 0, 5), 0);
+	CU_ASSERT_EQUAL(insert(1, PRODUCER, 0, 0x7ffffff0), 0);
+	CU_ASSERT_EQUAL(insert(2, PRODUCER, 0, 0), 0);
+	at = hold_find(&h, 7, PRODUCER)->head;
+	CU_ASSERT_PTR_EQUAL(at, &b[1]);
+	CU_ASSERT_PTR_EQUAL(at->next, &b[2]);
+	CU_ASSERT_PTR_EQUAL(at->next->next, &b[0]);
+	hold_close(&h);
+}
+
+static void
+the_oldest_by_arrival_is_first_to_expire(void)
+{
+	begin();
+	(void)insert(0, PRODUCER, 0, 90);
+	(void)insert(1, PRODUCER, 0, 10);
+	(void)insert(2, 1, 0, 10);
+	CU_ASSERT_PTR_EQUAL(h.oldest, &b[0]);
+	hold_postpone(&h, &b[0], 100);
+	CU_ASSERT_PTR_EQUAL(h.oldest, &b[1]);
+	CU_ASSERT_PTR_EQUAL(h.newest, &b[0]);
+	CU_ASSERT_EQUAL(b[0].since_ns, 100);
+	hold_remove(&h, &b[1]);
+	CU_ASSERT_PTR_EQUAL(h.oldest, &b[2]);
+	hold_remove(&h, &b[2]);
+	hold_remove(&h, &b[0]);
+	CU_ASSERT_PTR_NULL(h.oldest);
+	CU_ASSERT_PTR_NULL(h.newest);
+	CU_ASSERT_EQUAL(h.n, 0);
+	CU_ASSERT_PTR_NULL(hold_find(&h, 7, PRODUCER));
+	hold_close(&h);
+}
+
+static void
+the_same_sequence_again_takes_the_place(void)
+{
+	begin();
+	(void)insert(0, PRODUCER, 0, 10);
+	(void)insert(1, PRODUCER, 0, 20);
+	CU_ASSERT_EQUAL(insert(2, PRODUCER, 0, 10), 0);
+	CU_ASSERT_PTR_EQUAL(evicted, &b[0]);
+	CU_ASSERT_PTR_NULL(evicted->newer);
+	CU_ASSERT_EQUAL(evicted_error, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, PRODUCER)->head, &b[2]);
+	CU_ASSERT_EQUAL(h.n, 2);
+	/* The only one of its list, too. */
+	(void)insert(3, 1, 0, 10);
+	CU_ASSERT_EQUAL(insert(4, 1, 0, 10), 0);
+	CU_ASSERT_PTR_EQUAL(evicted, &b[3]);
+	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, 1)->tail, &b[4]);
+	hold_close(&h);
+}
+
+static void
+a_newer_epoch_ends_the_older_and_an_older_one_stays_out(void)
+{
+	unsigned n = 0;
+
+	begin();
+	for (unsigned i = 0; i < 5; i++)
+		(void)insert(i, PRODUCER, 3, (int32_t)i * 10);
+	CU_ASSERT_EQUAL(insert(5, PRODUCER, 2, 70), KIRA_E_INVALID_PRODUCER_EPOCH);
+	CU_ASSERT_PTR_NULL(evicted);
+	CU_ASSERT_EQUAL(insert(6, PRODUCER, 4, 10), 0);
+	CU_ASSERT_EQUAL(evicted_error, KIRA_E_INVALID_PRODUCER_EPOCH);
+	for (struct held *at = evicted; at; at = at->newer)
+		CU_ASSERT_PTR_EQUAL(at, &b[n++]); /* first to last */
+	CU_ASSERT_EQUAL(n, 5);
+	CU_ASSERT_EQUAL(h.n, 1);
+	hold_close(&h);
+}
+
+static void
+a_list_takes_1024_and_the_rest_is_45(void)
+{
+	begin();
+	for (unsigned i = 0; i < KUP_HOLD_MAX; i++)
+		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, (int32_t)i * 10), 0);
+	CU_ASSERT_EQUAL(insert(KUP_HOLD_MAX, PRODUCER, 0, 99990),
+		KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_EQUAL(insert(KUP_HOLD_MAX, 1, 0, 10), 0); /* another list has room */
+	hold_close(&h);
+}
+
+static void
+a_place_deep_inside_a_long_list_is_not_searched_for(void)
+{
+	begin();
+	for (unsigned i = 0; i < 3 * KUP_HOLD_WALK; i++)
+		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, (int32_t)i * 10), 0);
+	CU_ASSERT_EQUAL(insert(900, PRODUCER, 0, 3 * KUP_HOLD_WALK * 5 + 1),
+		KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_EQUAL(insert(901, PRODUCER, 0, 15), 0);
+	CU_ASSERT_EQUAL(insert(902, PRODUCER, 0, 3 * KUP_HOLD_WALK * 10 - 15), 0);
+	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, PRODUCER)->head->next->next, &b[901]);
+	hold_close(&h);
+}
+
+static void
+lists_are_given_back_with_their_last_batch(void)
+{
+	begin();
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < CAPACITY; i++)
+			CU_ASSERT_EQUAL(insert(i, i, 0, 10), 0);
+		CU_ASSERT_EQUAL(insert(CAPACITY, 99999, 0, 10), KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+		while (h.oldest)
+			hold_remove(&h, h.oldest);
+	}
+	hold_close(&h);
+}
+
+static const struct ut_test tests[] = {
+	UT("order", a_list_is_in_the_order_of_the_sequence),
+	UT("order", the_order_goes_on_across_the_wrap),
+	UT("order", the_oldest_by_arrival_is_first_to_expire),
+	UT("evict", the_same_sequence_again_takes_the_place),
+	UT("evict", a_newer_epoch_ends_the_older_and_an_older_one_stays_out),
+	UT("bounds", a_list_takes_1024_and_the_rest_is_45),
+	UT("bounds", a_place_deep_inside_a_long_list_is_not_searched_for),
+	UT("bounds", lists_are_given_back_with_their_last_batch),
+};
+UT_MAIN(tests)
