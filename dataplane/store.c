@@ -303,6 +303,7 @@ drain_hold(struct store_lcore *st, struct store_lane *lane, int64_t producer, ui
 			return; /* it keeps its place and its clock */
 		hold_leave(st, pkt);
 		if (verdict == APPEND_WAIT) {
+			st->gifts->flush = true;
 			wait_push_front(st, lane, &pkt->msg, now_ns);
 			return;
 		}
@@ -324,8 +325,10 @@ append(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg, u
 
 	if (verdict == APPEND_WAIT || verdict == APPEND_EARLY) {
 		msg->append_flags |= APPEND_CHECKED;
-		if (verdict == APPEND_WAIT)
+		if (verdict == APPEND_WAIT) {
+			st->gifts->flush = true; /* it asked for room */
 			return false;
+		}
 		hold_enter(st, lane, msg, now_ns);
 		return true;
 	}
