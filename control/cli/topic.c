@@ -303,7 +303,8 @@ run(const struct action *a, int argc, char **argv)
 		err_set(&err, "the name of a topic is missing; %s --help", a->command.name);
 		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
 	}
-	if (cli_kafka_open(&k, RD_KAFKA_PRODUCER, o.bootstrap, NULL, &err) < 0)
+	/* A consumer, because asking about a topic as a producer makes it. */
+	if (cli_kafka_open(&k, RD_KAFKA_CONSUMER, o.bootstrap, NULL, &err) < 0)
 		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
 	status = a->run(&a->command, &k, &o, word, words, &err);
 	cli_kafka_close(&k);
