@@ -264,7 +264,7 @@ send_more(struct conn *c, uint64_t now_ns)
 	}
 	set_deadline(c, now_ns + SEND_NS);
 	c->reading_stopped = true;
-	if (loop_watch(&c->ctl->loop, &c->src, EPOLLOUT | EPOLLRDHUP) < 0)
+	if (loop_watch(&c->ctl->loop, &c->src, EPOLLOUT | (c->peer_done ? 0 : EPOLLRDHUP)) < 0)
 		conn_close(c);
 	return false;
 }
@@ -424,6 +424,21 @@ conn_go(struct conn *c, uint64_t now_ns)
 	}
 }
 
+/* The peer sends no more. What it has sent counts: a producer with acks=0 sends and goes, and its last
+ * requests wait in the kernel while one is served. They are read up to the end, which closes. Only a
+ * fetch that waits for data has nobody to wait for. */
+static void
+peer_is_done(struct conn *c)
+{
+	if (c->state == CONN_SERVE && c->rq.api->key == API_FETCH) {
+		conn_close(c);
+		return;
+	}
+	c->peer_done = true;
+	c->reading_stopped = true;
+	(void)loop_watch(&c->ctl->loop, &c->src, c->state == CONN_SEND ? EPOLLOUT : 0);
+}
+
 static void
 conn_ready(struct source *src, uint32_t events, uint64_t now_ns)
 {
@@ -434,21 +449,17 @@ conn_ready(struct source *src, uint32_t events, uint64_t now_ns)
 		return;
 	}
 	conn_pin(c);
-	if (c->state == CONN_HEAD || c->state == CONN_BODY) {
-		if (events & EPOLLIN) {
-			if (read_some(c, now_ns))
-				conn_go(c, now_ns);
-		} else if (events & EPOLLRDHUP) {
-			conn_close(c); /* in line for memory, and gone */
-		}
-	} else if (events & EPOLLRDHUP) {
-		conn_close(c); /* nobody will take the answer */
+	if ((c->state == CONN_HEAD || c->state == CONN_BODY) && (events & EPOLLIN)) {
+		if (read_some(c, now_ns))
+			conn_go(c, now_ns);
 	} else if (c->state == CONN_SEND && (events & EPOLLOUT)) {
 		if (send_more(c, now_ns)) {
 			request_done(c, now_ns);
 			if (c->state == CONN_HEAD)
 				conn_go(c, now_ns);
 		}
+	} else if (events & EPOLLRDHUP) {
+		peer_is_done(c);
 	} else if (events & EPOLLIN) {
 		/* Pipelined: left in the kernel until this request is over. */
 		c->reading_stopped = true;

@@ -7,6 +7,7 @@
  *   |  idle: 10 min           v                   |                          v
  *   +------------------------ close <-------------+--------------------------+
  *
+ * A peer that sends no more is served to the end of what it sent; one that resets is closed at once.
  * HELD is SEND done while a storage lcore still reads the body. Control thread. */
 #ifndef KIRA_CONTROL_CONN_H
 #define KIRA_CONTROL_CONN_H
@@ -49,6 +50,7 @@ struct conn {
 	uint16_t peer_port, local_port;
 	enum conn_state state;
 	bool reading_stopped;              /* EPOLLIN is off */
+	bool peer_done;                    /* it sends no more; what it has sent is still served */
 	bool corked;
 	uint64_t deadline_ns;              /* the timer may fire earlier, never later */
 	unsigned pins;                     /* callers up the stack and parts that point at us */

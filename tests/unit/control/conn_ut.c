@@ -298,8 +298,7 @@ a_body_outlives_its_connection_while_a_lcore_reads_it(void)
 	produce(frame, &n, "t", 500000);
 	send_all(fd, frame, n);
 	CU_ASSERT_EQUAL(lcores.queued, 1);
-	(void)close(fd);
-	world_run(&w);
+	world_reset(&w, fd);
 	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
 	CU_ASSERT_EQUAL(w.ctl->memory_used, n); /* still there */
 	(void)lcores_store_turn();

@@ -271,6 +271,36 @@ looks_are_a_pause_apart_however_often_the_bell_rings(void)
 }
 
 static void
+a_consumer_that_goes_is_not_waited_for_and_one_that_only_stops_sending_is_answered(void)
+{
+	struct reader r;
+	struct topic *t;
+	bool closed;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 1);
+	fd = world_connect(&w);
+	fetch(11, "t", plain(0));
+	world_send(&w, fd);
+	(void)close(fd);
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
+	fake_put(t->part->part[0], 1, BATCH);
+	fd = world_connect(&w);
+	fetch(11, "t", plain(0));
+	put_be32(w.request, (uint32_t)kw_length(&w.w) - 4);
+	CU_ASSERT_EQUAL(send(fd, w.request, kw_length(&w.w), 0), (ssize_t)kw_length(&w.w));
+	CU_ASSERT_EQUAL(shutdown(fd, SHUT_WR), 0);
+	world_run(&w);
+	r = world_answer(&w, fd, &closed);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.p);
+	CU_ASSERT_EQUAL(only_part(r, 11).records.len, BATCH);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 the_first_batch_may_pass_the_limits_and_later_partitions_may_not(void)
 {
 	struct ask a = plain(0);
@@ -457,6 +487,7 @@ static const struct ut_test tests[] = {
 	UT("poll", after_max_wait_an_empty_answer_carries_true_watermarks),
 	UT("poll", min_bytes_are_waited_for_but_never_more_than_max_bytes),
 	UT("poll", looks_are_a_pause_apart_however_often_the_bell_rings),
+	UT("poll", a_consumer_that_goes_is_not_waited_for_and_one_that_only_stops_sending_is_answered),
 	UT("limits", the_first_batch_may_pass_the_limits_and_later_partitions_may_not),
 	UT("errors", errors_are_said_at_once_and_watermarks_are_minus_one),
 	UT("errors", a_failed_partition_gives_what_it_has_and_an_error_behind_it),

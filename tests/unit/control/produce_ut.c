@@ -220,6 +220,33 @@ acks_none_is_never_answered_and_an_error_closes(void)
 }
 
 static void
+a_producer_that_sends_and_goes_is_served_to_the_end_of_what_it_sent(void)
+{
+	struct topic *t;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 1);
+	w.lazy = true;
+	fd = world_connect(&w);
+	for (unsigned i = 0; i < 50; i++) {
+		produce(3, 0, 1000, 1);
+		world_send(&w, fd);
+	}
+	(void)close(fd);
+	world_run(&w);
+	CU_ASSERT_EQUAL(lcores.queued, 1); /* one request at a time */
+	w.lazy = false;
+	world_run(&w);
+	CU_ASSERT_EQUAL(counter_read(&w.count.requests), 50);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
+	t = topics_find(w.ctl, (struct view){(const uint8_t *)"t", 1});
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	CU_ASSERT_EQUAL(storage_bytes(t->part->part[0]), 50 * BATCH);
+	world_close(&w);
+}
+
+static void
 errors_are_per_partition(void)
 {
 	struct reader r;
@@ -411,6 +438,7 @@ static const struct ut_test tests[] = {
 	UT("levels", a_failed_sync_is_told_apart_from_a_failed_append),
 	UT("levels", over_its_time_limit_a_request_is_answered_seven_and_the_next_waits_for_the_lcore),
 	UT("levels", acks_none_is_never_answered_and_an_error_closes),
+	UT("levels", a_producer_that_sends_and_goes_is_served_to_the_end_of_what_it_sent),
 	UT("errors", errors_are_per_partition),
 	UT("errors", records_that_are_no_single_batch_are_refused),
 	UT("errors", deleting_the_topic_answers_who_waits_for_its_disk),

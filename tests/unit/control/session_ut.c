@@ -245,8 +245,7 @@ a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor(void)
 	build((struct ask){0});
 	world_send(&w, fd);
 	CU_ASSERT_EQUAL(lcores.rx_queued, 1);
-	(void)close(fd);
-	world_run(&w);
+	world_reset(&w, fd);
 	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
 	(void)lcores_rx_turn();
 	world_run(&w);

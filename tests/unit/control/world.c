@@ -108,6 +108,16 @@ world_connect(struct world *w)
 	return fd;
 }
 
+void
+world_reset(struct world *w, int fd)
+{
+	const struct linger linger = {.l_onoff = 1};
+
+	ASSERT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+	(void)close(fd);
+	world_run(w);
+}
+
 struct writer *
 world_request(struct world *w, enum api_key key, int16_t version)
 {

@@ -36,6 +36,8 @@ void world_pass(struct world *w, uint64_t ns);
 
 /* A client's socket, accepted on the other side. */
 int world_connect(struct world *w);
+/* Close with a reset, as a killed client's kernel does when data comes for it. */
+void world_reset(struct world *w, int fd);
 /* Begin a request: header in the right encoding; then kw_..() into the result. */
 struct writer *world_request(struct world *w, enum api_key key, int16_t version);
 /* Send what was built, in one piece, and run. */
