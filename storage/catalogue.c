@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -34,8 +35,9 @@ number(char **p, int64_t min, int64_t max, int64_t *ret)
 
 	if (!w || !((*w >= '0' && *w <= '9') || *w == '-'))
 		return false;
+	errno = 0;
 	*ret = strtoll(w, &end, 10);
-	return *end == 0 && *ret >= min && *ret <= max;
+	return errno == 0 && *end == 0 && *ret >= min && *ret <= max;
 }
 
 static bool

@@ -19,9 +19,11 @@ number(const char **p, const char *end, char stop, int64_t max, int64_t *ret)
 	const char *start = *p;
 
 	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++) {
-		if (v > (max - (**p - '0')) / 10)
+		const int digit = **p - '0';
+
+		if (digit > max || v > (max - digit) / 10)
 			return false;
-		v = v * 10 + (**p - '0');
+		v = v * 10 + digit;
 	}
 	if (*p == start || *p >= end || **p != stop)
 		return false;
