@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ * fake_io.c - see the header. */
+#include "tests/unit/storage/fake_io.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+
+#define FS_EXT4 0xef53
+
+struct fake_io fake;
+
+void
+fake_io_reset(void)
+{
+	fake = (struct fake_io){
+		.fail_rc = -EIO, .space = {.total = 100 * GIB, .free = 50 * GIB, .type = FS_EXT4}};
+}
+
+static int
+refused(enum io_kind kind, int fd, const char *name)
+{
+	fake.calls[kind]++;
+	fake.total++;
+	if ((fake.dies_at && fake.total >= fake.dies_at) || fake.total == fake.fails_at)
+		return fake.fail_rc;
+	return fake.hook ? fake.hook(kind, fd, name) : 0;
+}
+
+static int
+fake_openat(int dir, const char *name, int flags, unsigned mode)
+{
+	const int rc = refused(IO_OPENAT, dir, name);
+
+	return rc < 0 ? rc : io_posix.openat(dir, name, flags, mode);
+}
+
+static int
+fake_close(int fd)
+{
+	fake.calls[IO_CLOSE]++;
+	return io_posix.close(fd);
+}
+
+static int
+fake_size(int fd, uint64_t *ret)
+{
+	const int rc = refused(IO_SIZE, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.size(fd, ret);
+}
+
+static int
+fake_fallocate(int fd, uint64_t at, uint64_t length)
+{
+	const int rc = refused(IO_FALLOCATE, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.fallocate(fd, at, length);
+}
+
+static int
+fake_ftruncate(int fd, uint64_t size)
+{
+	const int rc = refused(IO_FTRUNCATE, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.ftruncate(fd, size);
+}
+
+static int64_t
+fake_pread(int fd, void *to, size_t n, uint64_t at)
+{
+	const int rc = refused(IO_PREAD, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.pread(fd, to, n, at);
+}
+
+static int64_t
+fake_pwrite(int fd, const void *from, size_t n, uint64_t at)
+{
+	const int rc = refused(IO_PWRITE, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.pwrite(fd, from, n, at);
+}
+
+static int
+fake_fsync(int fd)
+{
+	return refused(IO_FSYNC, fd, NULL);
+}
+
+static int
+fake_fdatasync(int fd)
+{
+	return refused(IO_FDATASYNC, fd, NULL);
+}
+
+static int
+fake_write_behind(int fd, uint64_t at, uint64_t length)
+{
+	return refused(IO_WRITE_BEHIND, fd, NULL);
+}
+
+static int
+fake_drop_cache(int fd)
+{
+	return refused(IO_DROP_CACHE, fd, NULL);
+}
+
+static int
+fake_map(int fd, uint64_t length, uint8_t **ret)
+{
+	const int rc = refused(IO_MAP, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.map(fd, length, ret);
+}
+
+static int
+fake_unmap(void *map, uint64_t length)
+{
+	fake.calls[IO_UNMAP]++;
+	return io_posix.unmap(map, length);
+}
+
+static int
+fake_populate(void *at, uint64_t length)
+{
+	const int rc = refused(IO_POPULATE, -1, NULL);
+
+	return rc < 0 ? rc : io_posix.populate(at, length);
+}
+
+static int
+fake_unpopulate(void *at, uint64_t length)
+{
+	const int rc = refused(IO_UNPOPULATE, -1, NULL);
+
+	return rc < 0 ? rc : io_posix.unpopulate(at, length);
+}
+
+static int
+fake_renameat(int dir, const char *from, const char *to)
+{
+	const int rc = refused(IO_RENAMEAT, dir, to);
+
+	return rc < 0 ? rc : io_posix.renameat(dir, from, to);
+}
+
+static int
+fake_unlinkat(int dir, const char *name, bool directory)
+{
+	const int rc = refused(IO_UNLINKAT, dir, name);
+
+	return rc < 0 ? rc : io_posix.unlinkat(dir, name, directory);
+}
+
+static int
+fake_mkdirat(int dir, const char *name)
+{
+	const int rc = refused(IO_MKDIRAT, dir, name);
+
+	return rc < 0 ? rc : io_posix.mkdirat(dir, name);
+}
+
+static int
+fake_list(int dir, int (*each)(void *arg, const char *name), void *arg)
+{
+	const int rc = refused(IO_LIST, dir, NULL);
+
+	return rc < 0 ? rc : io_posix.list(dir, each, arg);
+}
+
+static int
+fake_lock(int fd)
+{
+	const int rc = refused(IO_LOCK, fd, NULL);
+
+	return rc < 0 ? rc : io_posix.lock(fd);
+}
+
+static int
+fake_space(int fd, struct io_space *ret)
+{
+	const int rc = refused(IO_SPACE, fd, NULL);
+
+	if (rc == 0)
+		*ret = fake.space;
+	return rc;
+}
+
+const struct io fake_io = {
+	.openat = fake_openat,
+	.close = fake_close,
+	.size = fake_size,
+	.fallocate = fake_fallocate,
+	.ftruncate = fake_ftruncate,
+	.pread = fake_pread,
+	.pwrite = fake_pwrite,
+	.fsync = fake_fsync,
+	.fdatasync = fake_fdatasync,
+	.write_behind = fake_write_behind,
+	.drop_cache = fake_drop_cache,
+	.map = fake_map,
+	.unmap = fake_unmap,
+	.populate = fake_populate,
+	.unpopulate = fake_unpopulate,
+	.renameat = fake_renameat,
+	.unlinkat = fake_unlinkat,
+	.mkdirat = fake_mkdirat,
+	.list = fake_list,
+	.lock = fake_lock,
+	.space = fake_space,
+};

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * fake_io.h - io_posix with a counter at each call and a hook that may refuse it. Syncs reach no
+ * disk: the page cache is the disk of these tests, which makes them fast; what a sync promised is
+ * what the test believes. Free space is made up. Thread: main. */
+#ifndef KIRA_TESTS_STORAGE_FAKE_IO_H
+#define KIRA_TESTS_STORAGE_FAKE_IO_H
+
+#include "storage/io.h"
+
+enum io_kind {
+	IO_OPENAT,
+	IO_CLOSE,
+	IO_SIZE,
+	IO_FALLOCATE,
+	IO_FTRUNCATE,
+	IO_PREAD,
+	IO_PWRITE,
+	IO_FSYNC,
+	IO_FDATASYNC,
+	IO_WRITE_BEHIND,
+	IO_DROP_CACHE,
+	IO_MAP,
+	IO_UNMAP,
+	IO_POPULATE,
+	IO_UNPOPULATE,
+	IO_RENAMEAT,
+	IO_UNLINKAT,
+	IO_MKDIRAT,
+	IO_LIST,
+	IO_LOCK,
+	IO_SPACE,
+	IO_KINDS,
+};
+
+struct fake_io {
+	uint64_t calls[IO_KINDS], total; /* close and unmap never fail, and are not in the total */
+	/* 0: go on; else -errno, and the call is not made. `name`: of a file, or NULL. */
+	int (*hook)(enum io_kind kind, int fd, const char *name);
+	uint64_t dies_at;  /* this call, counted by `total`, and all after it fail */
+	uint64_t fails_at; /* only this one */
+	int fail_rc;
+	struct io_space space;
+};
+
+extern struct fake_io fake;
+extern const struct io fake_io;
+
+/* No hook, no failure, counters 0, 50 of 100 GiB free. */
+void fake_io_reset(void);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT
+ * producer_state_ut.c - storage/producer_state.c: every row of the verdict table, the circle of
+ * sequences, expiry, the bounded table, and Kafka's snapshot. */
+#include "storage/producer_state.c"
+
+#include "tests/unit/ut.h"
+
+#define NOW (10 * NS_PER_S)
+
+static struct producers *p;
+static int64_t offset;
+
+static void
+open_table(uint32_t capacity)
+{
+	CU_ASSERT_TRUE_FATAL(producers_open(&p, capacity, 4));
+}
+
+static enum producer_verdict
+judge(unsigned slot, int64_t id, int16_t epoch, int32_t first, int32_t last, bool strict)
+{
+	offset = -1;
+	return producers_judge(p, slot, id, epoch, first, last, strict, NOW, &offset);
+}
+
+static void
+store(int64_t id, int16_t epoch, int32_t first, int32_t last, int64_t base)
+{
+	producers_stored(p, 0, id, epoch, first, last, base, 1000 + base, NOW);
+}
+
+/* Seven batches of 10, sequences 100..169 at offsets 1000..1069: five are remembered. */
+static void
+seven_batches(void)
+{
+	open_table(16);
+	for (int i = 0; i < 7; i++)
+		store(5, 3, 100 + 10 * i, 109 + 10 * i, 1000 + 10 * i);
+}
+
+static void
+the_verdict_table_holds_row_by_row(void)
+{
+	static const struct {
+		int16_t epoch;
+		int32_t first, last;
+		bool strict;
+		enum producer_verdict verdict;
+		int64_t offset;
+	} row[] = {
+		{3, 170, 179, true, PRODUCER_NEXT, -1},
+		{3, 170, 170, false, PRODUCER_NEXT, -1},
+		{3, 160, 169, true, PRODUCER_DUPLICATE, 1060},
+		{3, 120, 129, true, PRODUCER_DUPLICATE, 1020},
+		{3, 110, 119, true, PRODUCER_LONG_AGO, -1}, /* forgotten, but within the run */
+		{3, 100, 109, false, PRODUCER_LONG_AGO, -1},
+		{3, 125, 134, true, PRODUCER_LONG_AGO, -1}, /* cut otherwise: offset unknown */
+		{3, 160, 168, true, PRODUCER_LONG_AGO, -1},
+		{3, 90, 99, true, PRODUCER_UNPROVEN, -1}, /* below the run */
+		{3, 99, 105, true, PRODUCER_UNPROVEN, -1},
+		{3, 165, 174, true, PRODUCER_UNPROVEN, -1}, /* straddles the next */
+		{3, 169, 170, false, PRODUCER_UNPROVEN, -1},
+		{3, 171, 180, true, PRODUCER_AHEAD, -1},
+		{3, 171, 180, false, PRODUCER_AHEAD, -1},
+		{2, 170, 179, true, PRODUCER_FENCED, -1},
+		{2, 160, 169, true, PRODUCER_FENCED, -1},
+		{4, 0, 9, true, PRODUCER_NEXT, -1}, /* a newer epoch begins at 0 */
+		{4, 0, 9, false, PRODUCER_NEXT, -1},
+		{4, 170, 179, true, PRODUCER_AHEAD, -1},
+		{4, 170, 179, false, PRODUCER_AHEAD, -1},
+	};
+
+	seven_batches();
+	for (unsigned i = 0; i < ARRAY_LENGTH(row); i++) {
+		CU_ASSERT_EQUAL(judge(0, 5, row[i].epoch, row[i].first, row[i].last, row[i].strict),
+			row[i].verdict);
+		CU_ASSERT_EQUAL(offset, row[i].offset);
+	}
+	producers_close(p);
+}
+
+static void
+an_unknown_producer_begins_at_0_over_udp_and_anywhere_over_tcp(void)
+{
+	seven_batches();
+	CU_ASSERT_EQUAL(judge(0, 6, 0, 0, 0, true), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 6, 0, 7, 7, true), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 6, 0, 7, 7, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(1, 5, 3, 160, 169, true), PRODUCER_AHEAD); /* another partition's */
+	producers_close(p);
+}
+
+static void
+a_run_that_began_in_the_middle_proves_nothing_below_it(void)
+{
+	open_table(16);
+	store(5, 0, 50, 59, 7);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 50, 59, false), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(offset, 7);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 40, 49, false), PRODUCER_UNPROVEN);
+	producers_close(p);
+}
+
+static void
+a_newer_epoch_forgets_the_older_ones_batches(void)
+{
+	seven_batches();
+	store(5, 4, 0, 9, 2000);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 0, 9, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(offset, 2000);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 160, 169, true), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 170, 179, true), PRODUCER_FENCED);
+	producers_close(p);
+}
+
+static void
+sequences_wrap_from_the_largest_to_0(void)
+{
+	open_table(16);
+	store(5, 0, INT32_MAX - 19, INT32_MAX - 10, 0);
+	store(5, 0, INT32_MAX - 9, INT32_MAX, 10);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 0, 9, true), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 1, 9, true), PRODUCER_AHEAD);
+	store(5, 0, 0, 9, 20);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, INT32_MAX - 9, INT32_MAX, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(offset, 10);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, INT32_MAX - 4, 4, true), PRODUCER_LONG_AGO);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, INT32_MAX - 29, INT32_MAX - 20, true), PRODUCER_UNPROVEN);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 5, 14, true), PRODUCER_UNPROVEN);
+	/* A batch that wraps inside itself. */
+	store(5, 0, 10, INT32_MAX, 30);
+	CU_ASSERT_EQUAL(judge(0, 5, 0, 0, 0, true), PRODUCER_NEXT);
+	producers_close(p);
+}
+
+/* Once around the circle and further: what lies half of it behind must not count as proven. */
+static void
+the_proven_run_stays_below_half_the_circle(void)
+{
+	const int32_t step = 1 << 24;
+	int32_t first = 0;
+
+	open_table(16);
+	for (int i = 0; i < 300; i++) {
+		const int32_t last = rb_sequence_add(first, step - 1);
+
+		CU_ASSERT_EQUAL(judge(0, 5, 0, first, last, true), PRODUCER_NEXT);
+		store(5, 0, first, last, i);
+		first = rb_sequence_add(last, 1);
+		CU_ASSERT_EQUAL(
+			judge(0, 5, 0, rb_sequence_add(first, 5), first + 9, true), PRODUCER_AHEAD);
+		if (i > 64) {
+			CU_ASSERT_EQUAL(judge(0, 5, 0, rb_sequence_add(first, -10 * step),
+						rb_sequence_add(first, -10 * step + 9), true),
+				PRODUCER_LONG_AGO);
+			CU_ASSERT_EQUAL(judge(0, 5, 0, rb_sequence_add(first, -60 * step),
+						rb_sequence_add(first, -60 * step + 9), true),
+				PRODUCER_UNPROVEN);
+		}
+	}
+	producers_close(p);
+}
+
+static void
+a_producer_expires_24_hours_after_its_last_append(void)
+{
+	const uint64_t day = 24 * 3600 * NS_PER_S;
+
+	seven_batches();
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 5, 3, 171, 171, true, NOW + day - 1, &offset),
+		PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 5, 2, 160, 160, true, NOW + day - 1, &offset),
+		PRODUCER_FENCED);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 5, 2, 0, 0, true, NOW + day, &offset), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(
+		producers_judge(p, 0, 5, 3, 171, 171, false, NOW + day, &offset), PRODUCER_NEXT);
+	producers_close(p);
+}
+
+static void
+a_full_table_forgets_who_appended_the_longest_ago(void)
+{
+	open_table(4);
+	for (int64_t id = 1; id <= 4; id++)
+		producers_stored(p, (unsigned)id % 2, id, 0, 0, 9, id, 0, NOW);
+	producers_stored(p, 1, 1, 0, 10, 19, 9, 0, NOW); /* 1 is young again: 2 is the oldest */
+	producers_stored(p, 0, 8, 0, 0, 9, 50, 0, NOW);
+	CU_ASSERT_EQUAL(judge(0, 2, 0, 0, 9, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(1, 1, 0, 10, 19, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(judge(1, 3, 0, 0, 9, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(judge(0, 4, 0, 0, 9, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(judge(0, 8, 0, 0, 9, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 2);
+	CU_ASSERT_EQUAL(producers_count(p, 1), 2);
+	/* Many more than fit: the newest four are there, no other. */
+	for (int64_t id = 100; id < 10000; id++)
+		producers_stored(p, (unsigned)id % 4, id, 0, 0, 9, id, 0, NOW);
+	for (int64_t id = 9900; id < 10000; id++)
+		CU_ASSERT_EQUAL(judge((unsigned)id % 4, id, 0, 0, 9, true),
+			id >= 9996 ? PRODUCER_DUPLICATE : PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(producers_count(p, 0) + producers_count(p, 1) + producers_count(p, 2) +
+				producers_count(p, 3),
+		4);
+	producers_close(p);
+}
+
+static void
+forgetting_a_partition_leaves_the_others(void)
+{
+	open_table(16);
+	for (int64_t id = 1; id <= 8; id++)
+		producers_stored(p, (unsigned)id % 2, id, 0, 0, 9, id, 0, NOW);
+	producers_forget(p, 1);
+	CU_ASSERT_EQUAL(producers_count(p, 1), 0);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 4);
+	for (int64_t id = 1; id <= 8; id++)
+		CU_ASSERT_EQUAL(judge((unsigned)id % 2, id, 0, 0, 9, true),
+			id % 2 ? PRODUCER_NEXT : PRODUCER_DUPLICATE);
+	producers_close(p);
+}
+
+/* ---- Snapshot ----------------------------------------------------------------------------- */
+
+static uint8_t snap[PRODUCER_SNAPSHOT_BYTES(16)];
+static uint32_t snap_length;
+
+static void
+snapshot_of_two(void)
+{
+	seven_batches();
+	store(INT64_C(0x0102030405060708), 1, INT32_MAX - 1, 1, 500); /* wraps: 4 records */
+	snap_length = producers_put(p, 0, snap, sizeof(snap));
+	producers_seal_snapshot(snap, snap_length);
+	producers_close(p);
+}
+
+static void
+a_snapshot_has_kafkas_bytes(void)
+{
+	const uint8_t *e = snap + 10;
+
+	snapshot_of_two();
+	CU_ASSERT_EQUAL(snap_length, 10 + 2 * 46);
+	CU_ASSERT_EQUAL(get_be16(snap), 1);
+	CU_ASSERT_EQUAL(get_be32(snap + 2), crc32c(snap + 6, snap_length - 6));
+	CU_ASSERT_EQUAL(get_be32(snap + 6), 2);
+	CU_ASSERT_EQUAL(get_be64(e), 0x0102030405060708);
+	CU_ASSERT_EQUAL(get_be16(e + 8), 1);
+	CU_ASSERT_EQUAL(get_be32(e + 10), 1);          /* last sequence */
+	CU_ASSERT_EQUAL(get_be64(e + 14), 503);        /* last offset */
+	CU_ASSERT_EQUAL(get_be32(e + 22), 3);          /* offset delta */
+	CU_ASSERT_EQUAL(get_be64(e + 26), 1500);       /* its largest timestamp */
+	CU_ASSERT_EQUAL(get_be32(e + 34), 0xffffffff); /* coordinator epoch */
+	CU_ASSERT_EQUAL(get_be64(e + 38), UINT64_MAX); /* first offset of its transaction */
+	e += 46;
+	CU_ASSERT_EQUAL(get_be64(e), 5);
+	CU_ASSERT_EQUAL(get_be32(e + 10), 169);
+	CU_ASSERT_EQUAL(get_be64(e + 14), 1069);
+}
+
+static void
+a_loaded_snapshot_knows_the_last_batch_of_each(void)
+{
+	snapshot_of_two();
+	open_table(16);
+	CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
+	CU_ASSERT_EQUAL(producers_count(p, 2), 2);
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(offset, 1060);
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 170, 179, true), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 150, 159, true), PRODUCER_UNPROVEN); /* no proof any more */
+	CU_ASSERT_EQUAL(judge(2, 5, 2, 170, 179, true), PRODUCER_FENCED);
+	CU_ASSERT_EQUAL(
+		judge(2, 0x0102030405060708, 1, INT32_MAX - 1, 1, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(offset, 500);
+	CU_ASSERT_EQUAL(judge(2, 0x0102030405060708, 1, 2, 2, true), PRODUCER_NEXT);
+	producers_close(p);
+}
+
+static void
+a_snapshot_that_does_not_fit_its_room_is_not_written(void)
+{
+	seven_batches();
+	memset(snap, 0xaa, sizeof(snap));
+	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1) - 1), 0);
+	CU_ASSERT_EQUAL(snap[0], 0xaa);
+	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1)), 56);
+	CU_ASSERT_EQUAL(producers_put(p, 3, snap, PRODUCER_SNAPSHOT_BYTES(0)), 10);
+	producers_close(p);
+}
+
+static void
+a_damaged_snapshot_is_refused_whole(void)
+{
+	snapshot_of_two();
+	open_table(16);
+	for (uint32_t i = 0; i < snap_length * 8; i++) {
+		snap[i / 8] ^= (uint8_t)(1 << i % 8);
+		CU_ASSERT_FALSE(producers_load(p, 2, snap, snap_length, NOW));
+		snap[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	for (uint32_t n = 0; n < snap_length; n++)
+		CU_ASSERT_FALSE(producers_load(p, 2, snap, n, NOW));
+	CU_ASSERT_FALSE(producers_load(p, 2, snap, snap_length + 46, NOW));
+	CU_ASSERT_EQUAL(producers_count(p, 2), 0);
+	/* A right checksum over a count that is none. */
+	put_be32(snap + 6, 0x80000002);
+	producers_seal_snapshot(snap, snap_length);
+	CU_ASSERT_FALSE(producers_load(p, 2, snap, snap_length, NOW));
+	producers_close(p);
+}
+
+static const struct ut_test tests[] = {
+	UT("verdicts", the_verdict_table_holds_row_by_row),
+	UT("verdicts", an_unknown_producer_begins_at_0_over_udp_and_anywhere_over_tcp),
+	UT("verdicts", a_run_that_began_in_the_middle_proves_nothing_below_it),
+	UT("verdicts", a_newer_epoch_forgets_the_older_ones_batches),
+	UT("verdicts", sequences_wrap_from_the_largest_to_0),
+	UT("verdicts", the_proven_run_stays_below_half_the_circle),
+	UT("table", a_producer_expires_24_hours_after_its_last_append),
+	UT("table", a_full_table_forgets_who_appended_the_longest_ago),
+	UT("table", forgetting_a_partition_leaves_the_others),
+	UT("snapshot", a_snapshot_has_kafkas_bytes),
+	UT("snapshot", a_loaded_snapshot_knows_the_last_batch_of_each),
+	UT("snapshot", a_snapshot_that_does_not_fit_its_room_is_not_written),
+	UT("snapshot", a_damaged_snapshot_is_refused_whole),
+};
+
+UT_MAIN(tests)

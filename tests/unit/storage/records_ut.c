@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ * records_ut.c - storage/records.c: the first record at or after a time, in plain and LZ4 batches,
+ * and batches whose records are no records. */
+#include "storage/records.c"
+
+#include "tests/unit/storage/make_batch.h"
+#include "tests/unit/ut.h"
+
+#include <stdio.h>
+
+#define T BATCH_WALL_MS
+
+static uint8_t plain[8192], b[8192];
+static uint32_t plain_length, length;
+static int64_t offset, timestamp;
+
+static bool
+find_at(const uint8_t *batch, int64_t target)
+{
+	offset = timestamp = -7;
+	return records_find_time(batch, target, &offset, &timestamp);
+}
+
+/* Ten records, 10 ms apart, at offsets 500..509. */
+static void
+ten(void)
+{
+	plain_length = make_batch(
+		plain, (struct batch_of){.count = 10, .value = 100, .step_ms = 10, .seed = 3});
+	put_be64(plain, 500);
+}
+
+static void
+compress(uint32_t block)
+{
+	const LZ4F_preferences_t prefs = {
+		.frameInfo = {.blockSizeID = block ? LZ4F_max64KB : LZ4F_default,
+			.blockMode = LZ4F_blockIndependent}};
+	size_t n;
+
+	memcpy(b, plain, RB_HEADER);
+	n = LZ4F_compressFrame(b + RB_HEADER, sizeof(b) - RB_HEADER, plain + RB_HEADER,
+		plain_length - RB_HEADER, &prefs);
+	CU_ASSERT_FALSE_FATAL(LZ4F_isError(n));
+	put_be16(b + RB_ATTRIBUTES, RB_CODEC_LZ4);
+	length = seal_batch(b, RB_HEADER + (uint32_t)n);
+}
+
+static void
+every_target(const uint8_t *batch)
+{
+	for (int64_t target = T - 5; target <= T + 90; target++) {
+		const int64_t i = target <= T ? 0 : (target - T + 9) / 10;
+
+		CU_ASSERT_TRUE(find_at(batch, target));
+		CU_ASSERT_EQUAL(offset, 500 + i);
+		CU_ASSERT_EQUAL(timestamp, T + 10 * i);
+	}
+	CU_ASSERT_FALSE(find_at(batch, T + 91));
+	CU_ASSERT_EQUAL(offset, -7); /* written on success only */
+}
+
+static void
+the_first_record_at_or_after_a_time_is_found_in_a_plain_batch(void)
+{
+	ten();
+	every_target(plain);
+}
+
+static void
+the_first_record_at_or_after_a_time_is_found_in_an_lz4_batch(void)
+{
+	ten();
+	compress(0);
+	every_target(b);
+	compress(1);
+	every_target(b);
+}
+
+static void
+records_out_of_order_answer_the_first_that_fits(void)
+{
+	uint8_t *p = plain + RB_HEADER;
+
+	ten();
+	p = put_record(p, 20, 0, 10, 1);
+	p = put_record(p, -30, 1, 10, 2);
+	p = put_record(p, 50, 2, 10, 3);
+	plain_length = seal_batch(plain, (uint32_t)(p - plain));
+	put_be32(plain + RB_COUNT, 3);
+	CU_ASSERT_TRUE(find_at(plain, T - 30));
+	CU_ASSERT_EQUAL(offset, 500);
+	CU_ASSERT_TRUE(find_at(plain, T + 21));
+	CU_ASSERT_EQUAL(offset, 502);
+	CU_ASSERT_EQUAL(timestamp, T + 50);
+}
+
+static void
+a_batch_stamped_by_the_broker_has_one_time(void)
+{
+	ten();
+	put_be16(plain + RB_ATTRIBUTES, RB_ATTR_LOG_APPEND);
+	put_be64(plain + RB_MAX_TIMESTAMP, (uint64_t)(T + 1000));
+	CU_ASSERT_TRUE(find_at(plain, T + 500));
+	CU_ASSERT_EQUAL(offset, 500);
+	CU_ASSERT_EQUAL(timestamp, T + 1000);
+	CU_ASSERT_FALSE(find_at(plain, T + 1001));
+}
+
+static void
+other_codecs_are_not_read(void)
+{
+	for (uint16_t codec = 1; codec < 8; codec++) {
+		ten();
+		put_be16(plain + RB_ATTRIBUTES, codec);
+		CU_ASSERT_FALSE(find_at(plain, T)); /* 3: plain bytes are no LZ4 frame */
+	}
+}
+
+static void
+a_batch_cut_anywhere_never_answers_a_record_it_lost(void)
+{
+	uint8_t *cut;
+
+	ten();
+	for (uint32_t n = RB_HEADER; n < plain_length; n++) {
+		cut = malloc(n); /* as long as it is, for ASan */
+		CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
+		memcpy(cut, plain, n);
+		(void)seal_batch(cut, n);
+		CU_ASSERT_FALSE(find_at(cut, T + 90));
+		free(cut);
+	}
+	compress(0);
+	for (uint32_t n = RB_HEADER; n < length; n++) {
+		cut = malloc(n);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
+		memcpy(cut, b, n);
+		(void)seal_batch(cut, n);
+		(void)find_at(cut, T + 90);
+		free(cut);
+	}
+}
+
+static void
+records_that_lie_are_not_believed(void)
+{
+	ten();
+	put_be32(plain + RB_COUNT, 1000000); /* more than there are */
+	CU_ASSERT_FALSE(find_at(plain, T + 1000));
+	ten();
+	put_be32(plain + RB_LAST_OFFSET_DELTA, 3); /* a delta above the batch's last */
+	CU_ASSERT_TRUE(find_at(plain, T + 30));
+	CU_ASSERT_FALSE(find_at(plain, T + 40));
+	ten();
+	plain[RB_HEADER] = 0x01; /* length -1 */
+	CU_ASSERT_FALSE(find_at(plain, T));
+	ten();
+	plain[RB_HEADER] = 0x02; /* one byte: the delta is not within */
+	CU_ASSERT_FALSE(find_at(plain, T));
+	memset(plain + RB_HEADER, 0xff, 20); /* a varint without end */
+	CU_ASSERT_FALSE(find_at(plain, T));
+}
+
+/* 1 GiB of zeros in a few KiB: the memory it takes stays bounded, and it is given up. */
+static void
+a_small_frame_that_holds_gigabytes_is_given_up(void)
+{
+	const size_t piece = 1 << 20;
+	uint8_t *zeros = calloc(1, piece), *big = malloc(16 << 20);
+	LZ4F_cctx *ctx;
+	size_t n = RB_HEADER;
+
+	CU_ASSERT_TRUE_FATAL(
+		zeros && big && !LZ4F_isError(LZ4F_createCompressionContext(&ctx, LZ4F_VERSION)));
+	ten();
+	memcpy(big, plain, RB_HEADER);
+	put_be16(big + RB_ATTRIBUTES, RB_CODEC_LZ4);
+	n += LZ4F_compressBegin(ctx, big + n, (16 << 20) - n, NULL);
+	for (int i = 0; i < 1024; i++)
+		n += LZ4F_compressUpdate(ctx, big + n, (16 << 20) - n, zeros, piece, NULL);
+	n += LZ4F_compressEnd(ctx, big + n, (16 << 20) - n, NULL);
+	(void)seal_batch(big, (uint32_t)n);
+	CU_ASSERT_FALSE(find_at(big, T));
+	(void)LZ4F_freeCompressionContext(ctx);
+	free(zeros);
+	free(big);
+}
+
+static const struct ut_test tests[] = {
+	UT("find", the_first_record_at_or_after_a_time_is_found_in_a_plain_batch),
+	UT("find", the_first_record_at_or_after_a_time_is_found_in_an_lz4_batch),
+	UT("find", records_out_of_order_answer_the_first_that_fits),
+	UT("find", a_batch_stamped_by_the_broker_has_one_time),
+	UT("find", other_codecs_are_not_read),
+	UT("damage", a_batch_cut_anywhere_never_answers_a_record_it_lost),
+	UT("damage", records_that_lie_are_not_believed),
+	UT("damage", a_small_frame_that_holds_gigabytes_is_given_up),
+};
+
+UT_MAIN(tests)
