@@ -49,7 +49,7 @@ forbid '' "${w}volatile([^_[:alnum:]]|\$)" 'volatile: <stdatomic.h>, with the pa
 forbid '^(include|storage|dataplane|control)/' "${w}assert[[:space:]]*\\(" 'assert(: ASSERT, DASSERT of base/assert.h'
 forbid '' "${w}system[[:space:]]*\\(" 'system(: fork and exec, or do without'
 forbid '^(storage|include)/' "${w}(rte_|RTE_)" 'rte_: DPDK lives in dataplane/'
-forbid '^(storage|dataplane/[^/]*$)' "${w}(printf|fprintf|puts|perror|syslog|log_[a-z]+)[[:space:]]*\\(" \
+forbid '^(storage|dataplane/[^/]*$)' "${w}((printf|puts|perror|syslog|log_[a-z]+)[[:space:]]*\\(|fprintf[[:space:]]*\\((stderr|stdout))" \
 	'only control/ and the tools print: return, count or latch'
 forbid '^(storage|dataplane/client)/' "${w}(rte_pktmbuf_free|rte_mempool_put)" 'an mbuf here?'
 forbid '^dataplane/[^/]*$' "^(.*[^_[:alnum:]])?rte_pktmbuf_free_seg" 'free whole packets, in drop.c'
