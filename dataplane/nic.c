@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <rte_alarm.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_mbuf.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -429,11 +431,36 @@ fail_pools:
 	return rc;
 }
 
+struct reattach {
+	uint16_t port;
+	int rc;
+	_Atomic bool done;     /* R1, release: rc is there; pairs with R2 */
+};
+
+static void
+stop_and_start(void *arg)
+{
+	struct reattach *r = arg;
+
+	(void)rte_eth_dev_stop(r->port);
+	r->rc = rte_eth_dev_start(r->port);
+	atomic_store_explicit(&r->done, true, memory_order_release);
+}
+
+/* On DPDK's interrupt thread, where alarms run: a driver that has just said "link down" may still be
+ * at work there taking its side of the connection down, and to do the same from here frees it twice
+ * (memif_disconnect() has no lock: that was a SIGSEGV once in a few kills of the broker). */
 int
 nic_reattach(struct nic *nic)
 {
-	(void)rte_eth_dev_stop(nic->port);
-	return rte_eth_dev_start(nic->port);
+	struct reattach r = {.port = nic->port};
+	const int rc = rte_eal_alarm_set(1, stop_and_start, &r);
+
+	if (rc < 0)
+		return rc;
+	while (!atomic_load_explicit(&r.done, memory_order_acquire)) /* R2 */
+		(void)usleep(50);
+	return r.rc;
 }
 
 static bool

@@ -105,7 +105,7 @@ report_text(FILE *f, const struct blast_report *r)
 			r->injected_reordered);
 	if (r->broker_losses)
 		fprintf(f, "broker    gone %" PRIu64 " times with %" PRIu64 " batches in flight and %"
-			PRIu64 " acked within the last 100 ms; %" PRIu64 " sent again, %" PRIu64
+			PRIu64 " acked within 100 ms of its last word; %" PRIu64 " sent again, %" PRIu64
 			" of them known already\n", r->broker_losses, r->in_flight_at_loss,
 			r->acked_shortly_before_loss, r->sent_again, r->known_already);
 	if (r->verified)

@@ -76,13 +76,16 @@ class Running:
     def __init__(self, kirad, topic, **options):
         self.process = h.Process("kira-blast", blast_argv(kirad, topic, **options), stdout=subprocess.PIPE)
 
-    def lives(self):
-        return self.process.poll() is None
+    def must_live(self, what="kira-blast"):
+        code = self.process.poll()
+        if code is not None:
+            out, _ = self.process.popen.communicate()
+            raise h.Failed("%s ended by itself, exit %d: %s" % (what, code, out.decode()[-1500:]))
 
     def finish(self, seconds):
         """SIGTERM ends the sending; what is acked is still read back."""
-        if self.lives():
-            self.process.popen.terminate()
+        self.must_live()
+        self.process.popen.terminate()
         try:
             out, _ = self.process.popen.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

@@ -32,7 +32,7 @@ def body():
                           rate=100000, give_up_after=40)
 
         def stores():
-            h.check(blast.lives(), "kira-blast %d ended by itself" % (kill + 1))
+            blast.must_live("kira-blast %d" % (kill + 1))
             h.check(kirad.lives(), "kirad ended")
             return kirad.counter("udp_batches") > before + 500
         h.until(stores, 60, "kirad takes batches of kira-blast %d" % (kill + 1))
