@@ -66,7 +66,8 @@ write_state(struct storage *s)
 static void
 trim_run(struct job *job)
 {
-	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
+	/* The log last: cut short, the next start finds it below the start and removes the rest. */
+	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
 	struct partition *part = (struct partition *)((char *)job -
 		offsetof(struct partition, f.trim_job));
 	const struct io *io = part->storage->io;

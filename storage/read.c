@@ -18,11 +18,13 @@
 /* ---- Which segment, how far --------------------------------------------------------------- */
 
 struct mark
-read_limit(const struct partition *part, const struct mark *tail)
+read_limit(const struct partition *part, struct mark *tail)
 {
-	if (part->config.visible_at_disk || partition_state(part) != PART_OK)
-		return frontier_read(&part->durable); /* D2 */
-	return *tail;
+	/* D2 before E2: the other way round the durable end may lie in a segment behind that tail. */
+	const struct mark durable = frontier_read(&part->durable);
+
+	*tail = frontier_read(&part->tail); /* E2 */
+	return part->config.visible_at_disk || partition_state(part) != PART_OK ? durable : *tail;
 }
 
 struct segment *
@@ -49,7 +51,6 @@ read_segment(struct partition *part, int64_t offset, const struct mark *tail)
 	if (tail->seg->prev_base != SEGMENT_NO_BASE && offset >= tail->seg->prev_base &&
 		(!seg || seg->base < tail->seg->prev_base))
 		seg = tail->seg->prev;
-	ASSERT(seg);
 	return seg;
 }
 
@@ -261,7 +262,7 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 {
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire); /* O2 */
 	const bool ok = partition_state(part) == PART_OK;
-	const struct mark tail = frontier_read(&part->tail); /* E2 */
+	struct mark tail;
 
 	*limit = read_limit(part, &tail);
 	place->seg = NULL;
@@ -270,6 +271,10 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 	if (offset >= limit->end)
 		return ok ? 0 : KIRA_E_KAFKA_STORAGE_ERROR;
 	place->seg = read_segment(part, offset, &tail);
+	/* Retention came between the two looks, or the file is lost (halted). */
+	if (!place->seg)
+		return offset < atomic_load_explicit(&part->start, memory_order_acquire) ?
+			KIRA_E_OFFSET_OUT_OF_RANGE : KIRA_E_KAFKA_STORAGE_ERROR;
 	place->end = read_segment_end(place->seg, limit);
 	place->fd = storage_segment_fd(part->storage, place->seg);
 	if (place->fd < 0 || find_batch(part, place, offset) < 0)

@@ -13,9 +13,9 @@ struct place {
 	int64_t offset;    /* base offset of that batch */
 };
 
-/* How far consumers may read. */
-struct mark read_limit(const struct partition *part, const struct mark *tail);
-/* The segment that holds `offset`, which lies between start and the tail's end. */
+/* How far consumers may read, and the tail, which is not below that. */
+struct mark read_limit(const struct partition *part, struct mark *tail);
+/* The segment that holds `offset`, which lies between start and the tail's end. NULL: none has it. */
 struct segment *read_segment(struct partition *part, int64_t offset, const struct mark *tail);
 /* How far it may be read. */
 uint64_t read_segment_end(const struct segment *seg, const struct mark *limit);

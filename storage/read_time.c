@@ -186,7 +186,7 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 int16_t
 storage_find_time(struct partition *part, int64_t target_ms, int64_t *offset, int64_t *timestamp_ms)
 {
-	const struct mark tail = frontier_read(&part->tail);
+	struct mark tail;
 	const struct mark limit = read_limit(part, &tail);
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
 	int rc = 0;

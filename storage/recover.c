@@ -107,12 +107,13 @@ by_value(const void *a, const void *b)
 static int
 unlink_segment(struct recovery *r, int64_t base, bool snapshot)
 {
-	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
-	const unsigned n = snapshot ? ARRAY_LENGTH(suffix) : ARRAY_LENGTH(suffix) - 1;
+	/* The log last: cut short, it is found again and the rest goes then. Indexes left alone would
+	 * lie beside the next log of that name, and make it look sealed. */
+	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
 	char name[LAYOUT_NAME];
 	int rc = 0;
 
-	for (unsigned i = 0; i < n && rc == 0; i++) {
+	for (unsigned i = snapshot ? 0 : 1; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
 		layout_name(name, base, suffix[i]);
 		rc = layout_unlink(r->io, r->part->dirfd, name);
 	}
@@ -213,33 +214,66 @@ open_segments(struct recovery *r, struct err *err)
 
 /* ---- Checking ----------------------------------------------------------------------------- */
 
-/* The end of a sealed segment: from its last index entry on, header by header. */
+/* The last entry of the index, (0, 0) where there is none. -errno. */
+static int
+last_entry(const struct recovery *r, const struct segment *seg, uint32_t *delta, uint32_t *position)
+{
+	uint8_t b[INDEX_ENTRY_BYTES];
+	uint64_t size;
+	int rc = 0, fd = open_file(r, seg->base, ".index", O_RDONLY, &size);
+
+	*delta = *position = 0;
+	if (fd < 0)
+		return fd;
+	if (size >= sizeof(b)) {
+		rc = r->io->pread(fd, b, sizeof(b), size - sizeof(b)) == sizeof(b) ? 0 : -EIO;
+		*delta = rc == 0 ? rb_get32(b, 0) : 0;
+		*position = rc == 0 ? rb_get32(b, 4) : 0;
+	}
+	(void)r->io->close(fd);
+	return rc;
+}
+
+/* Where the batch at the last entry's position begins, by the entry: the batch's own word is not
+ * covered by its checksum. -1: they do not agree. */
+static int64_t
+entry_offset(const struct recovery *r, int fd, const struct segment *seg, uint32_t delta,
+	uint32_t position)
+{
+	uint8_t b[RB_HEADER];
+	int64_t at;
+
+	if (r->io->pread(fd, b, sizeof(b), position) != sizeof(b))
+		return -1;
+	at = seg->base + delta - rb_last_offset_delta(b);
+	return rb_last_offset_delta(b) >= 0 && at >= seg->base && at == rb_base_offset(b) ? at : -1;
+}
+
+/* The end of a sealed segment: from its last index entry on, header by header. 1: index and log do
+ * not agree on one. */
 static int
 sealed_end(struct recovery *r, struct segment *seg, struct err *err)
 {
-	uint64_t entries, size;
-	uint32_t position = 0;
+	uint64_t size;
+	uint32_t delta, position;
 	struct scan sc;
 	enum scan_verdict v = SCAN_END;
 	int64_t at = seg->base;
-	int rc, fd = open_file(r, seg->base, ".index", O_RDONLY, &entries);
+	int fd, rc = last_entry(r, seg, &delta, &position);
 
-	if (fd < 0)
-		return err_sys(err, fd, "open the index of %020" PRId64, seg->base);
-	rc = index_file_floor(r->io, fd, entries, UINT32_MAX, &position);
-	(void)r->io->close(fd);
 	if (rc < 0)
 		return err_sys(err, rc, "read the index of %020" PRId64, seg->base);
 	fd = open_file(r, seg->base, ".log", O_RDONLY, &size);
 	if (fd < 0)
 		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
-	rc = scan_open(&sc, r->io, fd, MIN(position, size));
+	if (position > 0)
+		at = entry_offset(r, fd, seg, delta, position);
+	if (at < 0) {
+		(void)r->io->close(fd);
+		return 1;
+	}
+	rc = scan_open(&sc, r->io, fd, position);
 	if (rc == 0) {
-		uint8_t b[8];
-
-		/* The entry says where a batch starts, the batch where in the log. */
-		if (position > 0 && r->io->pread(fd, b, sizeof(b), position) == sizeof(b))
-			at = (int64_t)rb_get64(b, 0);
 		while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH)
 			at += rb_count(sc.batch);
 		scan_close(&sc);
@@ -376,10 +410,17 @@ static int
 drop_segment(struct recovery *r, struct segment *seg)
 {
 	char name[LAYOUT_NAME], dropped[LAYOUT_NAME];
+	int rc;
 
+	/* Before the log: a later one may get the same name, and must not look sealed. */
+	layout_name(name, seg->base, ".index");
+	rc = layout_unlink(r->io, r->part->dirfd, name);
+	layout_name(name, seg->base, ".timeindex");
+	if (rc == 0)
+		rc = layout_unlink(r->io, r->part->dirfd, name);
 	layout_name(name, seg->base, ".log");
 	layout_name(dropped, seg->base, ".log.dropped");
-	return r->io->renameat(r->part->dirfd, name, dropped);
+	return rc < 0 ? rc : r->io->renameat(r->part->dirfd, name, dropped);
 }
 
 static int
@@ -404,22 +445,27 @@ cut(struct recovery *r, struct err *err)
 	unsigned kept = 0;
 	int rc = 0;
 
-	for (unsigned i = 0; i < r->n && rc == 0; i++) {
+	for (unsigned i = 0; i < r->n; i++) {
 		struct segment *seg = r->seg[i];
+		bool keep = true;
 
-		if (seg->end < 0) {
+		if (rc < 0) {
+			; /* to be freed by the caller */
+		} else if (seg->end < 0) {
 			rc = drop_segment(r, seg);
+			keep = false;
 		} else if (seg->end == seg->base) {
 			rc = unlink_segment(r, seg->base, false); /* empty: the new one takes its name */
-		} else {
-			if (i >= r->unsealed)
-				rc = cut_segment(r, seg);
-			r->seg[kept++] = seg;
-			continue;
+			keep = false;
+		} else if (i >= r->unsealed) {
+			rc = cut_segment(r, seg);
 		}
-		segment_free(seg);
+		if (keep)
+			r->seg[kept++] = seg;
+		else
+			segment_free(seg);
 	}
-	r->n = rc == 0 ? kept : r->n;
+	r->n = kept;
 	if (rc == 0)
 		rc = layout_sync_dir(r->io, r->part->dirfd);
 	return rc < 0 ? err_sys(err, rc, "cut the log to offset %" PRId64, r->end) : 0;
@@ -594,7 +640,9 @@ recover(struct recovery *r, struct err *err)
 		rc = find_end(r, err);
 	if (rc < 0)
 		return rc;
-	if (r->end < r->start || (row && r->end < row->recovery)) {
+	/* Records below the end that are gone, or a file in front. */
+	if (r->end < r->start || (row && r->end < row->recovery) ||
+		(r->n > 0 && r->seg[0]->base > r->start)) {
 		halt(r);
 		return 0;
 	}
