@@ -64,6 +64,12 @@ storage_publish(struct partition *part)
 static void
 ask(struct partition *part, uint64_t want)
 {
+	/* E1 before A1: room for `want` is granted from the published tail on. From an older one it
+	 * would be less than is needed, and nobody asks twice. */
+	if (part->moved) {
+		publish_tail(part);
+		part->moved = false;
+	}
 	atomic_store_explicit(&part->want, want, memory_order_relaxed);
 	set_bit(words_of(part)->ask, part->slot); /* A1 */
 	atomic_store(&part->storage->urgent, 1);

@@ -43,6 +43,7 @@ flush_cool(struct storage *s, struct partition *part)
 	f->hot[part->f.hot_at - 1] = last;
 	last->f.hot_at = part->f.hot_at;
 	part->f.hot_at = 0;
+	flush_account(s, part); /* what it holds ahead of its tail counts no more */
 }
 
 /* A partition that was opened or created: from now on its turns look at it. */

@@ -85,6 +85,7 @@ static bool
 step(struct storage *s, struct partition *part)
 {
 	struct flush_half *f = &part->f;
+	struct mark durable;
 
 	if (partition_state(part) != PART_OK && f->syncs == 0) {
 		/* Another thread may have lost the race to say so: whoever waits for K3 must see
@@ -100,7 +101,9 @@ step(struct storage *s, struct partition *part)
 		return false;
 	if (f->syncs > 0 || f->sync_failed)
 		return false; /* failed: the state is found by the next look */
-	if (f->captured.end > frontier_read(&part->durable).end) {
+	durable = frontier_read(&part->durable);
+	/* Also into a new segment without a record: retention may then take the one before. */
+	if (f->captured.end > durable.end || f->captured.seg != durable.seg) {
 		frontier_publish(&part->durable, &f->captured); /* D1, pairs with D2 */
 		s->flush.state_moved = true;
 	}

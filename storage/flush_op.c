@@ -111,9 +111,11 @@ let_go(struct storage *s, const struct storage_op *op)
 {
 	struct flush *f = &s->flush;
 
-	for (int32_t i = 0; i < op->topic.partitions; i++)
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		(void)flush_take_full(s, op->part[i]); /* a last roll: no list but this knows it */
 		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit)
 			return false;
+	}
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
 		struct partition *part = op->part[i];
 

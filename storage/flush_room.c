@@ -39,11 +39,14 @@ flush_account(struct storage *s, struct partition *part)
 {
 	const struct mark tail = frontier_read(&part->tail); /* E2 */
 	const struct segment *active = part->f.active;
+	const bool ok = partition_state(part) == PART_OK;
 	uint64_t dirty = 0;
 
-	for (const struct segment *seg = part->f.left_first; seg; seg = seg->left_next)
+	/* What a failed one holds is never synced any more: it must not take the others' room. */
+	for (const struct segment *seg = part->f.left_first; ok && seg;
+		seg = seg->left_next)
 		dirty += dirty_of(seg, segment_used(seg));
-	if (tail.seg == active) {
+	if (ok && tail.seg == active) {
 		const uint64_t ready = atomic_load_explicit(&active->ready, memory_order_relaxed);
 
 		dirty += dirty_of(active, tail.position);
@@ -286,6 +289,7 @@ flush_room(struct storage *s, struct partition *part)
 
 	if (partition_state(part) != PART_OK) {
 		part->f.want = 0;
+		flush_account(s, part);
 		return work;
 	}
 	tail = frontier_read(&part->tail); /* E2 */

@@ -181,7 +181,7 @@ keep_below_cap(struct storage *s, uint64_t held)
 {
 	struct flush *f = &s->flush;
 
-	while (held > f->cap_bytes) {
+	while (f->cap_bytes > 0 && held > f->cap_bytes) { /* 0: not known yet */
 		struct partition *oldest = NULL;
 		struct segment *seg = NULL;
 
