@@ -15,6 +15,7 @@
 #include "control/loop.h"
 #include "control/produce_wait.h"
 #include "control/producer_ids.h"
+#include "control/roll.h"
 #include "control/topics.h"
 #include "control/wait_list.h"
 #include "dataplane/dataplane.h"
@@ -43,6 +44,7 @@ struct control {
 	struct produce_waits produces;
 	struct listeners listeners;
 	struct disk_watch disk_watch;
+	struct rolls rolls;
 	struct source doorbell;      /* dataplane_event_fd() */
 	bool moved;                  /* ends or commits may have moved since the last turn */
 	bool stopping;               /* no new request is read */

@@ -184,7 +184,7 @@ drain(struct control *ctl)
 	listeners_close(ctl);
 	dataplane_drain(ctl->dp);
 	while (!(dataplane_drained(ctl->dp) && produce_idle(ctl) && grants_idle(ctl) &&
-		topics_idle(ctl))) {
+		topics_idle(ctl) && rolls_idle(ctl))) {
 		const uint64_t now_ns = clock_now_ns();
 
 		if (now_ns >= until_ns) {
@@ -330,6 +330,7 @@ start(struct parts *p, struct err *err)
 	ctl->now_ns = clock_now_ns();
 	producer_ids_start(ctl);
 	disk_watch_start(ctl);
+	rolls_start(ctl);
 	cores_print(&p->layout, p->pf.device, p->pf.data_dir);
 	return listeners_start(ctl, err);
 }

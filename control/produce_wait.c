@@ -227,6 +227,10 @@ take_completion(struct control *ctl, struct store_msg *msg)
 		topics_detached(ctl, msg);
 		return;
 	}
+	if (msg->kind == STORE_ROLL) {
+		rolls_done(ctl);
+		return;
+	}
 	p = (struct produce_part *)(void *)msg;
 	pr = p->produce;
 	c = pr->conn;

@@ -7,6 +7,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
@@ -139,6 +140,22 @@ const char *
 storage_topic_name(const struct partition *part)
 {
 	return part->topic;
+}
+
+bool
+storage_roll_due(const struct partition *part, uint64_t now_ns)
+{
+	const struct mark tail = frontier_read(&part->tail); /* E2 */
+	const struct partition_config *cfg = &part->config;
+	uint64_t first_ns;
+	int64_t age_ms;
+
+	if (partition_state(part) != PART_OK || tail.position == 0)
+		return false;
+	first_ns = atomic_load_explicit(&tail.seg->first_ns, memory_order_relaxed);
+	age_ms = now_ns > first_ns ? (int64_t)((now_ns - first_ns) / NS_PER_MS) : 0;
+	return age_ms >= cfg->segment_ms ||
+		(cfg->retention_ms >= 0 && age_ms > cfg->retention_ms);
 }
 
 void

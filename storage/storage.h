@@ -144,7 +144,11 @@ uint64_t storage_publish(struct partition *part);
 /* May the head of this partition's wait queue be tried again? (R2, N2; cheap, no side effect) */
 bool storage_has_room(const struct partition *part);
 
-/* Roll at the next chance, if not empty (segment.ms by control's order). */
+/* Any thread: is the active segment, not empty, older than segment.ms or retention.ms? An append sees
+ * that itself; a partition without appends is told to roll by control. */
+bool storage_roll_due(const struct partition *part, uint64_t now_ns);
+
+/* Roll, if not empty; where no segment is ready yet, at the next append or order. */
 void storage_roll(struct partition *part, uint64_t now_ns);
 
 /* The lcore drops every pointer to the partition; said before OP_DELETE_TOPIC is submitted. */

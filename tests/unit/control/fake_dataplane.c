@@ -35,6 +35,8 @@ lcores_store_turn(void)
 		struct append_result result = {.base_offset = -1, .append_ms = -1};
 
 		msg->error = lcores.append_error;
+		if (msg->kind == STORE_ROLL)
+			storage_roll(msg->part, 0);
 		if (msg->kind == STORE_PRODUCE && !msg->error) {
 			(void)storage_append(msg->part, msg->batch, msg->length, msg->append_flags, 0,
 				0, &result);

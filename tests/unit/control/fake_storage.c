@@ -26,6 +26,8 @@ struct partition {
 	int32_t index;
 	int fd;
 	enum partition_state state;
+	bool roll_due;
+	unsigned rolls;
 	int64_t start, end;
 	uint64_t bytes;
 	unsigned n;
@@ -212,6 +214,8 @@ storage_has_room(const struct partition *part)
 void
 storage_roll(struct partition *part, uint64_t now_ns)
 {
+	part->roll_due = false;
+	part->rolls++;
 }
 
 void
@@ -236,6 +240,24 @@ void
 storage_ends(const struct partition *part, struct partition_ends *ret)
 {
 	*ret = (struct partition_ends){part->start, part->end, part->end, part->end};
+}
+
+void
+fake_set_roll_due(struct partition *part, bool due)
+{
+	part->roll_due = due;
+}
+
+unsigned
+fake_rolls(const struct partition *part)
+{
+	return part->rolls;
+}
+
+bool
+storage_roll_due(const struct partition *part, uint64_t now_ns)
+{
+	return part->roll_due;
 }
 
 enum partition_state

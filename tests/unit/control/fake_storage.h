@@ -27,6 +27,9 @@ void fake_reset(void);
 /* Append and publish a batch of `count` records, `bytes` long in all. */
 void fake_put(struct partition *part, int32_t count, uint32_t bytes);
 void fake_set_state(struct partition *part, enum partition_state state);
+/* Due until told to roll. */
+void fake_set_roll_due(struct partition *part, bool due);
+unsigned fake_rolls(const struct partition *part);
 void fake_set_start(struct partition *part, int64_t start);
 
 #endif
