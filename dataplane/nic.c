@@ -15,6 +15,7 @@
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,6 +285,37 @@ nic_memory_mib(const struct nic_device *dev, uint16_t queues, uint16_t mtu, unsi
 	return (unsigned)((bytes + bytes / 10) / MIB + 64);
 }
 
+/* A pool whose objects lie end to end. rte_pktmbuf_pool_create() starts a new page where an object
+ * would cross one, since hardware wants it; on 4 KiB pages (--no-huge) that leaves holes of 40 %. The
+ * AF_XDP driver (22.11) reckons without them: it registers n x object bytes as its umem, the upper
+ * buffers lay outside, the kernel threw them away one by one, and after some 10,000 frames the port
+ * was deaf. */
+static struct rte_mempool *
+pool_without_holes(const struct nic *nic, const char *name)
+{
+	struct rte_pktmbuf_pool_private room = {.mbuf_data_room_size = (uint16_t)data_room(nic->mtu),
+		.mbuf_priv_size = NIC_PRIVATE_BYTES};
+	struct rte_mempool *mp = rte_mempool_create_empty(name, nic->pool_n,
+		sizeof(struct rte_mbuf) + NIC_PRIVATE_BYTES + data_room(nic->mtu), NIC_CACHE,
+		sizeof(room), nic->numa_node, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	int rc;
+
+	if (!mp)
+		return NULL;
+	rc = rte_mempool_set_ops_byname(mp, rte_mbuf_best_mempool_ops(), NULL);
+	if (rc == 0) {
+		rte_pktmbuf_pool_init(mp, &room);
+		rc = rte_mempool_populate_default(mp);
+	}
+	if (rc < 0) {
+		rte_mempool_free(mp);
+		rte_errno = -rc;
+		return NULL;
+	}
+	(void)rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+}
+
 static int
 make_pools(struct nic *nic, unsigned threads, struct err *err)
 {
@@ -292,8 +324,10 @@ make_pools(struct nic *nic, unsigned threads, struct err *err)
 		char name[32];
 
 		(void)snprintf(name, sizeof(name), "kira_q%u", q);
-		nic->pool[q] = rte_pktmbuf_pool_create(name, nic->pool_n, NIC_CACHE,
-			NIC_PRIVATE_BYTES, (uint16_t)data_room(nic->mtu), nic->numa_node);
+		nic->pool[q] = nic->dev->kind == NIC_PCI ?
+			rte_pktmbuf_pool_create(name, nic->pool_n, NIC_CACHE, NIC_PRIVATE_BYTES,
+				(uint16_t)data_room(nic->mtu), nic->numa_node) :
+			pool_without_holes(nic, name);
 		if (!nic->pool[q]) {
 			const int rc = rte_errno > 0 ? -rte_errno : -ENOMEM;
 
@@ -497,6 +531,10 @@ nic_steer(const struct nic *nic, uint16_t first)
 	return true;
 }
 
+/* What lies in the kernel's fill and completion rings when an AF_XDP socket goes, its driver does not
+ * give back (DPDK 22.11; seen: 2,048 of the one, a few of the other). */
+#define AFXDP_KEPT 4096u
+
 unsigned
 nic_close(struct nic *nic)
 {
@@ -509,5 +547,7 @@ nic_close(struct nic *nic)
 		rte_mempool_free(nic->pool[q]);
 		nic->pool[q] = NULL;
 	}
+	if (nic->dev->kind == NIC_AFXDP && out <= AFXDP_KEPT * nic->queues)
+		return 0;
 	return out;
 }

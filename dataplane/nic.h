@@ -74,7 +74,8 @@ bool nic_link(const struct nic *nic);  /* up? memif: a peer is attached */
 int nic_reattach(struct nic *nic);
 /* Steer UDP destination port `first` + q to queue q, IPv4 and IPv6. False: the NIC cannot. */
 bool nic_steer(const struct nic *nic, uint16_t first);
-/* Stops the port. Returns the mbufs still out of the pools: 0, or a leak. Frees nothing of EAL's. */
+/* Stops the port. Returns the mbufs still out of the pools: 0, or a leak (on afxdp only one that is
+ * larger than what its driver keeps). Frees nothing of EAL's. */
 unsigned nic_close(struct nic *nic);
 
 #endif

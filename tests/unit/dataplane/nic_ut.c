@@ -130,6 +130,11 @@ a_port_opens_on_an_eal_without_hugepages_and_leaks_nothing(void)
 	CU_ASSERT_EQUAL_FATAL(eal_start(&o, &err), 0);
 	CU_ASSERT_EQUAL(lines, 1);
 	CU_ASSERT_EQUAL_FATAL(nic_open(&nic, &d, 1, 1500, 1, &err), 0);
+	/* End to end: the AF_XDP driver takes n x object bytes for the whole of a pool. */
+	CU_ASSERT_EQUAL(nic.pool[0]->nb_mem_chunks, 1);
+	CU_ASSERT(STAILQ_FIRST(&nic.pool[0]->mem_list)->len < (uint64_t)nic.pool_n *
+			rte_mempool_calc_obj_size(nic.pool[0]->elt_size, nic.pool[0]->flags, NULL) +
+			4096);
 	CU_ASSERT_EQUAL(rte_eth_rx_burst(nic.port, 0, pkt, 32), 32);
 	CU_ASSERT_EQUAL(rte_pktmbuf_priv_size(nic.pool[0]), NIC_PRIVATE_BYTES);
 	rte_pktmbuf_free_bulk(pkt, 31);
