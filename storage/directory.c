@@ -68,7 +68,8 @@ judge_file_system(struct storage *s, struct err *err)
 static int
 count_others(void *arg, const char *name)
 {
-	static const char *const ours[] = {".lock", "run", "lost+found"};
+	/* The last: a first start that was cut short. */
+	static const char *const ours[] = {".lock", "run", "lost+found", "kira.meta.tmp"};
 	unsigned *n = arg;
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(ours); i++)
@@ -151,6 +152,15 @@ put_row(FILE *f, const struct state_row *r)
 		r->partition, id, r->epoch, r->start, r->recovery, state_name[r->state]);
 }
 
+static bool
+unreached(const struct storage *s)
+{
+	for (unsigned i = 0; i < s->rows; i++)
+		if (!s->row[i].used)
+			return true;
+	return false;
+}
+
 char *
 directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 {
@@ -159,7 +169,11 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 	FILE *f = open_memstream(&text, &size);
 
 	ASSERT(f);
-	put_head(f, s, clean, wall_ms);
+	/* A start that failed half-way knows nothing of those it did not reach. */
+	put_head(f, s, clean && !unreached(s), wall_ms);
+	for (unsigned i = 0; i < s->rows; i++)
+		if (!s->row[i].used)
+			put_row(f, &s->row[i]);
 	for (unsigned i = 0; i < s->o.partitions_max; i++) {
 		const struct partition *part = s->flush.live[i];
 		struct state_row r;
@@ -181,6 +195,17 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 	return text;
 }
 
+/* Does the catalogue name its topic? */
+static bool
+is_named(const struct storage *s, const struct state_row *row)
+{
+	for (unsigned i = 0; i < s->topics; i++)
+		if (strcmp(s->topic[i].name, row->topic) == 0 &&
+			memcmp(s->topic[i].id, row->id, sizeof(row->id)) == 0)
+			return row->partition < s->topic[i].partitions;
+	return false;
+}
+
 /* What was found goes back with a higher incarnation and clean 0: durable before a file is opened. */
 static int
 begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
@@ -198,12 +223,15 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 		s->incarnation = (uint64_t)wall_ms;
 	}
 	free(body);
+	for (unsigned i = 0; i < s->rows; i++)
+		s->row[i].used = !is_named(s, &s->row[i]); /* deleted since: to be forgotten */
 	s->incarnation++;
 	f = open_memstream(&body, &size);
 	ASSERT(f);
 	put_head(f, s, false, wall_ms);
 	for (unsigned i = 0; i < s->rows; i++)
-		put_row(f, &s->row[i]);
+		if (!s->row[i].used)
+			put_row(f, &s->row[i]);
 	ASSERT(fclose(f) == 0);
 	rc = layout_put_text(s->io, s->dirfd, "state", body);
 	free(body);

@@ -23,7 +23,7 @@ struct state_row {
 	int32_t partition, epoch;
 	int64_t start, recovery; /* recovery: everything below was durable */
 	enum partition_state state;
-	bool used;
+	bool used;               /* its partition is open now, or no topic names it */
 };
 
 /* Words of one storage lcore. Bitmaps: a bit per slot. */
@@ -47,7 +47,7 @@ struct storage {
 	struct storage_counters own, *count;
 	struct store_words lcore[STORE_LCORES_MAX];
 
-	/* Read at open, gone with the first operation (topics) or at start (rows). */
+	/* Read at open; topics are control's until the first operation. */
 	struct storage_topic *topic;
 	unsigned topics;
 	struct state_row *row;

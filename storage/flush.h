@@ -36,6 +36,7 @@ struct flush {
 	struct commit commit;
 	bool granted;                   /* this turn gave something that a sleeper may wait for */
 	bool no_space;                  /* free space is below the minimum: nothing is reserved */
+	uint64_t step_max;              /* of a reservation: a share of what is free */
 	uint64_t tidy_ns, state_ns;     /* when the next one is due */
 	uint64_t tidied_ns, paused_until_ns;
 	int64_t tidied_wall_ms;

@@ -109,25 +109,37 @@ space_done(struct job *job)
 	}
 }
 
+/* `bytes` as a reservation: on a small disk, and near the end of any, smaller ones, or the last
+ * space would be refused to the one that needs a little of it. */
 static uint64_t
-step_of(const struct partition *part, const struct segment *seg)
+step_of(const struct storage *s, uint64_t bytes)
 {
-	const uint64_t by_rate = part->f.rate * STEP_SECONDS;
-	const uint64_t step = CLAMP(MAX(by_rate, seg->allocated), STEP_MIN, STEP_MAX);
+	return round_up(CLAMP(bytes, STEP_MIN, CLAMP(s->flush.step_max, STEP_MIN, STEP_MAX)), 4096);
+}
 
-	return round_up(step, 4096);
+/* True: nothing may be reserved now. */
+static bool
+is_braked(struct storage *s, struct partition *part)
+{
+	if (s->flush.now_ns < part->f.retry_ns)
+		return true;
+	if (!s->flush.no_space)
+		return false;
+	counter_add(&s->count->disk_full, 1); /* control says it in the log */
+	part->f.retry_ns = s->flush.now_ns + RETRY_NS;
+	return true;
 }
 
 static unsigned
 reserve(struct storage *s, struct partition *part, struct segment *seg, const struct mark *tail)
 {
-	const uint64_t step = step_of(part, seg);
+	const uint64_t step = step_of(s, MAX(part->f.rate * STEP_SECONDS, seg->allocated));
 	const uint64_t left = seg->allocated - MIN(tail->position, seg->allocated);
 	const bool wanted = part->f.want != WANT_SPARE && part->f.want > left;
 
 	if (seg->space_busy || seg->allocated >= seg->size || (left >= step / 2 && !wanted))
 		return 0;
-	if (s->flush.no_space || s->flush.now_ns < part->f.retry_ns)
+	if (is_braked(s, part))
 		return 0;
 	seg->reserving = MIN(step, seg->size - seg->allocated);
 	seg->space_busy = true;
@@ -197,11 +209,10 @@ spare_run(struct job *job)
 {
 	struct partition *part = (struct partition *)((char *)job -
 		offsetof(struct partition, f.spare_job));
-	const uint64_t first = CLAMP(part->f.rate * STEP_SECONDS, STEP_MIN, STEP_MAX);
 	const uint32_t producers = atomic_load_explicit(&part->producers, memory_order_relaxed);
 
 	job->rc = segment_make(&part->f.made, part, (uint64_t)part->config.segment_bytes,
-		round_up(first, 4096), SPARE_TOUCH, 2 * producers + 64);
+		part->f.spare_bytes, SPARE_TOUCH, 2 * producers + 64);
 }
 
 static void
@@ -220,8 +231,10 @@ spare_done(struct job *job)
 		if (part->f.want == WANT_SPARE)
 			part->f.want = 0;
 		s->flush.granted = true;
-	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT || job->rc == -ENOMEM) {
+	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT) {
 		counter_add(&s->count->disk_full, 1);
+		part->f.retry_ns = s->flush.now_ns + RETRY_NS;
+	} else if (job->rc == -ENOMEM || job->rc == -EMFILE || job->rc == -ENFILE) {
 		part->f.retry_ns = s->flush.now_ns + RETRY_NS;
 	} else {
 		partition_fail(part);
@@ -236,9 +249,10 @@ flush_order_spare(struct storage *s, struct partition *part)
 	/* One unnamed file at a time. */
 	if (f->spare_busy || f->given || f->name_busy || !f->active->named)
 		return false;
-	if (s->flush.no_space || s->flush.now_ns < f->retry_ns)
+	if (is_braked(s, part))
 		return false;
 	f->spare_busy = true;
+	f->spare_bytes = step_of(s, f->rate * STEP_SECONDS);
 	f->spare_job = (struct job){.run = spare_run, .done = spare_done};
 	flush_job(s, part, &f->spare_job);
 	return true;

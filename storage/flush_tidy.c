@@ -18,6 +18,7 @@
 #define PAUSE_NS      (3600 * NS_PER_S)
 #define FREE_MIN      (5 * GIB)            /* or 5 %, whichever is less: nothing is reserved below */
 #define FREE_SHARE    20
+#define STEP_SHARE    32                   /* of what is free, the most that one file reserves ahead */
 
 /* ---- kira.state --------------------------------------------------------------------------- */
 
@@ -174,38 +175,58 @@ held_bytes(const struct partition *part)
 	return bytes;
 }
 
-/* Beyond the directory's cap the oldest sealed segment of all goes, whatever its topic allows: a
- * line-rate user fills a disk in minutes, and a full one stops everybody. */
+/* The partition whose oldest segment that may still go was sealed first of all. */
+static struct partition *
+oldest_of_all(const struct storage *s)
+{
+	struct partition *oldest = NULL;
+	int64_t wall_ms = 0;
+
+	for (unsigned i = 0; i < s->o.partitions_max; i++) {
+		struct partition *part = s->flush.live[i];
+		const struct segments *a;
+		struct mark durable;
+
+		if (!part || part->f.expired)
+			continue;
+		a = atomic_load_explicit(&part->segments, memory_order_relaxed);
+		durable = frontier_read(&part->durable);
+		if (!a || part->f.over_cap >= a->n ||
+			!may_go(part, a->seg[part->f.over_cap], &durable))
+			continue;
+		if (!oldest || a->seg[part->f.over_cap]->sealed_wall_ms < wall_ms) {
+			oldest = part;
+			wall_ms = a->seg[part->f.over_cap]->sealed_wall_ms;
+		}
+	}
+	return oldest;
+}
+
+/* Beyond the directory's cap the oldest sealed segments of all go, whatever their topics allow: a
+ * line-rate user fills a disk in minutes, and a full one stops everybody. As many as it takes: the
+ * next look is half a second away, and small segments fill faster. */
 static void
 keep_below_cap(struct storage *s, uint64_t held)
 {
 	struct flush *f = &s->flush;
+	struct partition *part;
 
-	while (f->cap_bytes > 0 && held > f->cap_bytes) { /* 0: not known yet */
-		struct partition *oldest = NULL;
-		struct segment *seg = NULL;
+	if (f->cap_bytes == 0)
+		return; /* not known yet */
+	while (held > f->cap_bytes && (part = oldest_of_all(s)) != NULL) {
+		const struct segments *a = atomic_load_explicit(&part->segments,
+			memory_order_relaxed);
 
-		for (unsigned i = 0; i < s->o.partitions_max; i++) {
-			struct partition *part = f->live[i];
-			const struct segments *a;
-			struct mark durable;
-
-			if (!part || part->f.expired)
-				continue;
-			a = atomic_load_explicit(&part->segments, memory_order_relaxed);
-			durable = frontier_read(&part->durable);
-			if (!a || a->n == 0 || !may_go(part, a->seg[0], &durable))
-				continue;
-			if (!seg || a->seg[0]->sealed_wall_ms < seg->sealed_wall_ms) {
-				oldest = part;
-				seg = a->seg[0];
-			}
-		}
-		if (!oldest)
-			return; /* next time, or never: then reservations end at the free minimum */
-		held -= seg->allocated;
-		expire(s, oldest, 1);
+		held -= MIN(held, a->seg[part->f.over_cap++]->allocated);
 		counter_add(&s->count->segments_over_cap, 1);
+	}
+	/* Still above: next time, or never, and reservations end at the free minimum. */
+	for (unsigned i = 0; i < s->o.partitions_max; i++) {
+		part = f->live[i];
+		if (!part || part->f.over_cap == 0)
+			continue;
+		expire(s, part, part->f.over_cap);
+		part->f.over_cap = 0;
 	}
 }
 
@@ -234,6 +255,7 @@ look_at_space(struct storage *s)
 		return;
 	min = MIN(FREE_MIN, space.total / FREE_SHARE);
 	s->flush.no_space = space.free < min;
+	s->flush.step_max = space.free / STEP_SHARE;
 	s->flush.cap_bytes = (uint64_t)((double)space.total * s->o.disk_cap);
 	counter_set(&s->count->disk_free_bytes, space.free);
 }

@@ -17,7 +17,8 @@
 struct flush_half {
 	struct segment *active;         /* the open one, as far as it knows */
 	struct segment *given;          /* in `spare`, or taken and not yet seen in `full` */
-	struct segment *made;           /* result of spare_job */
+	struct segment *made;           /* result of spare_job, of so many bytes reserved: */
+	uint64_t spare_bytes;
 	struct segment *left_first, **left_last; /* left, not sealed: oldest first */
 	uint64_t want;                  /* asked for and not yet granted; 0: nothing */
 	uint64_t seen_position, seen_ns, moved_ns;
@@ -34,7 +35,7 @@ struct flush_half {
 	bool sync_submitted, sync_failed;
 	unsigned syncs;                 /* jobs of the running commit still in flight */
 	struct segment **expired;       /* below the start: waiting for kira.state, then for trim_job */
-	unsigned expired_n;
+	unsigned expired_n, over_cap;   /* over_cap: how many of the oldest go for the disk cap */
 	uint64_t expired_after;         /* the write of kira.state that carries the new start */
 	bool trim_waits;
 };

@@ -144,8 +144,11 @@ segment_seal(struct segment *seg)
 	seg->map = NULL;
 	if (rc == 0)
 		rc = io->ftruncate(seg->fd, used);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = io->fsync(seg->fd);
+		if (rc == -ENOSPC || rc == -EDQUOT)
+			rc = -EIO; /* written back or not: it says so once, never to be tried again */
+	}
 	if (rc == 0)
 		rc = segment_put_index(seg);
 	return rc < 0 ? rc : layout_sync_dir(io, part->dirfd);

@@ -133,6 +133,10 @@ storage_attach(struct storage *s, const struct storage_topic *topic,
 			err);
 	for (int32_t i = 0; i < topic->partitions; i++) {
 		if (rc == 0) {
+			struct state_row *row = directory_row(s, topic->name, topic->id, i);
+
+			if (row)
+				row->used = true; /* from now on the partition says */
 			flush_adopt(s, part[i]);
 		} else {
 			storage_drop_partition(s, part[i]);
@@ -193,6 +197,7 @@ settle(struct storage *s, int64_t wall_ms)
 		if (settled(s))
 			return;
 	}
+	(void)jobs_reap(s->flush.jobs); /* of the last turn: nothing stays behind */
 }
 
 static int
