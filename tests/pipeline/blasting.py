@@ -47,6 +47,7 @@ def blast_argv(kirad, topic, **options):
     if "verify_only" not in options:
         options.setdefault("device", kirad.device)
         options.setdefault("cpus", kirad.cpus)
+        options.setdefault("give_up_after", 30)     # a disk that others use, too, may take that long to sync
     for name, value in options.items():
         if value is not None and value is not False:
             argv.append("--" + name.replace("_", "-"))
