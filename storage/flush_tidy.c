@@ -217,7 +217,10 @@ keep_below_cap(struct storage *s, uint64_t held)
 		const struct segments *a = atomic_load_explicit(&part->segments,
 			memory_order_relaxed);
 
-		held -= MIN(held, a->seg[part->f.over_cap++]->allocated);
+		const uint64_t bytes = a->seg[part->f.over_cap]->allocated;
+
+		part->f.over_cap++;
+		held -= MIN(held, bytes);
 		counter_add(&s->count->segments_over_cap, 1);
 	}
 	/* Still above: next time, or never, and reservations end at the free minimum. */
