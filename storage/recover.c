@@ -445,6 +445,11 @@ cut(struct recovery *r, struct err *err)
 	unsigned kept = 0;
 	int rc = 0;
 
+	/* Behind the end first, from the last on: after a crash in between, what is left still ends
+	 * where the log was found to end. */
+	for (unsigned i = r->n; i-- > 0 && rc == 0;)
+		if (r->seg[i]->end < 0)
+			rc = drop_segment(r, r->seg[i]);
 	for (unsigned i = 0; i < r->n; i++) {
 		struct segment *seg = r->seg[i];
 		bool keep = true;
@@ -452,7 +457,6 @@ cut(struct recovery *r, struct err *err)
 		if (rc < 0) {
 			; /* to be freed by the caller */
 		} else if (seg->end < 0) {
-			rc = drop_segment(r, seg);
 			keep = false;
 		} else if (seg->end == seg->base) {
 			rc = unlink_segment(r, seg->base, false); /* empty: the new one takes its name */
@@ -559,12 +563,16 @@ fold_producers(struct recovery *r, struct err *err)
 	unsigned first = r->n;
 	int rc = 0;
 
-	/* Back to a snapshot with enough log above it, or to the beginning. */
+	/* Back to a snapshot with enough log above it, or to the beginning: what was deleted below
+	 * that, the snapshot there remembers. */
 	while (first > 0) {
 		bytes += segment_used(r->seg[--first]);
-		if (bytes >= FOLD_BYTES && load_snapshot(r, p, r->seg[first]->base))
+		if ((bytes >= FOLD_BYTES || first == 0) &&
+			load_snapshot(r, p, r->seg[first]->base))
 			break;
 	}
+	if (r->n == 0)
+		(void)load_snapshot(r, p, r->end);
 	for (; first < r->n && rc == 0; first++)
 		rc = fold_segment(r, p, r->seg[first], now_ns);
 	if (rc < 0)
