@@ -219,10 +219,12 @@ int
 storage_take_partitions(struct storage *s, const struct storage_topic *t,
 	const struct partition_config *config, struct partition **part)
 {
+	/* All of them: who fails drops what is there. */
+	for (int32_t i = 0; i < t->partitions; i++)
+		part[i] = NULL;
 	for (int32_t i = 0; i < t->partitions; i++) {
 		const int slot = take_slot(s);
 
-		part[i] = NULL;
 		if (slot < 0) {
 			for (; i >= 0; i--) {
 				storage_drop_partition(s, part[i]);
