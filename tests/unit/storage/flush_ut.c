@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT
+ * flush_ut.c - the flush daemon's turns (storage/flush*.c): what durable means, what a failed sync
+ * and a full disk do, what a seal leaves, and in which order retention deletes. */
+#include "tests/unit/storage/world.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static struct partition_ends ends;
+static unsigned seen; /* by hooks: that they fired */
+
+static void
+look(unsigned p)
+{
+	storage_ends(w.part[p], &ends);
+}
+
+static void
+recreate(void)
+{
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+}
+
+/* ---- Durable ------------------------------------------------------------------------------ */
+
+static int
+durable_lags(enum io_kind kind, int fd, const char *name)
+{
+	if (kind != IO_FDATASYNC)
+		return 0;
+	look(0);
+	CU_ASSERT_TRUE(ends.durable < ends.end);
+	CU_ASSERT_TRUE(storage_commit_done(w.s) < w.s->commit_begun);
+	seen++;
+	return 0;
+}
+
+static void
+durable_moves_only_after_the_sync_returned(void)
+{
+	int64_t last = 0;
+
+	world_begin(1);
+	seen = 0;
+	fake.hook = durable_lags;
+	for (unsigned i = 0; i < 300; i++) {
+		(void)world_append(0, (struct batch_of){.count = 2, .value = 700});
+		if (i % 10 == 0)
+			world_sync();
+		look(0);
+		CU_ASSERT_TRUE(ends.durable >= last && ends.durable <= ends.end);
+		last = ends.durable;
+	}
+	world_sync();
+	look(0);
+	CU_ASSERT_EQUAL(ends.durable, 600);
+	CU_ASSERT_TRUE(seen >= 30);
+	CU_ASSERT_EQUAL(w.count.syncs, seen);
+	world_end();
+}
+
+static void
+what_is_touched_is_synced_within_flush_ms_and_what_is_not_never(void)
+{
+	uint64_t syncs;
+
+	world_begin(2);
+	(void)world_append(0, (struct batch_of){.count = 2});
+	world_turns(102);
+	look(0);
+	CU_ASSERT_EQUAL(ends.durable, 2);
+	syncs = fake.calls[IO_FDATASYNC];
+	CU_ASSERT_EQUAL(syncs, 1);
+	world_turns(3000);
+	CU_ASSERT_EQUAL(fake.calls[IO_FDATASYNC], syncs);
+	world_end();
+}
+
+static void
+a_commit_with_nothing_touched_is_done_at_once(void)
+{
+	world_begin(1);
+	world_sync();
+	storage_want_disk(w.s, 5, storage_commit_done(w.s) + 1);
+	storage_want_disk(w.s, 5, 1); /* a lower number asks for nothing */
+	world_turns(1);
+	CU_ASSERT_EQUAL(storage_commit_done(w.s), w.s->sync_wanted[5]);
+	CU_ASSERT_EQUAL(fake.calls[IO_FDATASYNC], 0);
+	world_end();
+}
+
+/* ---- A failed sync ------------------------------------------------------------------------ */
+
+static ino_t bad_file;
+
+static ino_t
+inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+/* Every sync of that file fails, as if it did so once: who asked twice would be told. */
+static int
+bad_disk(enum io_kind kind, int fd, const char *name)
+{
+	if ((kind != IO_FDATASYNC && kind != IO_FSYNC) || inode_of(fd) != bad_file)
+		return 0;
+	seen++;
+	return seen == 1 ? -EIO : 0; /* the kernel reports it once, then says 0 */
+}
+
+static void
+a_failed_sync_fails_the_partition_for_good_and_no_other(void)
+{
+	int64_t frozen;
+
+	world_begin(2);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	(void)world_append(1, (struct batch_of){.count = 3});
+	world_sync();
+	(void)world_append(0, (struct batch_of){.count = 4});
+	(void)world_append(1, (struct batch_of){.count = 4});
+	seen = 0;
+	bad_file = inode_of(w.part[0]->active->fd);
+	fake.hook = bad_disk;
+	CU_ASSERT_EQUAL(storage_failures(w.s), 0);
+	world_sync();
+	CU_ASSERT_EQUAL(seen, 1);
+	CU_ASSERT_TRUE(storage_failures(w.s) > 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	CU_ASSERT_EQUAL(storage_state(w.part[1]), PART_OK);
+	CU_ASSERT_EQUAL(w.count.partitions_failed, 1);
+	look(1);
+	CU_ASSERT_EQUAL(ends.durable, 7);
+	look(0);
+	frozen = ends.durable;
+	CU_ASSERT_EQUAL(frozen, 3);
+	CU_ASSERT_EQUAL(ends.end, 3);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_TRUE(storage_has_room(w.part[0])); /* who waited is to be refused */
+	(void)world_append(1, (struct batch_of){.count = 1});
+	world_settle();
+	look(0);
+	CU_ASSERT_EQUAL(ends.durable, frozen);
+	CU_ASSERT_EQUAL(seen, 1); /* no second sync of that file */
+	CU_ASSERT_EQUAL(world_read(0), 3);
+	CU_ASSERT_EQUAL(world_read(1), 8);
+	(void)world_stop();
+	CU_ASSERT_EQUAL(seen, 1); /* nor at the stop */
+	world_end();
+}
+
+static void
+after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch(void)
+{
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	world_sync();
+	(void)world_append(0, (struct batch_of){.count = 4});
+	seen = 0;
+	bad_file = inode_of(w.part[0]->active->fd);
+	fake.hook = bad_disk;
+	world_sync();
+	(void)world_stop();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(storage_leader_epoch(w.part[0]), 1);
+	CU_ASSERT_EQUAL(world_read(0), 7);
+	world_end();
+}
+
+static int
+no_naming(enum io_kind kind, int fd, const char *name)
+{
+	if (kind != IO_RENAMEAT || !strstr(name, ".log"))
+		return 0;
+	seen++;
+	return -EIO;
+}
+
+static void
+a_segment_that_cannot_be_named_fails_the_partition_and_is_never_durable(void)
+{
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	seen = 0;
+	fake.hook = no_naming;
+	storage_roll(w.part[0], w.now_ns);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 2}, 0), APPEND_STORED);
+	(void)storage_publish(w.part[0]);
+	world_sync();
+	CU_ASSERT_EQUAL(seen, 1);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	look(0);
+	CU_ASSERT_TRUE(ends.durable <= 3);
+	world_end();
+}
+
+/* ---- A full disk -------------------------------------------------------------------------- */
+
+static bool disk_full;
+
+static int
+full_disk(enum io_kind kind, int fd, const char *name)
+{
+	if (!disk_full || kind != IO_FALLOCATE)
+		return 0;
+	seen++;
+	return -ENOSPC;
+}
+
+static void
+on_a_full_disk_producers_wait_and_go_on_when_space_returns(void)
+{
+	enum append_verdict v;
+	unsigned stored = 0, ms;
+
+	world_begin(1);
+	disk_full = true;
+	seen = 0;
+	fake.hook = full_disk;
+	for (unsigned i = 0; i < 3000; i++) {
+		v = world_append_as(0, (struct batch_of){.count = 1, .value = 1000}, 0);
+		(void)storage_publish(w.part[0]);
+		stored += v == APPEND_STORED;
+		if (v != APPEND_STORED)
+			world_turns(1);
+	}
+	CU_ASSERT_EQUAL(v, APPEND_WAIT);
+	CU_ASSERT_TRUE(stored > 0 && stored <= 64);
+	CU_ASSERT_TRUE(seen > 0 && seen < 20); /* tried again now and then, not each turn */
+	CU_ASSERT_TRUE(w.count.disk_full > 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	look(0);
+	CU_ASSERT_EQUAL(ends.durable, stored); /* what was stored is synced all the same */
+	CU_ASSERT_EQUAL(world_read(0), stored);
+	disk_full = false;
+	for (ms = 0; ms < 2000 && !storage_has_room(w.part[0]); ms++)
+		world_turns(1);
+	CU_ASSERT_TRUE(ms < 2000);
+	(void)world_append(0, (struct batch_of){.count = 1, .value = 1000});
+	CU_ASSERT_EQUAL(w.result.base_offset, stored);
+	world_end();
+}
+
+static void
+below_the_free_minimum_nothing_is_reserved(void)
+{
+	uint64_t reserved;
+	enum append_verdict v = APPEND_STORED;
+
+	world_begin(1);
+	fake.space.free = 100 * MIB;
+	world_turns(1000);
+	reserved = fake.calls[IO_FALLOCATE];
+	for (unsigned i = 0; i < 500; i++) {
+		v = world_append_as(0, (struct batch_of){.value = 1000}, 0);
+		(void)storage_publish(w.part[0]);
+		world_turns(1);
+	}
+	CU_ASSERT_EQUAL(v, APPEND_WAIT);
+	CU_ASSERT_EQUAL(fake.calls[IO_FALLOCATE], reserved);
+	fake.space.free = 50 * GIB;
+	(void)world_append(0, (struct batch_of){.value = 1000});
+	CU_ASSERT_TRUE(fake.calls[IO_FALLOCATE] > reserved);
+	world_end();
+}
+
+static int
+bad_populate(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_POPULATE ? -EFAULT : 0;
+}
+
+static void
+pages_that_cannot_be_faulted_in_fail_the_partition_before_a_store_goes_there(void)
+{
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	w.config.segment_bytes = 4 * MIB;
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+	fake.hook = bad_populate;
+	while (world_append_as(0, (struct batch_of){.value = 1000}, 0) == APPEND_STORED)
+		(void)storage_publish(w.part[0]);
+	world_turns(3);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	world_end();
+}
+
+static void
+at_the_dirty_budget_only_who_waits_is_given_room(void)
+{
+	unsigned full = 0;
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	w.o.dirty_budget = 64 * KIB;
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	w.config.segment_bytes = 4 * MIB;
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		const struct segment *seg = w.part[0]->active;
+		const uint64_t ready = seg->ready, dirty = w.s->flush.dirty;
+
+		if (world_append_as(0, (struct batch_of){.value = 1000}, 0) == APPEND_STORED) {
+			(void)storage_publish(w.part[0]);
+			continue;
+		}
+		world_turns(1);
+		if (dirty < w.o.dirty_budget || seg != w.part[0]->active)
+			continue;
+		full++;
+		CU_ASSERT_TRUE(
+			seg->ready <= MAX(ready, round_up(w.part[0]->position + w.length, 4096)));
+		CU_ASSERT_TRUE(storage_has_room(w.part[0]));
+	}
+	CU_ASSERT_TRUE(full > 0 && w.was_n[0] > 2000);
+	CU_ASSERT_EQUAL(world_read(0), w.was_n[0]);
+	world_end();
+}
+
+/* ---- Seal --------------------------------------------------------------------------------- */
+
+static void
+a_seal_leaves_exact_files(void)
+{
+	char name[LAYOUT_NAME];
+	uint64_t bytes = 0;
+	int64_t end = 0, largest = -1, timestamp;
+	uint32_t delta;
+	int fd;
+
+	world_begin(1);
+	for (unsigned i = 0; world_count(0, ".log") < 2; i++) {
+		(void)world_append(0, (struct batch_of){.count = 3,
+					      .value = 200,
+					      .producer = 5,
+					      .sequence = (int32_t)(3 * i),
+					      .step_ms = 2});
+		world_turns(1);
+		if (world_count(0, ".log") < 2) {
+			bytes += w.length;
+			end = w.result.base_offset + 3;
+			largest = MAX(largest, rb_max_timestamp(w.batch));
+		}
+	}
+	world_settle();
+	CU_ASSERT_EQUAL(w.count.segments_sealed, 1);
+	layout_name(name, end, ".log");
+	if (!world_has(0, name)) { /* the batch that rolled was counted in */
+		CU_FAIL("the next segment is named otherwise");
+	}
+	CU_ASSERT_EQUAL(world_size(0, "00000000000000000000.log"), bytes);
+	CU_ASSERT_EQUAL(world_size(0, "00000000000000000000.index") % 8, 0);
+	CU_ASSERT_TRUE(world_size(0, "00000000000000000000.index") >= 8 * (bytes / 6000));
+	CU_ASSERT_EQUAL(world_size(0, "00000000000000000000.timeindex") % 12, 0);
+	fd = world_open_file(0, "00000000000000000000.timeindex");
+	CU_ASSERT_EQUAL(
+		index_file_last_time(&io_posix, fd, world_size(0, "00000000000000000000.timeindex"),
+			&timestamp, &delta),
+		0);
+	CU_ASSERT_EQUAL(timestamp, largest);
+	CU_ASSERT_EQUAL(delta, end - 1);
+	(void)close(fd);
+	layout_name(name, end, ".snapshot");
+	CU_ASSERT_EQUAL(world_size(0, name), PRODUCER_SNAPSHOT_BYTES(1));
+	CU_ASSERT_EQUAL(world_count(0, ".tmp"), 0);
+	world_end();
+}
+
+static int
+no_index(enum io_kind kind, int fd, const char *name)
+{
+	if (!disk_full || kind != IO_PWRITE)
+		return 0;
+	seen++;
+	return -ENOSPC;
+}
+
+static void
+a_seal_that_finds_no_space_for_its_index_is_done_later(void)
+{
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	disk_full = true;
+	seen = 0;
+	fake.hook = no_index;
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	CU_ASSERT_TRUE(seen > 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(world_count(0, ".index"), 0);
+	CU_ASSERT_EQUAL(world_read(0), 3); /* readable meanwhile */
+	disk_full = false;
+	world_settle();
+	CU_ASSERT_EQUAL(world_count(0, ".index"), 1);
+	CU_ASSERT_EQUAL(world_count(0, ".timeindex"), 1);
+	CU_ASSERT_EQUAL(w.count.segments_sealed, 1);
+	CU_ASSERT_EQUAL(world_read(0), 3);
+	world_end();
+}
+
+/* ---- Retention ---------------------------------------------------------------------------- */
+
+/* start published -> kira.state that says so durable -> unlinked, at every unlink of a segment. And
+ * kira.state never claims more than is durable. */
+static int
+deletion_order(enum io_kind kind, int fd, const char *name)
+{
+	struct state_row *row;
+	uint64_t incarnation;
+	unsigned n;
+	bool clean;
+	char *body;
+
+	if (kind != IO_UNLINKAT || layout_offset(name, ".log") < 0)
+		return 0;
+	seen++;
+	CU_ASSERT_EQUAL_FATAL(layout_read_text(&io_posix, w.s->dirfd, "state", &body), 0);
+	CU_ASSERT_TRUE_FATAL(catalogue_parse_state(body, &incarnation, &clean, &row, &n));
+	look(0);
+	CU_ASSERT_TRUE(layout_offset(name, ".log") < ends.start);
+	CU_ASSERT_EQUAL(row[0].start, ends.start);
+	CU_ASSERT_TRUE(row[0].recovery <= ends.durable);
+	free(row);
+	free(body);
+	return 0;
+}
+
+static void
+check_trimmed(uint64_t at_least)
+{
+	struct storage_range r;
+
+	look(0);
+	CU_ASSERT_TRUE(ends.start > 0);
+	CU_ASSERT_TRUE(seen >= at_least);
+	CU_ASSERT_EQUAL(w.count.segments_deleted, seen);
+	CU_ASSERT_EQUAL(world_read(0), ends.end); /* from the new start on */
+	CU_ASSERT_EQUAL(storage_read(w.part[0], ends.start - 1, 1000, true, &r),
+		KIRA_E_OFFSET_OUT_OF_RANGE);
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.index"));
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.timeindex"));
+}
+
+static void
+retention_by_size_deletes_the_oldest_whole_segments_in_order(void)
+{
+	world_begin(1);
+	w.config.retention_bytes = 3 * WORLD_SEGMENT;
+	recreate();
+	seen = 0;
+	fake.hook = deletion_order;
+	world_fill(0, 10 * WORLD_SEGMENT);
+	world_settle();
+	check_trimmed(6);
+	CU_ASSERT_TRUE(storage_bytes(w.part[0]) >= 3 * WORLD_SEGMENT);
+	CU_ASSERT_TRUE(storage_bytes(w.part[0]) < 4 * WORLD_SEGMENT);
+	world_end();
+}
+
+static void
+retention_by_time_deletes_what_is_older(void)
+{
+	world_begin(1);
+	w.config.retention_ms = 60000;
+	recreate();
+	seen = 0;
+	fake.hook = deletion_order;
+	world_fill(0, 4 * WORLD_SEGMENT);
+	world_turns(40000);
+	CU_ASSERT_EQUAL(seen, 0);
+	world_fill(0, 4 * WORLD_SEGMENT);
+	world_turns(25000);
+	check_trimmed(3);
+	look(0);
+	CU_ASSERT_TRUE(seen < 6 && ends.end - ends.start > 200);
+	world_end();
+}
+
+/* An idle topic: control rolls it, then even its last records go. */
+static void
+an_idle_segment_that_was_rolled_by_order_is_deleted_too(void)
+{
+	world_begin(1);
+	w.config.retention_ms = 60000;
+	recreate();
+	(void)world_append(0, (struct batch_of){.count = 3});
+	world_settle();
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(5);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(70000);
+	look(0);
+	CU_ASSERT_EQUAL(ends.start, 3);
+	CU_ASSERT_EQUAL(ends.end, 3);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
+	(void)world_append(0, (struct batch_of){.count = 2});
+	CU_ASSERT_EQUAL(w.result.base_offset, 3);
+	CU_ASSERT_EQUAL(world_read(0), 5);
+	world_end();
+}
+
+static void
+beyond_the_directorys_cap_the_oldest_segment_goes_whatever_its_topic_allows(void)
+{
+	world_begin(1);
+	seen = 0;
+	fake.hook = deletion_order;
+	fake.space.total = 10 * WORLD_SEGMENT; /* of which 80 % */
+	fake.space.free = fake.space.total;
+	world_fill(0, 20 * WORLD_SEGMENT);
+	world_settle();
+	world_turns(20000);
+	check_trimmed(12);
+	CU_ASSERT_TRUE(w.count.segments_over_cap >= 12);
+	CU_ASSERT_TRUE(w.count.disk_held_bytes <= 9 * WORLD_SEGMENT);
+	world_end();
+}
+
+static void
+a_wall_clock_that_jumps_expires_nothing_for_an_hour(void)
+{
+	world_begin(1);
+	w.config.retention_ms = 3600000;
+	recreate();
+	world_fill(0, 3 * WORLD_SEGMENT);
+	world_settle();
+	w.wall_ms += INT64_C(30) * 24 * 3600000;
+	world_turns(10000);
+	look(0);
+	CU_ASSERT_EQUAL(ends.start, 0);
+	w.now_ns += 3601 * NS_PER_S; /* both went on together */
+	w.wall_ms += 3601000;
+	w.s->flush.tidied_ns = w.now_ns;
+	w.s->flush.tidied_wall_ms = w.wall_ms;
+	world_turns(10000);
+	look(0);
+	CU_ASSERT_TRUE(ends.start > 0);
+	world_end();
+}
+
+static int
+no_state(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_RENAMEAT && strcmp(name, "kira.state") == 0 ? -EIO : 0;
+}
+
+static void
+nothing_is_deleted_while_kira_state_cannot_be_written(void)
+{
+	unsigned logs;
+
+	world_begin(1);
+	w.config.retention_bytes = WORLD_SEGMENT;
+	recreate();
+	fake.hook = no_state;
+	world_fill(0, 6 * WORLD_SEGMENT);
+	world_settle();
+	logs = world_count(0, ".log");
+	CU_ASSERT_TRUE(logs >= 6);
+	CU_ASSERT_TRUE(world_has(0, "00000000000000000000.log"));
+	fake.hook = NULL;
+	world_turns(20000);
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
+	world_end();
+}
+
+static const struct ut_test tests[] = {
+	UT("durable", durable_moves_only_after_the_sync_returned),
+	UT("durable", what_is_touched_is_synced_within_flush_ms_and_what_is_not_never),
+	UT("durable", a_commit_with_nothing_touched_is_done_at_once),
+	UT("failure", a_failed_sync_fails_the_partition_for_good_and_no_other),
+	UT("failure", after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch),
+	UT("failure", a_segment_that_cannot_be_named_fails_the_partition_and_is_never_durable),
+	UT("space", on_a_full_disk_producers_wait_and_go_on_when_space_returns),
+	UT("space", below_the_free_minimum_nothing_is_reserved),
+	UT("space", pages_that_cannot_be_faulted_in_fail_the_partition_before_a_store_goes_there),
+	UT("space", at_the_dirty_budget_only_who_waits_is_given_room),
+	UT("seal", a_seal_leaves_exact_files),
+	UT("seal", a_seal_that_finds_no_space_for_its_index_is_done_later),
+	UT("retention", retention_by_size_deletes_the_oldest_whole_segments_in_order),
+	UT("retention", retention_by_time_deletes_what_is_older),
+	UT("retention", an_idle_segment_that_was_rolled_by_order_is_deleted_too),
+	UT("retention",
+		beyond_the_directorys_cap_the_oldest_segment_goes_whatever_its_topic_allows),
+	UT("retention", a_wall_clock_that_jumps_expires_nothing_for_an_hour),
+	UT("retention", nothing_is_deleted_while_kira_state_cannot_be_written),
+};
+
+UT_MAIN(tests)
