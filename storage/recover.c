@@ -470,8 +470,6 @@ cut(struct recovery *r, struct err *err)
 			segment_free(seg);
 	}
 	r->n = kept;
-	if (rc == 0)
-		rc = layout_sync_dir(r->io, r->part->dirfd);
 	return rc < 0 ? err_sys(err, rc, "cut the log to offset %" PRId64, r->end) : 0;
 }
 
@@ -485,7 +483,7 @@ raise_epoch(struct recovery *r, struct err *err)
 
 	epochs_begin(&part->epochs, was + 1, r->end);
 	text = epochs_text(&part->epochs);
-	rc = layout_replace(r->io, part->dirfd, LAYOUT_EPOCHS, text, strlen(text));
+	rc = layout_put(r->io, part->dirfd, LAYOUT_EPOCHS, text, strlen(text));
 	free(text);
 	return rc < 0 ? err_sys(err, rc, "write " LAYOUT_EPOCHS) : 0;
 }
@@ -663,6 +661,8 @@ recover(struct recovery *r, struct err *err)
 	if (rc < 0)
 		return rc;
 	file_segments(r);
+	/* Syncs the directory: all of the above is durable before a batch carries the new epoch. Each
+	 * step alone, whichever of them a crash leaves, is found and done again by the next start. */
 	return partition_begin(r->part, r->start, r->end, err);
 }
 

@@ -46,11 +46,8 @@ segment_make(struct segment **ret, struct partition *part, uint64_t size, uint64
 	if (rc < 0)
 		goto fail;
 	seg->fd = rc;
+	/* Not synced: its first commit carries the blocks, its naming the directory entry. */
 	rc = io->fallocate(seg->fd, 0, first);
-	if (rc == 0)
-		rc = io->fsync(seg->fd);
-	if (rc == 0)
-		rc = layout_sync_dir(io, part->dirfd);
 	if (rc == 0)
 		rc = io->map(seg->fd, size, &seg->map);
 	if (rc == 0)
