@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
+#include <kira/record_batch.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -329,6 +331,58 @@ directory_remove(struct storage *s, const char *name)
 	rc = s->io->list(r.dir, remove_file, &r);
 	(void)s->io->close(r.dir);
 	return rc < 0 ? rc : s->io->unlinkat(s->dirfd, name, true);
+}
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	const size_t n = strlen(name), m = strlen(end);
+
+	return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* `found`: a file with a batch, or one that a creation does not make. */
+static int
+find_content(void *arg, const char *name)
+{
+	struct removal *r = arg;
+	uint8_t b[RB_HEADER];
+	int64_t n = 0;
+	int fd;
+
+	if (ends_with(name, ".tmp") || strcmp(name, LAYOUT_METADATA) == 0 ||
+		strcmp(name, LAYOUT_EPOCHS) == 0)
+		return 0;
+	r->found = true;
+	if (!ends_with(name, ".log") && strcmp(name, LAYOUT_SPARE) != 0)
+		return 0;
+	fd = r->s->io->openat(r->dir, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	n = r->s->io->pread(fd, b, sizeof(b), 0);
+	(void)r->s->io->close(fd);
+	if (n < 0)
+		return (int)n;
+	r->found = false;
+	for (int64_t i = 0; i < n; i++)
+		r->found |= b[i] != 0;
+	return r->found; /* 1 ends the walk */
+}
+
+int
+directory_remove_blank(struct storage *s, const char *name)
+{
+	struct removal r = {.s = s};
+	int rc = s->io->openat(s->dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+
+	if (rc < 0)
+		return rc;
+	r.dir = rc;
+	rc = s->io->list(r.dir, find_content, &r);
+	(void)s->io->close(r.dir);
+	if (rc < 0)
+		return rc;
+	return r.found ? -EEXIST : directory_remove(s, name);
 }
 
 static int

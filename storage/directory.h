@@ -92,6 +92,8 @@ struct state_row *directory_row(const struct storage *s, const char *topic, cons
 int directory_put_ids(struct storage *s, int64_t next);
 /* A sub-directory and the plain files in it. */
 int directory_remove(struct storage *s, const char *name);
+/* The same, if it is what a creation that was cut short leaves: no batch in it. -EEXIST: it is not. */
+int directory_remove_blank(struct storage *s, const char *name);
 
 /* ---- Catalogue (catalogue.c) ------------------------------------------------------------- */
 

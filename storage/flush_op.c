@@ -41,6 +41,9 @@ create_partition(struct partition *part, struct err *err)
 	struct storage *s = part->storage;
 	int rc = s->io->mkdirat(s->dirfd, part->name);
 
+	/* A creation that a crash cut short, before the catalogue named it. */
+	if (rc == -EEXIST && directory_remove_blank(s, part->name) == 0)
+		rc = s->io->mkdirat(s->dirfd, part->name);
 	if (rc == -EEXIST) {
 		err_set(err, "%s/%s is there, but no topic of the catalogue: move it away", s->dir,
 			part->name);
@@ -80,29 +83,42 @@ undo:
 
 /* ---- Delete ------------------------------------------------------------------------------- */
 
+/* What Kafka calls them, too; a long name is cut, a file's has 255 bytes. */
+static void
+deleted_name(char ret[TOPIC_NAME_MAX + 64], const struct storage_op *op, int32_t index)
+{
+	char id[23];
+
+	layout_put_id(id, op->topic.id);
+	(void)snprintf(ret, TOPIC_NAME_MAX + 64, "%.200s-%d.%s-delete", op->topic.name, index, id);
+}
+
 static void
 delete(struct storage *s, struct storage_op *op)
 {
-	char id[23], gone[TOPIC_NAME_MAX + 64];
+	char gone[TOPIC_NAME_MAX + 64];
+	int rc;
 
 	op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
 	if (op->rc < 0) {
 		(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
 		return;
 	}
-	/* From here on the topic is gone; what is left of it the next start removes too. */
-	layout_put_id(id, op->topic.id);
+	/* From here on the topic is gone. All are renamed before the first is removed, which takes
+	 * long: what has its new name the next start removes too. */
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
-		const char *name = op->part[i]->name;
-
-		(void)snprintf(gone, sizeof(gone), "%s.%s-delete", name, id);
-		op->rc = s->io->renameat(s->dirfd, name, gone);
-		if (op->rc == 0)
-			op->rc = directory_remove(s, gone);
-		if (op->rc < 0)
-			(void)err_sys(&op->err, op->rc, "remove %s/%s", s->dir, gone);
+		deleted_name(gone, op, i);
+		rc = s->io->renameat(s->dirfd, op->part[i]->name, gone);
+		if (rc < 0)
+			op->rc = err_sys(&op->err, rc, "rename %s/%s", s->dir, op->part[i]->name);
 	}
 	(void)layout_sync_dir(s->io, s->dirfd);
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		deleted_name(gone, op, i);
+		rc = directory_remove(s, gone);
+		if (rc < 0 && rc != -ENOENT)
+			op->rc = err_sys(&op->err, rc, "remove %s/%s", s->dir, gone);
+	}
 }
 
 /* Nothing of it may be in flight. True: the flush daemon let go of all its partitions. */

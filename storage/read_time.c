@@ -149,6 +149,11 @@ find_first(struct partition *part, const struct mark *tail, const struct mark *l
 			return 0;
 		rc = search(part, seg, limit, target, false, offset, timestamp);
 	}
+	/* A roll that is not filed yet: nobody may be sent past the records of the one left. */
+	if (rc == 0 && tail->seg && tail->seg->prev_base != SEGMENT_NO_BASE &&
+		tail->seg->prev_base >= start && tail->seg->prev_base < limit->end &&
+		(!a || a->n == 0 || a->seg[a->n - 1]->base < tail->seg->prev_base))
+		rc = search(part, tail->seg->prev, limit, target, false, offset, timestamp);
 	if (rc == 0 && tail->seg && tail->seg->base <= limit->end)
 		rc = tail->seg == limit->seg || tail->seg->base < limit->end ?
 			search(part, tail->seg, limit, target, false, offset, timestamp) : 0;
