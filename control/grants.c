@@ -161,7 +161,7 @@ grants_of_address(const struct control *ctl, const struct in6_addr *address)
 
 	for (unsigned b = 0; b < GRANT_BUCKETS; b++)
 		for (const struct grant *g = ctl->grants.bucket[b]; g; g = g->next)
-			n += IN6_ARE_ADDR_EQUAL(&g->peer, address);
+			n += (g->anchor || g->busy > 0) && IN6_ARE_ADDR_EQUAL(&g->peer, address);
 	return n;
 }
 

@@ -67,7 +67,8 @@ struct grant *grants_find(const struct control *ctl, uint32_t session_id, uint64
 /* May a producer at `peer` name `address` as its own? */
 bool grants_address_allowed(const struct control *ctl, const struct in6_addr *peer,
 	const struct in6_addr *address);
-/* Sessions of this UDP address. */
+/* Sessions of this UDP address that are anchored or on their way. Those that lost their anchor end by
+ * themselves, and a host that runs many short-lived producers has many of them. */
 unsigned grants_of_address(const struct control *ctl, const struct in6_addr *address);
 
 struct grant *grants_make(struct control *ctl);

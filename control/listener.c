@@ -145,7 +145,7 @@ bind_one(struct control *ctl, const struct addrinfo *ai, const char *text, struc
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (ai->ai_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
 		rc = err_sys(err, -errno, "--listen %s", text);
 		(void)close(fd);
 		return rc;
@@ -213,8 +213,11 @@ listeners_start(struct control *ctl, struct err *err)
 {
 	for (unsigned i = 0; i < ctl->listeners.n; i++) {
 		struct listener *l = &ctl->listeners.one[i];
-		const int rc = loop_watch(&ctl->loop, &l->src, EPOLLIN);
+		int rc;
 
+		if (listen(l->src.fd, BACKLOG) < 0)
+			return err_sys(err, -errno, "--listen %s", l->name);
+		rc = loop_watch(&ctl->loop, &l->src, EPOLLIN);
 		if (rc < 0)
 			return err_sys(err, rc, "watch the listener %s", l->name);
 		log_info("Kafka port %s", l->name);

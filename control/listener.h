@@ -25,7 +25,8 @@ struct listeners {
 /* "HOST:PORT", "[V6]:PORT", ":PORT" or "*:PORT" (any address) -> host and port; -EINVAL. */
 int listener_split(const char *text, char host[256], uint16_t *port, struct err *err);
 
-/* Bind and listen on every address of cfg->listen; nothing is accepted yet. */
+/* Bind every address of cfg->listen. Until listeners_start() clients are refused, and try again: in a
+ * backlog they would wait for a recovery that may take longer than their patience. */
 int listeners_open(struct control *ctl, struct err *err);
 /* From now on connections are taken. */
 int listeners_start(struct control *ctl, struct err *err);

@@ -20,10 +20,13 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FLUSH_JOBS    4
 #define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
+
+#define PORT_PATIENCE_NS (2 * NS_PER_S)
 
 #define EXIT_OPTIONS 2
 
@@ -286,6 +289,20 @@ start_dataplane(struct parts *p, struct err *err)
 	return rc < 0 ? err_sys(err, rc, "watch the doorbell") : 0;
 }
 
+/* A kirad that was killed holds its port until the kernel has taken its memory apart; who starts the
+ * next one at once should not have to know. */
+static int
+open_listeners(struct control *ctl, struct err *err)
+{
+	const uint64_t until_ns = clock_now_ns() + PORT_PATIENCE_NS;
+	const struct timespec pause = {.tv_nsec = 50 * NS_PER_MS};
+	int rc;
+
+	while ((rc = listeners_open(ctl, err)) == -EADDRINUSE && clock_now_ns() < until_ns)
+		(void)nanosleep(&pause, NULL);
+	return rc;
+}
+
 static int
 start(struct parts *p, struct err *err)
 {
@@ -311,7 +328,7 @@ start(struct parts *p, struct err *err)
 		rc = signals_open(&p->signals, &ctl->loop, err);
 	/* Before anything else is made: a taken port is the likeliest mistake. */
 	if (rc == 0)
-		rc = listeners_open(ctl, err);
+		rc = open_listeners(ctl, err);
 	if (rc == 0)
 		rc = cores_pin(p->layout.control_cpu, err);
 	if (rc < 0)

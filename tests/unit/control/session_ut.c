@@ -235,6 +235,27 @@ a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it(void)
 }
 
 static void
+sessions_without_an_anchor_do_not_count_against_their_address(void)
+{
+	static const char *const options[] = {"--sessions-per-address", "2", NULL};
+	int fd;
+
+	world_open(&w, options);
+	for (unsigned i = 0; i < 5; i++) {
+		fd = world_connect(&w);
+		CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, 0);
+		(void)close(fd);
+		world_run(&w);
+	}
+	fd = world_connect(&w);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, 0);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, 0);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor(void)
 {
 	int fd;
@@ -279,6 +300,7 @@ static const struct ut_test tests[] = {
 	UT("rights", a_foreign_address_is_granted_only_inside_produce_from),
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),
+	UT("rights", sessions_without_an_anchor_do_not_count_against_their_address),
 	UT("anchor", a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor),
 };
 
