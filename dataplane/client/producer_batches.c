@@ -5,7 +5,7 @@
 #include "dataplane/client/producer_io.h"
 
 #define EXPIRE_EVERY_NS (50 * NS_PER_MS)
-#define TRIES_GONE      5 /* UNKNOWN_TOPIC_OR_PARTITION so often: it is gone */
+#define GONE_NS         (2 * NS_PER_S) /* a topic is missing for so long: it is gone, not made anew */
 #define TRIES_AT_ONCE   3 /* CORRUPT_MESSAGE more often: the line or the memory is bad */
 
 /* ---- Lists --------------------------------------------------------------------------------- */
@@ -225,11 +225,25 @@ producer_fence(struct io *io)
 	pthread_mutex_unlock(&io->p->lock);
 }
 
+void
+topic_missing(struct io *io, struct kira_topic *t)
+{
+	if (t->missing_ns == 0)
+		t->missing_ns = io->now_ns;
+	if (io->now_ns - t->missing_ns < GONE_NS)
+		return;
+	/* All at once: batch by batch, each with its pauses, would take for ever. */
+	for (int32_t i = 0; i < t->partitions; i++)
+		while (t->part[i].ready.head)
+			fail_ready(io, t->part[i].ready.head, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+}
+
 /* A batch that was sent appended nothing. It is on `sent` still, and no longer outstanding. */
 void
 batch_failed(struct io *io, struct batch *b, int16_t error)
 {
-	const bool idempotent = b->part->producer_id >= 0;
+	struct partition *part = b->part;
+	const bool idempotent = part->producer_id >= 0;
 
 	if (b->tries < UINT8_MAX)
 		b->tries++;
@@ -248,16 +262,16 @@ batch_failed(struct io *io, struct batch *b, int16_t error)
 		 * was given up, or the broker does not know what it had acked. Else an earlier one
 		 * came too late: alone, next time. */
 		if (b->sent_first)
-			b->part->raising = true;
+			part->raising = true;
 		b->alone = true;
 		break;
 	case KIRA_E_UNKNOWN_TOPIC_OR_PARTITION:
-		if (b->tries >= TRIES_GONE)
-			goto fatal;
 		io->repeat_at_ns = io->now_ns; /* a topic made anew has another handle */
 		io->named = 0;
 		pause_partition(io, b);
-		break;
+		batch_back(io, b);
+		topic_missing(io, part->topic);
+		return;
 	case KIRA_E_INVALID_PRODUCER_EPOCH:
 		producer_fence(io);
 		goto fatal;
@@ -274,7 +288,7 @@ batch_failed(struct io *io, struct batch *b, int16_t error)
 	batch_back(io, b);
 	return;
 fatal:
-	list_remove(&b->part->sent, b);
+	list_remove(&part->sent, b);
 	leave_gap(io, b);
 	batch_tell(io, b, error, -1);
 	batch_release(io, b);
@@ -284,6 +298,7 @@ void
 batch_stored(struct io *io, struct batch *b, int64_t base_offset)
 {
 	list_remove(&b->part->sent, b);
+	b->part->topic->missing_ns = 0;
 	io->moved = true;
 	batch_tell(io, b, 0, base_offset);
 	batch_release(io, b);
@@ -350,7 +365,8 @@ sendable(struct io *io, struct partition *part, bool tcp)
 	udp = fits_udp(io, b);
 	if (!tcp)
 		return udp && part->outstanding_tcp == 0;
-	if (udp || (io->state != IO_UDP && io->state != IO_TCP))
+	if (udp || io->p->o.transport == KIRA_TRANSPORT_UDP
+			|| (io->state != IO_UDP && io->state != IO_TCP))
 		return false;
 	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. */
 	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp

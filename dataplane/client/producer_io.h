@@ -81,6 +81,7 @@ void batch_unlogged(struct io *io, struct batch *b);
 /* .. or is not known: again. */
 void batch_back(struct io *io, struct batch *b);
 void batches_expire(struct io *io);
+void topic_missing(struct io *io, struct kira_topic *t); /* the broker does not know it (any more) */
 void batches_fail_all(struct io *io);
 void producer_fence(struct io *io);
 /* What keeps records from moving at present, for people; "" where nothing does. */

@@ -93,6 +93,7 @@ struct kira_topic {
 	char why[256];                   /* ROUTE_TCP, ROUTE_FAILED */
 	/* I/O thread. */
 	uint16_t handle;                 /* 0: none in this session */
+	uint64_t missing_ns;             /* since when the broker does not know it; 0: it does */
 	struct partition part[];
 };
 

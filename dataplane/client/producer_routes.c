@@ -4,6 +4,8 @@
  * Thread: the I/O thread. Owns: io->state, and the job while it is not posted. Never: blocks. */
 #include "dataplane/client/producer_io.h"
 
+#define ASK_AGAIN_NS NS_PER_S /* for a topic that is missing */
+
 /* ---- Routes -------------------------------------------------------------------------------- */
 
 void
@@ -63,14 +65,21 @@ route_no_udp(struct io *io, const char *why)
 static void
 route_named(struct io *io, const struct job *job)
 {
+	bool missing = false;
+
 	for (unsigned i = 0; i < job->topic_count; i++) {
 		const struct ckafka_open_topic *named = &job->topics[i];
 		struct kira_topic *t = job->topic[i];
 		char why[256];
 
 		t->handle = 0;
+		if (named->error == KIRA_E_UNKNOWN_TOPIC_OR_PARTITION) {
+			topic_missing(io, t);
+			missing = true;
+		}
 		if (named->error == 0 && named->ack_min <= (io->p->o.acks == KIRA_ACKS_DISK ? 2 : 1)) {
 			t->handle = named->handle;
+			t->missing_ns = 0;
 			if (io->state == IO_UDP && t->route != ROUTE_UDP)
 				route_set(io, t, ROUTE_UDP, "");
 			continue;
@@ -84,6 +93,11 @@ route_named(struct io *io, const struct job *job)
 			route_set(io, t, ROUTE_FAILED, why);
 	}
 	io->named += job->topic_count;
+	io->repeat_at_ns = CW_NEVER;
+	if (missing) {
+		io->named = 0;
+		io->repeat_at_ns = io->now_ns + ASK_AGAIN_NS;
+	}
 }
 
 /* ---- Jobs of the set-up thread ------------------------------------------------------------- */
@@ -130,7 +144,6 @@ took_open(struct io *io, struct job *job)
 		io->anchor = job->anchor;
 		if (job->repeat) {
 			route_named(io, job);
-			io->repeat_at_ns = CW_NEVER;
 			return;
 		}
 		io->udp = job->udp;
@@ -138,7 +151,6 @@ took_open(struct io *io, struct job *job)
 		io->named = 0;
 		io->reset = false;
 		io->state = IO_PROBING;
-		io->repeat_at_ns = CW_NEVER;
 		route_named(io, job);
 		udp_probe_from(io, 0);
 		return;

@@ -234,6 +234,45 @@ what_is_on_its_way_at_its_deadline_is_told_once(void)
 	CU_ASSERT_EQUAL(io.alive, 0);
 }
 
+static void
+a_topic_that_is_gone_fails_all_its_batches_after_two_seconds(void)
+{
+	struct batch *a;
+
+	fresh();
+	a = make(0);
+	(void)make(1);
+	(void)send_next();
+	refused(a, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	CU_ASSERT_EQUAL(told, 0);
+	CU_ASSERT_EQUAL(io.repeat_at_ns, io.now_ns); /* ask for its new handle */
+	io.now_ns += 3 * NS_PER_S;
+	CU_ASSERT_PTR_EQUAL(send_next(), a);
+	refused(a, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	CU_ASSERT_EQUAL(told, 2);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	CU_ASSERT_EQUAL(io.alive, 0);
+	/* Back again: it starts over. */
+	topic->missing_ns = 0;
+	producer.epoch = 1;
+	io.now_ns += NS_PER_S;
+	a = make(2);
+	CU_ASSERT_PTR_EQUAL(send_next(), a);
+	refused(a, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	CU_ASSERT_EQUAL(told, 2);
+}
+
+static void
+with_transport_udp_nothing_goes_over_tcp(void)
+{
+	fresh();
+	(void)make(0);
+	topic->handle = 0;
+	CU_ASSERT_PTR_NOT_NULL(batch_next(&io, true));
+	producer.o.transport = KIRA_TRANSPORT_UDP;
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+}
+
 static const struct ut_test tests[] = {
 	UT("batches", batches_go_in_order_with_numbers_without_gaps),
 	UT("batches", what_was_overtaken_goes_alone_under_its_old_number),
@@ -241,6 +280,8 @@ static const struct ut_test tests[] = {
 	UT("batches", a_number_that_may_be_stored_is_not_replaced),
 	UT("batches", a_fenced_producer_sends_nothing_more),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
+	UT("batches", a_topic_that_is_gone_fails_all_its_batches_after_two_seconds),
+	UT("batches", with_transport_udp_nothing_goes_over_tcp),
 };
 
 UT_MAIN(tests)
