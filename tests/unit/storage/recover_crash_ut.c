@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ * recover_crash_ut.c - recovery cut short at its n-th system call, for every n, and with a single
+ * failing call, for every n: the next recovery finds the same log. */
+#include "tests/unit/storage/world.h"
+
+#include <errno.h>
+
+#define CALLS_MAX 3000
+
+static int64_t expected_end;
+
+static void
+append(int32_t count)
+{
+	(void)world_append(0, (struct batch_of){.count = count,
+				      .value = 300,
+				      .producer = 7,
+				      .sequence = (int32_t)w.part[0]->next});
+}
+
+/* What one undisturbed recovery makes of the saved directory. */
+static void
+recover_once(void)
+{
+	struct partition_ends ends;
+
+	world_save();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	storage_ends(w.part[0], &ends);
+	expected_end = ends.end;
+	world_forget(0, expected_end);
+	CU_ASSERT_EQUAL(world_read(0), expected_end);
+	world_kill();
+}
+
+static void
+recover_again(uint64_t n)
+{
+	struct partition_ends ends;
+	const int rc = world_open();
+
+	if (rc < 0) {
+		fprintf(stderr, "after call %llu: %s\n", (unsigned long long)n, w.err.text);
+		CU_FAIL("the second recovery failed");
+		return;
+	}
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(ends.end, expected_end);
+	CU_ASSERT_EQUAL(world_read(0), expected_end);
+	CU_ASSERT_TRUE(storage_leader_epoch(w.part[0]) >= 1);
+	CU_ASSERT_EQUAL(world_count(0, ".tmp"), 0);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), world_count(0, ".index") + 1);
+	/* It goes on; now and then through a clean stop, which takes its time: nothing was left that
+	 * a later start trips over. */
+	append(2);
+	CU_ASSERT_EQUAL(w.result.base_offset, expected_end);
+	if (n % 8 == 0) {
+		CU_ASSERT_EQUAL(world_stop(), 0);
+		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	}
+	CU_ASSERT_EQUAL(world_read(0), expected_end + 2);
+	world_kill();
+	world_forget(0, expected_end);
+}
+
+/* Everything from the n-th call on fails, as if the process had died there; or that one alone. */
+static void
+at_every_call(bool dies)
+{
+	uint64_t n = 1;
+
+	w.o.store_lcores = 1; /* its producer table is what an open takes longest for */
+	recover_once();
+	for (; n < CALLS_MAX; n++) {
+		int rc;
+
+		world_restore();
+		fake_io_reset();
+		if (dies)
+			fake.dies_at = n;
+		else
+			fake.fails_at = n;
+		rc = world_open();
+		if (w.s)
+			world_kill();
+		fake.dies_at = fake.fails_at = 0;
+		recover_again(n);
+		if (rc == 0 && fake.total < n)
+			break;
+		if (rc == 0 && dies)
+			break;
+	}
+	CU_ASSERT_TRUE(n > 30 && n < CALLS_MAX);
+}
+
+/* ---- Directories to recover --------------------------------------------------------------- */
+
+/* Three sealed segments, an open one with a torn batch in it, a spare. */
+static void
+torn_tail(void)
+{
+	char name[LAYOUT_NAME];
+	uint64_t position = 0;
+	int fd;
+
+	world_begin(1);
+	for (unsigned i = 0; i < 3; i++) {
+		append(3);
+		append(4);
+		storage_roll(w.part[0], w.now_ns);
+		world_turns(3);
+		storage_roll(w.part[0], w.now_ns);
+		world_settle();
+	}
+	append(5);
+	append(6);
+	world_last_log(0, name);
+	for (unsigned i = 0; i + 1 < w.was_n[0]; i++)
+		if (w.was[0][i].offset >= layout_offset(name, ".log"))
+			position += w.was[0][i].total;
+	world_kill();
+	fd = world_open_file(0, name);
+	CU_ASSERT_EQUAL(pwrite(fd, "torn", 4, (off_t)position + 70), 4);
+	(void)close(fd);
+}
+
+/* A roll that was not named; the segment before it not yet sealed. */
+static void
+unnamed_roll(void)
+{
+	world_begin(1);
+	append(3);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	storage_roll(w.part[0], w.now_ns);
+	append(4);
+	world_kill();
+}
+
+/* After a power cut: the first segment lost its first batch, the one behind it is whole. */
+static void
+torn_front(void)
+{
+	int fd;
+
+	world_begin(1);
+	append(3);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	storage_roll(w.part[0], w.now_ns);
+	append(4);
+	w.s->flush.commit.last_ns = w.now_ns; /* no commit yet */
+	world_turns(1);
+	world_kill();
+	fd = world_open_file(0, "00000000000000000000.log");
+	CU_ASSERT_EQUAL(pwrite(fd, "torn", 4, 70), 4);
+	(void)close(fd);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 2);
+	CU_ASSERT_EQUAL(world_count(0, ".index"), 0);
+}
+
+static void
+a_torn_tail_is_recovered_whenever_recovery_dies(void)
+{
+	torn_tail();
+	at_every_call(true);
+	CU_ASSERT_EQUAL(expected_end, 26);
+	world_end();
+}
+
+static void
+a_torn_tail_is_recovered_whichever_call_fails(void)
+{
+	torn_tail();
+	at_every_call(false);
+	world_end();
+}
+
+static void
+an_unnamed_roll_is_adopted_whenever_recovery_dies(void)
+{
+	unnamed_roll();
+	at_every_call(true);
+	CU_ASSERT_EQUAL(expected_end, 7);
+	world_end();
+}
+
+static void
+an_unnamed_roll_is_adopted_whichever_call_fails(void)
+{
+	unnamed_roll();
+	at_every_call(false);
+	world_end();
+}
+
+static void
+a_torn_front_leaves_an_empty_log_whenever_recovery_dies(void)
+{
+	torn_front();
+	at_every_call(true);
+	CU_ASSERT_EQUAL(expected_end, 0);
+	world_end();
+}
+
+static void
+a_torn_front_leaves_an_empty_log_whichever_call_fails(void)
+{
+	torn_front();
+	at_every_call(false);
+	world_end();
+}
+
+static const struct ut_test tests[] = {
+	UT("dies", a_torn_tail_is_recovered_whenever_recovery_dies),
+	UT("dies", an_unnamed_roll_is_adopted_whenever_recovery_dies),
+	UT("dies", a_torn_front_leaves_an_empty_log_whenever_recovery_dies),
+	UT("fails", a_torn_tail_is_recovered_whichever_call_fails),
+	UT("fails", an_unnamed_roll_is_adopted_whichever_call_fails),
+	UT("fails", a_torn_front_leaves_an_empty_log_whichever_call_fails),
+};
+
+UT_MAIN(tests)
