@@ -27,11 +27,26 @@ read_limit(const struct partition *part, struct mark *tail)
 	return part->config.visible_at_disk || partition_state(part) != PART_OK ? durable : *tail;
 }
 
+/* A roll that is not filed yet: the one left is found through the new one. Once filed it may be
+ * freed, but then the array has it, or a newer one, or the start lies above it. */
+struct segment *
+read_unfiled(const struct partition *part, const struct segments *a, const struct mark *tail)
+{
+	const int64_t base = tail->seg->prev_base;
+
+	if (base == SEGMENT_NO_BASE || (a && a->n > 0 && a->seg[a->n - 1]->base >= base))
+		return NULL;
+	/* After the array: it lost a segment only once the start above it was published (O1, L1). */
+	if (atomic_load_explicit(&part->start, memory_order_acquire) > base)
+		return NULL;
+	return tail->seg->prev;
+}
+
 struct segment *
 read_segment(struct partition *part, int64_t offset, const struct mark *tail)
 {
 	const struct segments *a = storage_segments(part); /* L2 */
-	struct segment *seg = NULL;
+	struct segment *seg = NULL, *unfiled;
 	uint32_t lo = 0, hi = a ? a->n : 0;
 
 	if (offset >= tail->seg->base)
@@ -46,12 +61,8 @@ read_segment(struct partition *part, int64_t offset, const struct mark *tail)
 	}
 	if (lo > 0)
 		seg = a->seg[lo - 1];
-	/* A roll that is not filed yet: the one left is found through the new one. Once filed it may
-	 * be freed, but then `seg` is at or above it, or the start is. */
-	if (tail->seg->prev_base != SEGMENT_NO_BASE && offset >= tail->seg->prev_base &&
-		(!seg || seg->base < tail->seg->prev_base))
-		seg = tail->seg->prev;
-	return seg;
+	unfiled = read_unfiled(part, a, tail);
+	return unfiled && offset >= unfiled->base ? unfiled : seg;
 }
 
 uint64_t

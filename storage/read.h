@@ -17,6 +17,9 @@ struct place {
 struct mark read_limit(const struct partition *part, struct mark *tail);
 /* The segment that holds `offset`, which lies between start and the tail's end. NULL: none has it. */
 struct segment *read_segment(struct partition *part, int64_t offset, const struct mark *tail);
+/* The segment left by a roll that is in no array yet, NULL: there is none. `a` was read after `tail`. */
+struct segment *read_unfiled(const struct partition *part, const struct segments *a,
+	const struct mark *tail);
 /* How far it may be read. */
 uint64_t read_segment_end(const struct segment *seg, const struct mark *limit);
 

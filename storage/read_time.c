@@ -121,14 +121,44 @@ search(struct partition *part, struct segment *seg, const struct mark *limit, in
 	return in_segment(&place, target, best, offset, timestamp);
 }
 
-/* The largest timestamp of a filed segment is known; the active one's, as far as its index says. */
-static int64_t
-largest_of(const struct segment *seg, const struct mark *tail)
-{
-	const uint32_t n = atomic_load_explicit(&seg->index.times, memory_order_acquire); /* I2 */
+/* ---- Which segments ----------------------------------------------------------------------- */
 
-	if (seg != tail->seg || !seg->index.time)
+/* In order: the filed ones, the one left by a roll that is not filed yet, the open one. NULL behind
+ * the last. */
+static struct segment *
+segment_at(const struct partition *part, const struct segments *a, const struct mark *tail,
+	uint32_t i)
+{
+	const uint32_t n = a ? a->n : 0;
+	struct segment *unfiled;
+
+	if (i < n)
+		return a->seg[i];
+	if (!tail->seg || (n > 0 && a->seg[n - 1]->base >= tail->seg->base))
+		return NULL;
+	unfiled = read_unfiled(part, a, tail);
+	if (unfiled && i == n)
+		return unfiled;
+	return i == n + (unfiled != NULL) ? tail->seg : NULL;
+}
+
+/* Of a segment that was left: flush copies it when it files the segment. */
+static int64_t
+largest_of(const struct segment *seg, bool filed)
+{
+	return filed ? seg->max_timestamp : seg->index.max_timestamp;
+}
+
+/* Of the one that the limit lies in: no more than is visible, as far as its index says. */
+static int64_t
+largest_visible(const struct segment *seg, const struct mark *limit)
+{
+	uint32_t n = atomic_load_explicit(&seg->index.times, memory_order_acquire); /* I2 */
+
+	if (!seg->index.time)
 		return seg->max_timestamp;
+	while (n > 0 && seg->base + seg->index.time[n - 1].last_delta >= limit->end)
+		n--;
 	return n ? seg->index.time[n - 1].timestamp : 0;
 }
 
@@ -136,27 +166,19 @@ static int
 find_first(struct partition *part, const struct mark *tail, const struct mark *limit,
 	int64_t target, int64_t *offset, int64_t *timestamp)
 {
-	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
 	const struct segments *a = storage_segments(part);
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
+	struct segment *seg;
 	int rc = 0;
 
-	for (uint32_t i = 0; a && i < a->n && rc == 0; i++) {
-		struct segment *seg = a->seg[i];
-
-		if (seg->end <= start || seg->max_timestamp < target || seg == tail->seg)
-			continue;
-		if (seg != limit->seg && seg->base >= limit->end)
+	for (uint32_t i = 0; rc == 0 && (seg = segment_at(part, a, tail, i)) != NULL; i++) {
+		if (seg == limit->seg)
+			return search(part, seg, limit, target, false, offset, timestamp);
+		if (seg->base >= limit->end)
 			return 0;
-		rc = search(part, seg, limit, target, false, offset, timestamp);
+		if (seg->end > start && largest_of(seg, a && i < a->n) >= target)
+			rc = search(part, seg, limit, target, false, offset, timestamp);
 	}
-	/* A roll that is not filed yet: nobody may be sent past the records of the one left. */
-	if (rc == 0 && tail->seg && tail->seg->prev_base != SEGMENT_NO_BASE &&
-		tail->seg->prev_base >= start && tail->seg->prev_base < limit->end &&
-		(!a || a->n == 0 || a->seg[a->n - 1]->base < tail->seg->prev_base))
-		rc = search(part, tail->seg->prev, limit, target, false, offset, timestamp);
-	if (rc == 0 && tail->seg && tail->seg->base <= limit->end)
-		rc = tail->seg == limit->seg || tail->seg->base < limit->end ?
-			search(part, tail->seg, limit, target, false, offset, timestamp) : 0;
 	return rc;
 }
 
@@ -165,22 +187,24 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 	int64_t *offset, int64_t *timestamp)
 {
 	const struct segments *a = storage_segments(part);
-	struct segment *best = NULL;
-	int64_t o, t;
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
+	struct segment *best = NULL, *seg;
+	int64_t largest = -1, o, t;
 	int rc, found = 0;
 
-	for (uint32_t i = 0; a && i < a->n; i++)
-		if (a->seg[i]->base < limit->end &&
-			(!best || a->seg[i]->max_timestamp > best->max_timestamp))
-			best = a->seg[i];
-	if (best && best != tail->seg) {
-		found = search(part, best, limit, best->max_timestamp, true, offset, timestamp);
-		if (found < 0)
-			return found;
+	for (uint32_t i = 0; (seg = segment_at(part, a, tail, i)) != NULL; i++) {
+		if (seg == limit->seg || seg->base >= limit->end)
+			break;
+		if (seg->end > start && largest_of(seg, a && i < a->n) > largest) {
+			best = seg;
+			largest = largest_of(seg, a && i < a->n);
+		}
 	}
-	if (!tail->seg || tail->seg->base >= limit->end)
+	if (best)
+		found = search(part, best, limit, largest, true, offset, timestamp);
+	if (found < 0 || seg != limit->seg || !seg)
 		return found;
-	rc = search(part, tail->seg, limit, largest_of(tail->seg, tail), true, &o, &t);
+	rc = search(part, seg, limit, largest_visible(seg, limit), true, &o, &t);
 	if (rc > 0 && (!found || t > *timestamp)) {
 		*offset = o;
 		*timestamp = t;
