@@ -52,8 +52,10 @@ create_partition(struct partition *part, struct err *err)
 	if (rc < 0)
 		return err_sys(err, rc, "create directory %s/%s", s->dir, part->name);
 	rc = s->io->openat(s->dirfd, part->name, O_RDONLY | O_DIRECTORY, 0);
-	if (rc < 0)
+	if (rc < 0) {
+		(void)s->io->unlinkat(s->dirfd, part->name, true); /* ours, but undo cannot know */
 		return err_sys(err, rc, "open directory %s/%s", s->dir, part->name);
+	}
 	part->dirfd = rc;
 	return put_partition_files(part, err);
 }
