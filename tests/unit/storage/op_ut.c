@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT
+ * op_ut.c - control's operations (storage/flush_op.c) and the files of the directory
+ * (storage/directory.c): topics made, removed, made again, undone; ids; who may open what. */
+#include "tests/unit/storage/world.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static bool
+in_dir(const char *name)
+{
+	char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", w.dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void
+a_topic_that_was_created_is_found_after_a_restart(void)
+{
+	const struct storage_topic *topic;
+	uint8_t id[16];
+
+	world_begin(3);
+	CU_ASSERT_TRUE(in_dir("t-0") && in_dir("t-1") && in_dir("t-2"));
+	CU_ASSERT_TRUE(world_has(1, LAYOUT_METADATA) && world_has(1, LAYOUT_EPOCHS));
+	CU_ASSERT_TRUE(world_has(1, "00000000000000000000.log"));
+	CU_ASSERT_EQUAL(world_count(1, ".tmp"), 0);
+	memcpy(id, w.part[0]->topic_id, sizeof(id));
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_topics(w.s, &topic), 1);
+	CU_ASSERT_STRING_EQUAL(topic[0].name, "t");
+	CU_ASSERT_EQUAL(memcmp(topic[0].id, id, sizeof(id)), 0);
+	CU_ASSERT_EQUAL(w.parts, 3);
+	CU_ASSERT_EQUAL(storage_index(w.part[2]), 2);
+	CU_ASSERT_STRING_EQUAL(storage_topic_name(w.part[2]), "t");
+	world_end();
+}
+
+static void
+a_topic_can_be_deleted_and_created_again_and_begins_at_0(void)
+{
+	world_begin(2);
+	for (unsigned i = 0; i < 5; i++) {
+		world_fill(0, 2 * WORLD_SEGMENT);
+		(void)world_append(1, (struct batch_of){.count = 1});
+		CU_ASSERT_EQUAL(world_delete(), 0);
+		CU_ASSERT_FALSE(in_dir("t-0") || in_dir("t-1"));
+		CU_ASSERT_EQUAL(world_create("t", 2), 0);
+		(void)world_append(0, (struct batch_of){.count = 4});
+		CU_ASSERT_EQUAL(w.result.base_offset, 0);
+		CU_ASSERT_EQUAL(world_read(0), 4);
+	}
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(w.parts, 0);
+	world_end();
+}
+
+/* A producer of the deleted topic is unknown to the new one, though the slot is the same. */
+static void
+a_deleted_topics_producers_are_forgotten(void)
+{
+	const struct batch_of o = {.count = 2, .producer = 5};
+
+	world_begin(1);
+	(void)world_append(0, o);
+	CU_ASSERT_EQUAL(world_append_as(0, o, 0), APPEND_DUPLICATE);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_EQUAL(world_create("t", 1), 0);
+	CU_ASSERT_EQUAL(world_append_as(0, o, 0), APPEND_STORED);
+	world_end();
+}
+
+static int
+full_after_a_while(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_FALLOCATE && fake.calls[IO_FALLOCATE] == 3 ? -ENOSPC : 0;
+}
+
+static void
+a_create_that_finds_the_disk_full_is_undone_and_works_later(void)
+{
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	fake.calls[IO_FALLOCATE] = 0;
+	fake.hook = full_after_a_while;
+	CU_ASSERT_EQUAL(world_create("t", 4), -ENOSPC);
+	CU_ASSERT_TRUE(strstr(w.err.text, "t-2") != NULL);
+	for (unsigned i = 0; i < 4; i++)
+		CU_ASSERT_PTR_NULL(w.part[i]);
+	CU_ASSERT_FALSE(in_dir("t-0") || in_dir("t-1") || in_dir("t-2") || in_dir("t-3"));
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(world_create("t", 4), 0);
+	(void)world_append(3, (struct batch_of){.count = 1});
+	CU_ASSERT_EQUAL(world_read(3), 1);
+	world_end();
+}
+
+/* Whichever call of a create fails once, the topic is there wholly or not at all. */
+static void
+a_create_that_fails_at_any_call_can_be_repeated(void)
+{
+	unsigned failed = 0, n;
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	for (n = 1; n < 200; n++) {
+		int rc;
+
+		world_turns(600);
+		fake.fails_at = fake.total + n;
+		rc = world_create("t", 2);
+		fake.fails_at = 0;
+		failed += rc < 0;
+		if (rc < 0) {
+			CU_ASSERT_TRUE(strlen(w.err.text) > 10);
+			CU_ASSERT_FALSE(in_dir("t-0") || in_dir("t-1"));
+			rc = world_create("t", 2);
+		}
+		CU_ASSERT_EQUAL_FATAL(rc, 0);
+		CU_ASSERT_EQUAL_FATAL(world_delete(), 0);
+		if (failed < n / 2)
+			break; /* well behind the last call */
+	}
+	CU_ASSERT_TRUE(failed > 20 && n < 200);
+	world_end();
+}
+
+static void
+a_topic_with_more_partitions_than_slots_is_refused(void)
+{
+	static char text[] = "version 1\n";
+	struct partition *part[20];
+	struct storage_op op = {
+		.kind = OP_CREATE_TOPIC, .config = w.config, .part = part, .catalogue = text};
+	struct storage_op *done = NULL;
+
+	world_begin(1);
+	memset(part, 0xa5, sizeof(part));
+	op.topic.name[0] = 'u';
+	op.topic.partitions = 20;
+	storage_submit(w.s, &op);
+	for (unsigned i = 0; i < 10 && !done; i++) {
+		world_turns(1);
+		done = storage_reap(w.s);
+	}
+	CU_ASSERT_PTR_EQUAL(done, &op);
+	CU_ASSERT_EQUAL(op.rc, -ENOSPC);
+	CU_ASSERT_TRUE(strstr(op.err.text, "max-partitions") != NULL);
+	CU_ASSERT_FALSE(in_dir("u-0"));
+	world_end();
+}
+
+static void
+a_directory_that_is_no_topic_of_the_catalogue_is_left_alone(void)
+{
+	char path[400];
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	(void)snprintf(path, sizeof(path), "%s/t-1", w.dir);
+	CU_ASSERT_EQUAL(mkdir(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/t-1/precious", w.dir);
+	CU_ASSERT_EQUAL(mkdir(path, 0755), 0);
+	CU_ASSERT_EQUAL(world_create("t", 2), -EEXIST);
+	CU_ASSERT_TRUE(strstr(w.err.text, "t-1") != NULL);
+	CU_ASSERT_TRUE(in_dir("t-1/precious"));
+	CU_ASSERT_FALSE(in_dir("t-0"));
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_TRUE(in_dir("t-1/precious"));
+	world_end();
+}
+
+static int
+dies_in_delete(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_UNLINKAT ? -EIO : 0;
+}
+
+static void
+a_deletion_that_was_cut_short_is_finished_at_the_next_start(void)
+{
+	char path[400], id[23];
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 4});
+	layout_put_id(id, w.part[0]->topic_id);
+	(void)snprintf(path, sizeof(path), "t-0.%s-delete", id);
+	fake.hook = dies_in_delete;
+	CU_ASSERT_EQUAL(world_delete(), -EIO);
+	fake.hook = NULL;
+	CU_ASSERT_FALSE(in_dir("t-0"));
+	CU_ASSERT_TRUE(in_dir(path));
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_FALSE(in_dir(path));
+	CU_ASSERT_EQUAL(w.parts, 0);
+	world_end();
+}
+
+static void
+producer_ids_that_were_spent_stay_spent(void)
+{
+	struct storage_op op = {.kind = OP_PRODUCER_IDS, .producer_ids = 5000};
+	struct storage_op *done = NULL;
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(storage_producer_ids_spent(w.s), 0);
+	storage_submit(w.s, &op);
+	for (unsigned i = 0; i < 10 && !done; i++) {
+		world_turns(1);
+		done = storage_reap(w.s);
+	}
+	CU_ASSERT_TRUE(done == &op && op.rc == 0);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_producer_ids_spent(w.s), 5000);
+	world_end();
+}
+
+static void
+a_second_broker_on_the_directory_is_refused(void)
+{
+	struct storage *other;
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(storage_open(&other, &w.o, w.wall_ms, &w.err), -EAGAIN);
+	CU_ASSERT_TRUE(strstr(w.err.text, w.dir) != NULL);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	CU_ASSERT_EQUAL_FATAL(storage_open(&other, &w.o, w.wall_ms, &w.err), 0);
+	CU_ASSERT_EQUAL(storage_close(other, w.wall_ms, &w.err), 0);
+	world_end();
+}
+
+static void
+a_directory_with_other_files_or_a_memory_file_system_is_refused(void)
+{
+	char path[400];
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	(void)snprintf(path, sizeof(path), "%s/kira.meta", w.dir);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_EQUAL(world_open(), -ENOTEMPTY);
+	world_end();
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	w.o.volatile_ok = false;
+	fake.space.type = 0x01021994; /* tmpfs */
+	CU_ASSERT_EQUAL(world_open(), -EINVAL);
+	w.o.volatile_ok = true;
+	CU_ASSERT_EQUAL(world_open(), 0);
+	CU_ASSERT_TRUE(storage_is_volatile(w.s));
+	world_end();
+}
+
+static void
+damaged_files_of_the_directory_are_named(void)
+{
+	static const char *const file[] = {"kira.meta", "kira.topics"};
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(file); i++) {
+		char path[400];
+		int fd;
+
+		world_begin(1);
+		CU_ASSERT_EQUAL(world_stop(), 0);
+		(void)snprintf(path, sizeof(path), "%s/%s", w.dir, file[i]);
+		fd = open(path, O_WRONLY);
+		CU_ASSERT_EQUAL(pwrite(fd, "!", 1, 15), 1);
+		(void)close(fd);
+		w.err.text[0] = 0;
+		CU_ASSERT_EQUAL(world_open(), -EBADMSG);
+		CU_ASSERT_TRUE(strstr(w.err.text, file[i]) != NULL);
+		CU_ASSERT_TRUE(in_dir("t-0"));
+		world_end();
+	}
+}
+
+static void
+a_clean_stop_writes_kafkas_checkpoints(void)
+{
+	char path[400], text[200] = "";
+	FILE *f;
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 4});
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	(void)snprintf(path, sizeof(path), "%s/recovery-point-offset-checkpoint", w.dir);
+	f = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	(void)!fread(text, 1, sizeof(text) - 1, f);
+	(void)fclose(f);
+	CU_ASSERT_STRING_EQUAL(text, "0\n1\nt 0 4\n");
+	world_end();
+}
+
+static const struct ut_test tests[] = {
+	UT("topics", a_topic_that_was_created_is_found_after_a_restart),
+	UT("topics", a_topic_can_be_deleted_and_created_again_and_begins_at_0),
+	UT("topics", a_deleted_topics_producers_are_forgotten),
+	UT("topics", a_create_that_finds_the_disk_full_is_undone_and_works_later),
+	UT("topics", a_create_that_fails_at_any_call_can_be_repeated),
+	UT("topics", a_topic_with_more_partitions_than_slots_is_refused),
+	UT("topics", a_directory_that_is_no_topic_of_the_catalogue_is_left_alone),
+	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
+	UT("directory", producer_ids_that_were_spent_stay_spent),
+	UT("directory", a_second_broker_on_the_directory_is_refused),
+	UT("directory", a_directory_with_other_files_or_a_memory_file_system_is_refused),
+	UT("directory", damaged_files_of_the_directory_are_named),
+	UT("directory", a_clean_stop_writes_kafkas_checkpoints),
+};
+
+UT_MAIN(tests)
