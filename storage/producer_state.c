@@ -297,11 +297,15 @@ producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t
 		return false;
 	from += SNAPSHOT_HEADER;
 	for (uint32_t i = 0; i < n; i++, from += SNAPSHOT_ENTRY) {
-		const int32_t last = (int32_t)(get_be32(from + 10) & 0x7fffffffu);
-		const int32_t delta = (int32_t)(get_be32(from + 22) & 0x7fffffffu);
+		const int64_t last_offset = (int64_t)get_be64(from + 14);
+		const int32_t last = (int32_t)get_be32(from + 10);
+		const int32_t delta = (int32_t)get_be32(from + 22);
 
+		/* As Kafka leaves it of a producer without a batch. */
+		if (last < 0 || delta < 0 || last_offset < delta)
+			continue;
 		producers_stored(p, slot, (int64_t)get_be64(from), (int16_t)get_be16(from + 8),
-			rb_sequence_add(last, -delta), last, (int64_t)get_be64(from + 14) - delta,
+			rb_sequence_add(last, -delta), last, last_offset - delta,
 			(int64_t)get_be64(from + 26), now_ns);
 	}
 	return true;

@@ -26,7 +26,7 @@ scan_open(struct scan *sc, const struct io *io, int fd, uint64_t position)
 	rc = io->size(fd, &sc->size);
 	if (rc < 0)
 		return rc;
-	sc->buffer = malloc(BUFFER_BYTES);
+	sc->buffer = malloc(MIN(BUFFER_BYTES, sc->size - MIN(position, sc->size)) + 1);
 	ASSERT(sc->buffer);
 	return 0;
 }

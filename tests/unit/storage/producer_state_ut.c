@@ -310,6 +310,21 @@ a_damaged_snapshot_is_refused_whole(void)
 	producers_close(p);
 }
 
+/* Kafka's entry of a producer that began a transaction and stored nothing. */
+static void
+an_entry_without_a_batch_is_passed_over(void)
+{
+	snapshot_of_two();
+	open_table(16);
+	put_be32(snap + 10 + 10, 0xffffffff);
+	put_be64(snap + 10 + 14, UINT64_MAX);
+	producers_seal_snapshot(snap, snap_length);
+	CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
+	CU_ASSERT_EQUAL(producers_count(p, 2), 1);
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
+	producers_close(p);
+}
+
 static const struct ut_test tests[] = {
 	UT("verdicts", the_verdict_table_holds_row_by_row),
 	UT("verdicts", an_unknown_producer_begins_at_0_over_udp_and_anywhere_over_tcp),
@@ -323,6 +338,7 @@ static const struct ut_test tests[] = {
 	UT("snapshot", a_snapshot_has_kafkas_bytes),
 	UT("snapshot", a_loaded_snapshot_knows_the_last_batch_of_each),
 	UT("snapshot", a_snapshot_that_does_not_fit_its_room_is_not_written),
+	UT("snapshot", an_entry_without_a_batch_is_passed_over),
 	UT("snapshot", a_damaged_snapshot_is_refused_whole),
 };
 
