@@ -60,6 +60,9 @@ world_kill(void)
 
 	/* Nothing reaches the files any more; what had run is reaped for its memory. */
 	fake.dies_at = 1;
+	for (unsigned i = 0; i < s->o.partitions_max; i++)
+		if (s->flush.live[i] && s->flush.live[i]->f.active)
+			(void)flush_take_full(s, s->flush.live[i]); /* a roll that only it knows */
 	while (!jobs_idle(s->flush.jobs))
 		(void)jobs_reap(s->flush.jobs);
 	fake.dies_at = dies_at;
