@@ -300,8 +300,10 @@ close_and_report(struct produce *pr)
 	(void)kira_producer_close(pr->p, pr->o.acks == KIRA_ACKS_NONE && pr->interrupts < 2 ? LAST_MS : 0);
 	lost = s.records - s.records_delivered + pr->refused;
 	for (unsigned i = 0; i < CODES_MAX && pr->failed[i].code != 0; i++)
-		fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: %s\n", pr->failed[i].records,
-			kira_error_name(pr->failed[i].code), kira_error_meaning(pr->failed[i].code));
+		fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: %s%s\n", pr->failed[i].records,
+			kira_error_name(pr->failed[i].code), kira_error_meaning(pr->failed[i].code),
+			pr->failed[i].code == KIRA_E_MESSAGE_TOO_LARGE
+				? "; --batch BYTES makes smaller batches" : "");
 	fprintf(stderr, NAME ": ");
 	if (lost > 0)
 		fprintf(stderr, "%" PRIu64 " NOT acked, ", lost);
