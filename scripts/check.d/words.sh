@@ -1,56 +1,42 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # words.sh - words the code does without, each with what to write instead. Comments and string
-# literals do not count; the text of each file is stripped of both before it is searched.
+# literals do not count: both become blanks before a file is searched, lines stay where they are.
 set -uo pipefail
 . scripts/check.d/files.sh
-bad=0
-
-# Comments and literals become blanks, lines stay where they are.
-bare() {
-	awk '{
-		out = ""; n = length($0)
-		for (i = 1; i <= n; i++) {
-			c = substr($0, i, 1); d = substr($0, i, 2)
-			if (in_comment) { if (d == "*/") { in_comment = 0; i++ } continue }
-			if (in_text) { if (c == "\\") i++; else if (c == quote) { in_text = 0; out = out c } continue }
-			if (d == "/*") { in_comment = 1; i++; continue }
-			if (d == "//") break
-			if (c == "\"" || c == "\047") { in_text = 1; quote = c }
-			out = out c
-		}
-		in_text = 0
-		print out
-	}' "$1"
+tracked '*.c' '*.h' | perl -e '
+use strict;
+my $w = qr/(?<![_[:alnum:]])/;
+# files, word, what instead
+my @rules = (
+	[qr{}, qr/$w(?:strcpy|strcat|sprintf|vsprintf)\s*\(/, "strcpy, strcat, sprintf: snprintf or memcpy"],
+	[qr{}, qr/$w(?:atoi|atol|atof)\s*\(/, "atoi: strtol and look at the end"],
+	[qr{}, qr/${w}strtok\s*\(/, "strtok: strchr, strtok_r"],
+	[qr{}, qr/${w}volatile(?![_[:alnum:]])/, "volatile: <stdatomic.h>, with the pair named"],
+	[qr{^(include|storage|dataplane|control)/}, qr/${w}assert\s*\(/, "assert(: ASSERT, DASSERT of base/assert.h"],
+	[qr{}, qr/${w}system\s*\(/, "system(: fork and exec, or do without"],
+	[qr{^(storage|include)/}, qr/$w(?:rte_|RTE_)/, "rte_: DPDK lives in dataplane/"],
+	[qr{^(storage|dataplane/[^/]*$)}, qr/$w(?:(?:printf|puts|perror|syslog|log_[a-z]+)\s*\(|fprintf\s*\((?:stderr|stdout))/,
+		"only control/ and the tools print: return, count or latch"],
+	[qr{^(storage|dataplane/client)/}, qr/$w(?:rte_pktmbuf_free|rte_mempool_put)/, "an mbuf here?"],
+	[qr{^dataplane/[^/]*$}, qr/${w}rte_pktmbuf_free_seg/, "free whole packets, in drop.c"],
+);
+my $bad = 0;
+sub blank { my $t = shift; $t =~ s/[^\n]/ /g; return $t }
+while (my $file = <STDIN>) {
+	chomp $file;
+	open(my $in, "<", $file) or die "$file: $!";
+	local $/ = undef;
+	my $text = <$in>;
+	$text =~ s{(/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\x27(?:\\.|[^\x27\\\n])*\x27)}{blank($1)}gse;
+	my @lines = split(/\n/, $text, -1);
+	for my $r (@rules) {
+		next unless $file =~ $r->[0];
+		my @hits = grep { $lines[$_ - 1] =~ $r->[1] } 1 .. @lines;
+		next unless @hits;
+		print "$file:", join(",", @hits), ": $r->[2]\n";
+		$bad = 1;
+	}
+	$/ = "\n";
 }
-
-# forbid FILES-REGEX WORD-REGEX INSTEAD
-forbid() {
-	local f hit
-	for f in $all; do
-		printf '%s\n' "$f" | grep -qE -- "$1" || continue
-		hit=$(grep -nE -- "$2" "$tmp/${f//\//@}" | cut -d: -f1 | paste -sd,)
-		[ -n "$hit" ] && { echo "$f:$hit: $3"; bad=1; }
-	done
-}
-
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-all=$(tracked '*.c' '*.h')
-for f in $all; do
-	bare "$f" > "$tmp/${f//\//@}"
-done
-
-w='(^|[^_[:alnum:]])'
-forbid '' "${w}(strcpy|strcat|sprintf|vsprintf)[[:space:]]*\\(" 'strcpy, strcat, sprintf: snprintf or memcpy'
-forbid '' "${w}(atoi|atol|atof)[[:space:]]*\\(" 'atoi: strtol and look at the end'
-forbid '' "${w}strtok[[:space:]]*\\(" 'strtok: strchr, strtok_r'
-forbid '' "${w}volatile([^_[:alnum:]]|\$)" 'volatile: <stdatomic.h>, with the pair named'
-forbid '^(include|storage|dataplane|control)/' "${w}assert[[:space:]]*\\(" 'assert(: ASSERT, DASSERT of base/assert.h'
-forbid '' "${w}system[[:space:]]*\\(" 'system(: fork and exec, or do without'
-forbid '^(storage|include)/' "${w}(rte_|RTE_)" 'rte_: DPDK lives in dataplane/'
-forbid '^(storage|dataplane/[^/]*$)' "${w}((printf|puts|perror|syslog|log_[a-z]+)[[:space:]]*\\(|fprintf[[:space:]]*\\((stderr|stdout))" \
-	'only control/ and the tools print: return, count or latch'
-forbid '^(storage|dataplane/client)/' "${w}(rte_pktmbuf_free|rte_mempool_put)" 'an mbuf here?'
-forbid '^dataplane/[^/]*$' "^(.*[^_[:alnum:]])?rte_pktmbuf_free_seg" 'free whole packets, in drop.c'
-exit $bad
+exit $bad'
