@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick: --kills 3
+# quick: --kills 3 --acks disk --segment 1048576
 # long: --kills 20
 # long: --minutes {minutes}
 # needs: clients
@@ -47,9 +48,10 @@ def body():
     args.add_argument("--minutes", type=float, help="instead of a number of kills")
     args.add_argument("--acks", choices=("log", "disk"), default="log")
     args.add_argument("--rate", type=int, default=100000)
+    args.add_argument("--segment", type=int, default=16777216, help="segment.bytes: small ones are rolled all the time")
     args = args.parse_args()
     rng = h.seeded()
-    kirad = b.MemifKirad(extra=["--topic-default", "segment.bytes=16777216"]).start()
+    kirad = b.MemifKirad(extra=["--topic-default", "segment.bytes=%d" % args.segment]).start()
     blast = b.Running(kirad, "kill-memif", seconds=1000000, acks=args.acks, sessions=SESSIONS, partitions=PARTITIONS,
                       rate=args.rate, give_up_after=60)
     stop = time.monotonic() + args.minutes * 60 if args.minutes else None
