@@ -270,6 +270,10 @@ store(struct partition *part, uint8_t *batch, uint64_t now_ns)
 	}
 	if (part->position == 0)
 		atomic_store_explicit(&seg->first_ns, now_ns, memory_order_relaxed);
+	/* What was asked for has come. Kept, it would be measured from the new position: a queue left
+	 * half drained near the end of a segment would wait for room that no segment has. */
+	if (atomic_load_explicit(&part->want, memory_order_relaxed))
+		atomic_store_explicit(&part->want, 0, memory_order_relaxed);
 	part->position += total;
 	part->next += count;
 	part->unsynced_records += count;

@@ -119,6 +119,26 @@ without_room_a_batch_waits_and_a_turn_releases_it(void)
 	world_end();
 }
 
+/* A queue that was half drained is gone on with only if there is room for what was asked last: an old
+ * wish, measured from the new position, would wait for room beyond the segment's end. */
+static void
+what_was_asked_for_is_forgotten_once_a_batch_is_stored(void)
+{
+	unsigned waited = 0;
+
+	world_begin(1);
+	for (unsigned i = 0; i < 300; i++) {
+		while (world_append_as(0, (struct batch_of){.value = 1000}, 0) == APPEND_WAIT) {
+			(void)storage_publish(w.part[0]);
+			world_turns(1);
+			waited++;
+		}
+		CU_ASSERT_TRUE(storage_has_room(w.part[0]));
+	}
+	CU_ASSERT_TRUE(waited > 0);
+	world_end();
+}
+
 static void
 a_full_segment_is_left_for_the_spare_and_none_straddles(void)
 {
@@ -440,6 +460,7 @@ static const struct ut_test tests[] = {
 	UT("offsets", the_bytes_are_the_producers_but_for_offset_and_epoch),
 	UT("calls", appending_and_publishing_make_no_system_call),
 	UT("room", without_room_a_batch_waits_and_a_turn_releases_it),
+	UT("room", what_was_asked_for_is_forgotten_once_a_batch_is_stored),
 	UT("room", a_full_segment_is_left_for_the_spare_and_none_straddles),
 	UT("room", a_roll_by_order_takes_the_spare_and_never_leaves_an_empty_segment),
 	UT("room", a_segment_older_than_segment_ms_is_left_with_the_next_batch),
