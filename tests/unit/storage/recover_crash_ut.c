@@ -71,7 +71,6 @@ at_every_call(bool dies)
 {
 	uint64_t n = 1;
 
-	w.o.store_lcores = 1; /* its producer table is what an open takes longest for */
 	recover_once();
 	for (; n < CALLS_MAX; n++) {
 		int rc;
