@@ -548,6 +548,53 @@ a_forgotten_topic_refuses_what_comes_later(void)
 }
 
 static void
+a_datagram_for_another_lcore_is_passed_on_and_taken_over(void)
+{
+	struct rte_ring *to, *from;
+	struct session *s, other;
+	void *m = NULL;
+
+	world_begin(64, 0);
+	to = rte_ring_create("w_to", 4, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	from = rte_ring_create("w_from", 64, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(from);
+	s = world_grant(32, 0);
+	world.rx.rx_lcores = 2;
+	world.rx.to_rx[1] = to;
+	world.rx.from_rx[1] = from;
+	other = *s;
+	other.who.session_id |= 1u << 24;
+	for (uint32_t i = 1; i <= 5; i++)
+		world_data(&other, i, 1, 0, PRODUCER, (int32_t)(i - 1) * 10);
+	world_rx();
+	CU_ASSERT_EQUAL(counter_read(&world.rx_count.misrouted), 3); /* the ring takes three */
+	CU_ASSERT_EQUAL(counter_read(&world.drop[DROP_MISROUTED_FULL]), 2);
+	CU_ASSERT_EQUAL(world.gifts.rx, 2); /* it will be rung awake */
+	/* As its owner sees them, were they ours. */
+	world.rx.index = 1;
+	world.rx.sessions.session[s->who.session_id & 0xffffff].who.session_id |= 1u << 24;
+	CU_ASSERT_FALSE(rx_has_work(&world.rx));
+	while (rte_ring_dequeue(to, &m) == 0)
+		(void)rte_ring_enqueue(from, m);
+	CU_ASSERT_TRUE(rx_has_work(&world.rx)); /* the last look before it sleeps */
+	world_rx();
+	CU_ASSERT_EQUAL(counter_read(&world.rx_count.taken_over), 3);
+	CU_ASSERT_EQUAL(counter_read(&world.rx_count.data), 3);
+	CU_ASSERT_EQUAL(s->in_store, 3);
+	world.store.done[1] = world.store.done[0];
+	world.store.ended[1] = world.store.ended[0];
+	world_both();
+	world_rx();
+	CU_ASSERT_EQUAL(world.part[0].published, 3);
+	CU_ASSERT_EQUAL(s->in_store, 0);
+	world.rx.rx_lcores = 1; /* its rings go */
+	rte_ring_free(to);
+	rte_ring_free(from);
+	CU_ASSERT_EQUAL(world_end(), 0);
+}
+
+static void
 arp_is_answered_and_a_flood_of_it_is_not(void)
 {
 	struct neigh peer;
@@ -603,6 +650,7 @@ static const struct ut_test tests[] = {
 	UT("answer", a_query_brings_outcomes_no_larger_than_itself),
 	UT("control", draining_takes_nothing_new_and_finishes_what_was_taken),
 	UT("control", a_forgotten_topic_refuses_what_comes_later),
+	UT("lcores", a_datagram_for_another_lcore_is_passed_on_and_taken_over),
 	UT("neighbour", arp_is_answered_and_a_flood_of_it_is_not),
 };
 UT_MAIN(tests)
