@@ -179,13 +179,14 @@ answer_nd(const struct neigh *n, uint8_t *frame, uint32_t room, const struct par
 {
 	uint8_t *ip = frame + p->l3, *nd = frame + p->l4;
 	const uint32_t len = p->l4 + ND_BYTES;
-	struct in6_addr target;
+	struct in6_addr target, source;
 
 	memcpy(&target, nd + ND_TARGET, 16);
+	memcpy(&source, ip + IPV6_SRC, 16);
 	/* 255: came from this link. A source of :: is duplicate address detection: not answered,
 	 * the address is the operator's. */
 	if (nd[0] != ICMP6_NS || ip[IPV6_HOPS] != 255 || !neigh_has(n, &target) || len > room ||
-		IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)(void *)(ip + IPV6_SRC)) ||
+		IN6_IS_ADDR_UNSPECIFIED(&source) ||
 		sum_l4(frame, p, p->payload_len) != 0)
 		return 0;
 	nd[0] = ICMP6_NA;
