@@ -194,6 +194,8 @@ wait_take(struct store_lcore *st, struct store_lane *lane, struct store_msg *pre
 		prev->next = msg->next;
 	else
 		lane->wait_head = msg->next;
+	if (!prev)
+		lane->asked = false; /* by the one that leaves */
 	if (lane->wait_tail == msg)
 		lane->wait_tail = prev;
 	if (st->look_lane == lane && st->look_prev == msg)
@@ -304,6 +306,7 @@ drain_hold(struct store_lcore *st, struct store_lane *lane, int64_t producer, ui
 		hold_leave(st, pkt);
 		if (verdict == APPEND_WAIT) {
 			st->gifts->flush = true;
+			lane->asked = true;
 			wait_push_front(st, lane, &pkt->msg, now_ns);
 			return;
 		}
@@ -327,6 +330,7 @@ append(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg, u
 		msg->append_flags |= APPEND_CHECKED;
 		if (verdict == APPEND_WAIT) {
 			st->gifts->flush = true; /* it asked for room */
+			lane->asked = true;
 			return false;
 		}
 		hold_enter(st, lane, msg, now_ns);
@@ -419,7 +423,7 @@ work_off(struct store_lcore *st, struct store_lane *lane, uint64_t now_ns, int64
 {
 	unsigned n = 0;
 
-	if (!storage_has_room(lane->part))
+	if (lane->asked && !storage_has_room(lane->part))
 		return 0;
 	while (lane->wait_head && n < STORE_BURST) {
 		struct store_msg *msg = lane->wait_head;
@@ -461,6 +465,9 @@ look_at_waiting(struct store_lcore *st, uint64_t now_ns)
 {
 	unsigned work = 0;
 
+	if (now_ns - st->looked_ns < STORE_LOOK_NS)
+		return 0;
+	st->looked_ns = now_ns;
 	for (unsigned i = 0; i < STORE_WAIT_LOOK && st->waiting_n > 0; i++) {
 		struct store_msg *msg;
 

@@ -9,7 +9,8 @@
 #include "dataplane/hold.h"
 
 #define STORE_STAGED   128           /* finished messages of one turn before a publish */
-#define STORE_WAIT_LOOK 32           /* waiting messages looked at per turn for what has expired */
+#define STORE_WAIT_LOOK 32           /* waiting messages looked at for what has expired, so often: */
+#define STORE_LOOK_NS  (100 * NS_PER_US) /* in each turn it was a seventh of a waiting lcore's time */
 #define STORE_TCP_WAIT_NS NS_PER_S   /* a TCP batch without room for so long is refused, 56 */
 
 struct store_counters {
@@ -25,6 +26,9 @@ struct store_lane {
 	uint64_t commit;                         /* of the run published last */
 	uint32_t held;                           /* its batches in the hold */
 	uint32_t waiting_at;                     /* 1 + its place in waiting[]; 0: not in WAIT */
+	bool asked;                              /* the head was tried and told WAIT: storage knows
+						  * what it needs. Else its answer would be about
+						  * a batch that is long stored */
 	bool dirty;                              /* appended to, or a duplicate judged, since the
 						  * last publish */
 };
@@ -52,6 +56,7 @@ struct store_lcore {
 	struct store_msg *staged[STORE_STAGED];
 	struct store_msg *look_prev;                        /* cursor of the look through a FIFO: */
 	struct store_lane *look_lane;                       /* the next one looked at follows it */
+	uint64_t looked_ns;
 	unsigned look_at;                                   /* waiting[] index after look_lane */
 	uint64_t failures;                                  /* storage_failures() seen */
 	_Atomic uint32_t left;                              /* taken, not finished: waiting or held; the

@@ -94,8 +94,14 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 	}
 	if (next && sequence != *next)
 		return APPEND_EARLY;
-	if (part->room == 0)
+	if (part->room == 0 && part->spares > 0) {
+		part->spares--;
+		part->room = part->segment;
+	}
+	if (part->room == 0) {
+		part->wants_spare = part->segment > 0;
 		return APPEND_WAIT;
+	}
 	ASSERT(part->appended < FAKE_LOG);
 	part->room--;
 	part->log[part->appended++] = (struct fake_batch){.producer = producer,
@@ -118,7 +124,7 @@ storage_publish(struct partition *part)
 bool
 storage_has_room(const struct partition *part)
 {
-	return part->room > 0;
+	return part->wants_spare ? part->spares > 0 : part->room > 0;
 }
 
 void

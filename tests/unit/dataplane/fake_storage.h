@@ -21,6 +21,8 @@ struct partition {
 	enum partition_state state;
 	bool detached;
 	unsigned room;             /* batches that still fit; then WAIT */
+	unsigned spares, segment;  /* segments ready to take over, of so many batches; 0: none ever */
+	bool wants_spare;          /* asked for at the last WAIT, as storage remembers it */
 	struct fake_batch log[FAKE_LOG];
 	unsigned appended, published, durable; /* batches */
 	int64_t end;

@@ -207,6 +207,28 @@ without_room_credit_stands_still_and_nothing_is_dropped(void)
 }
 
 static void
+what_waits_is_worked_off_past_the_first_burst(void)
+{
+	struct session *s;
+
+	world_begin(128, 0);
+	s = world_grant(100, 0);
+	world.part[0].room = 0;
+	world.part[0].segment = 1000;
+	session_raise_credit(&world.rx.sessions, s);
+	for (uint32_t i = 1; i <= 80; i++)
+		world_data(s, i, 1, 0, PRODUCER, (int32_t)(i - 1) * 10);
+	settle();
+	CU_ASSERT_EQUAL(log_seq(), 0);
+	/* One spare: enough for all of them. Who asked for it is the first of them only. */
+	world.part[0].spares = 1;
+	settle();
+	CU_ASSERT_EQUAL(log_seq(), 80);
+	CU_ASSERT_EQUAL(world.part[0].published, 80);
+	end();
+}
+
+static void
 what_waits_of_an_ended_session_is_freed(void)
 {
 	uint8_t *p;
@@ -637,6 +659,7 @@ static const struct ut_test tests[] = {
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
 	UT("hold", a_gap_that_stays_open_for_two_seconds_is_45),
 	UT("wait", without_room_credit_stands_still_and_nothing_is_dropped),
+	UT("wait", what_waits_is_worked_off_past_the_first_burst),
 	UT("wait", what_waits_of_an_ended_session_is_freed),
 	UT("disk", disk_seq_follows_the_commit_and_is_told_at_once),
 	UT("disk", a_failed_sync_is_judged_before_the_completions_of_the_turn),
