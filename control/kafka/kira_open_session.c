@@ -279,6 +279,10 @@ install(struct conn *c, struct open_session *os)
 	cmd->rx.owner = cmd;
 	os->cmd = cmd;
 	os->grant = g;
+	/* Before the command is given: the old anchor, closing before the answer is back, would else
+	 * start a lease behind it, in a session that is anchored here. */
+	if (g->session_id)
+		grants_anchor(g, c);
 	grants_give(ctl, &cmd->rx);
 	return SERVED_PARKED;
 }
@@ -358,7 +362,8 @@ kira_open_session_installed(struct grant_cmd *cmd)
 	if (os)
 		os->cmd = NULL;
 	if (c && rx->error == 0 && g->session_id != 0) {
-		grants_anchor(g, c);
+		if (rx->kind == RX_GRANT)
+			grants_anchor(g, c);
 		os->installed = true;
 		os->credit_limit = rx->credit_limit;
 		conn_wake(c, ctl->now_ns, false);
@@ -369,7 +374,7 @@ kira_open_session_installed(struct grant_cmd *cmd)
 								      : "no such session",
 			rx->error == KIRA_E_THROTTLING_QUOTA_EXCEEDED ?
 				MAX(rx->retry_ms, 1u) : 0), ctl->now_ns);
-	} else if (rx->error == 0 && g->session_id != 0) {
+	} else if (rx->kind == RX_GRANT && rx->error == 0 && g->session_id != 0) {
 		/* Nobody waits any more: the lease runs from now. */
 		grants_unanchored(ctl, g);
 	}

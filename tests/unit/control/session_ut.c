@@ -276,6 +276,42 @@ a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor(void)
 }
 
 static void
+an_old_anchor_that_closes_during_a_repeat_starts_no_lease(void)
+{
+	struct session s;
+	bool closed;
+	int old, fd;
+
+	world_open(&w, NULL);
+	old = world_connect(&w);
+	s = ask(old, (struct ask){0});
+	w.lazy = true;
+	fd = world_connect(&w);
+	build((struct ask){.id = s.id, .secret = s.secret});
+	world_send(&w, fd);
+	CU_ASSERT_EQUAL_FATAL(lcores.rx_queued, 1);
+	CU_ASSERT_EQUAL(lcores.rx[0]->kind, RX_REPEAT);
+	(void)close(old);
+	world_run(&w);
+	CU_ASSERT_EQUAL(lcores.rx_queued, 1);
+	(void)lcores_rx_turn();
+	world_run(&w);
+	CU_ASSERT_PTR_NOT_NULL(world_answer(&w, fd, &closed).p);
+	CU_ASSERT_EQUAL(lcores.rx_queued, 0);
+	CU_ASSERT_EQUAL(w.ctl->conns->sessions, 1);
+	/* One that closes before its own repeat is answered starts it, once. */
+	build((struct ask){.id = s.id, .secret = s.secret});
+	world_send(&w, fd);
+	world_reset(&w, fd);
+	CU_ASSERT_EQUAL_FATAL(lcores.rx_queued, 2);
+	CU_ASSERT_EQUAL(lcores.rx[1]->kind, RX_ANCHOR_GONE);
+	(void)lcores_rx_turn();
+	world_run(&w);
+	CU_ASSERT_EQUAL(lcores.rx_queued, 0);
+	world_close(&w);
+}
+
+static void
 another_version_is_answered_35_in_version_0(void)
 {
 	struct writer *q;
@@ -302,6 +338,7 @@ static const struct ut_test tests[] = {
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),
 	UT("rights", sessions_without_an_anchor_do_not_count_against_their_address),
 	UT("anchor", a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor),
+	UT("anchor", an_old_anchor_that_closes_during_a_repeat_starts_no_lease),
 };
 
 UT_MAIN(tests)
