@@ -41,6 +41,8 @@ lcore_wake(struct lcore *lc)
 
 	ring_mask(lc->store_bell, g->store, &lc->bell);
 	ring_mask(lc->rx_bell, g->rx, &lc->bell);
+	if (g->data)
+		atomic_thread_fence(memory_order_seq_cst); /* Z2: new_data before watch_data */
 	if (g->control ||
 		(g->data && atomic_load_explicit(lc->watch_data, memory_order_relaxed)))
 		bell_ring(lc->control);
@@ -124,12 +126,13 @@ lcore_run(void *lcore)
 		if (lc->store)
 			work += store_turn(lc->store, now_ns, clock_wall_ms());
 		lcore_book(lc, now_ns, work);
-		if (work > 0) {
+		/* Whatever the count says: a gift that is not rung for may find its taker asleep, and
+		 * this lcore without work for long. */
+		lcore_wake(lc);
+		if (work > 0)
 			lc->empty = 0;
-			lcore_wake(lc);
-		} else {
+		else
 			lcore_idle(lc, now_ns);
-		}
 	}
 	lcore_wake(lc);
 	return 0;
