@@ -227,10 +227,12 @@ took_pong(struct io *io, const struct cwire_in *in)
 		cw_pong(&io->window, in->pong.ts_echo, io->now_ns);
 		return;
 	}
-	if (io->probe_index < ARRAY_LENGTH(probe_sizes)
-			&& in->pong.id == probe_sizes[io->probe_index]) {
-		begin_udp(io, probe_sizes[io->probe_index]);
-		cw_pong(&io->window, in->pong.ts_echo, io->now_ns);
+	/* Of a size that was given up, too: on a long path answers come when smaller ones are out. */
+	for (unsigned i = 0; i < ARRAY_LENGTH(probe_sizes) && io->state == IO_PROBING; i++) {
+		if (in->pong.id == probe_sizes[i]) {
+			begin_udp(io, probe_sizes[i]);
+			cw_pong(&io->window, in->pong.ts_echo, io->now_ns);
+		}
 	}
 }
 
