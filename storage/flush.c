@@ -189,20 +189,24 @@ storage_flush_sleeps(const struct storage *s)
 static bool
 has_work(struct storage *s)
 {
-	for (unsigned l = 0; l < s->o.store_lcores; l++) {
+	for (unsigned l = 0; l < s->o.store_lcores; l++)
 		for (unsigned i = 0; i < s->words; i++)
 			if (atomic_load(&s->lcore[l].ask[i]) || atomic_load(&s->lcore[l].touched[i]))
 				return true;
-		if (atomic_load(&s->lcore[l].wanted) > s->flush.commit.number)
-			return true;
-	}
-	for (unsigned g = 0; g < STORAGE_GIVERS_MAX; g++)
-		if (atomic_load(&s->sync_wanted[g]) > s->flush.commit.number)
-			return true;
-	return atomic_load(&s->flush.stop);
+	return flush_wanted(s) > s->flush.commit.number || atomic_load(&s->flush.stop);
 }
 
-/* A partition is hot: another turn soon. Else until somebody rings; a finished job does. */
+/* Busy, and something cannot wait for the next millisecond: who waits for room, for a commit that
+ * may begin now, for the end. */
+static bool
+is_urgent(const struct storage *s)
+{
+	return atomic_load(&s->urgent) || atomic_load(&s->flush.stop) ||
+		(!s->flush.commit.running && flush_wanted(s) > s->flush.commit.number);
+}
+
+/* A partition is hot: another turn soon, and not at once, since on a small host this thread shares
+ * its CPU with control. Else until somebody rings; a finished job does. */
 static void
 rest(struct storage *s)
 {
@@ -212,8 +216,7 @@ rest(struct storage *s)
 	uint64_t n;
 
 	atomic_store(&s->asleep, busy ? FLUSH_DOZES : FLUSH_SLEEPS); /* Z1 */
-	if (!(busy ? atomic_load(&s->urgent) || atomic_load(&s->flush.stop) : has_work(s)) &&
-		ppoll(&p, 1, &ts, NULL) > 0)
+	if (!(busy ? is_urgent(s) : has_work(s)) && ppoll(&p, 1, &ts, NULL) > 0)
 		(void)!read(s->wake_fd, &n, sizeof(n));
 	atomic_store(&s->asleep, FLUSH_AWAKE);
 }
@@ -224,17 +227,13 @@ flush_main(void *arg)
 	struct storage *s = arg;
 
 	while (!atomic_load(&s->flush.stop)) {
-		const unsigned work = flush_turn(s, clock_now_ns(), clock_wall_ms());
-
+		(void)flush_turn(s, clock_now_ns(), clock_wall_ms());
 		if (s->flush.granted) {
 			s->flush.granted = false;
 			if (s->o.granted)
 				s->o.granted(s->o.granted_arg);
 		}
-		if (work == 0)
-			rest(s);
-		else
-			(void)sched_yield(); /* on a small host it shares its CPU with control */
+		rest(s);
 	}
 	return NULL;
 }

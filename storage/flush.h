@@ -62,6 +62,8 @@ bool flush_order_spare(struct storage *s, struct partition *part);
 
 /* flush_commit.c */
 unsigned flush_commit(struct storage *s);
+/* W2: the highest commit number that anybody waits for. */
+uint64_t flush_wanted(const struct storage *s);
 
 /* flush_seal.c */
 unsigned flush_seal(struct storage *s, struct partition *part);

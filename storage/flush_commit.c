@@ -158,8 +158,8 @@ touched(const struct storage *s)
 }
 
 /* W2: the highest number that anybody waits for. */
-static uint64_t
-wanted(const struct storage *s)
+uint64_t
+flush_wanted(const struct storage *s)
 {
 	uint64_t n = 0;
 
@@ -175,7 +175,7 @@ due(const struct storage *s)
 {
 	const struct flush *f = &s->flush;
 
-	if (wanted(s) > f->commit.number)
+	if (flush_wanted(s) > f->commit.number)
 		return true;
 	if (f->now_ns - f->commit.last_ns < f->flush_ns && f->dirty < s->dirty_budget / 2)
 		return false;

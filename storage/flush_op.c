@@ -60,6 +60,19 @@ create_partition(struct partition *part, struct err *err)
 	return put_partition_files(part, err);
 }
 
+static bool
+catalogue_is(struct storage *s, const char *text)
+{
+	char *body;
+	bool same;
+
+	if (layout_read_text(s->io, s->dirfd, "topics", &body) < 0)
+		return false;
+	same = strcmp(body, text) == 0;
+	free(body);
+	return same;
+}
+
 static void
 create(struct storage *s, struct storage_op *op)
 {
@@ -76,6 +89,8 @@ create(struct storage *s, struct storage_op *op)
 	if (op->rc == 0)
 		return;
 	(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+	if (catalogue_is(s, op->catalogue))
+		return; /* renamed, not synced: what it names must be there */
 undo:
 	/* The one that failed too, unless the directory is somebody else's. */
 	for (int32_t i = 0; i <= n && i < op->topic.partitions; i++)

@@ -660,6 +660,8 @@ recover(struct recovery *r, struct err *err)
 		rc = fold_producers(r, err);
 	if (rc < 0)
 		return rc;
+	if (r->part->config.log_append_time && r->n > 0)
+		r->part->append_ms = r->seg[r->n - 1]->max_timestamp; /* it never goes back */
 	file_segments(r);
 	/* Syncs the directory: all of the above is durable before a batch carries the new epoch. Each
 	 * step alone, whichever of them a crash leaves, is found and done again by the next start. */

@@ -103,7 +103,7 @@ a_create_that_finds_the_disk_full_is_undone_and_works_later(void)
 static void
 a_create_that_fails_at_any_call_can_be_repeated(void)
 {
-	unsigned failed = 0, n;
+	unsigned failed = 0, stayed = 0, n;
 
 	world_begin(1);
 	CU_ASSERT_EQUAL(world_delete(), 0);
@@ -117,7 +117,9 @@ a_create_that_fails_at_any_call_can_be_repeated(void)
 		failed += rc < 0;
 		if (rc < 0) {
 			CU_ASSERT_TRUE(strlen(w.err.text) > 10);
-			CU_ASSERT_FALSE(in_dir("t-0") || in_dir("t-1"));
+			/* Renamed and not synced, the catalogue may name it: then it stays. */
+			if (in_dir("t-0") || in_dir("t-1"))
+				stayed++;
 			rc = world_create("t", 2);
 		}
 		CU_ASSERT_EQUAL_FATAL(rc, 0);
@@ -126,6 +128,7 @@ a_create_that_fails_at_any_call_can_be_repeated(void)
 			break; /* well behind the last call */
 	}
 	CU_ASSERT_TRUE(failed > 20 && n < 200);
+	CU_ASSERT_EQUAL(stayed, 1); /* the one sync of the directory after the rename */
 	world_end();
 }
 
