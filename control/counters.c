@@ -9,10 +9,13 @@
 
 #include <kira/counters.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +38,7 @@ struct unseen {
 
 struct counters {
 	struct kira_counters_head *head;
+	int fd;        /* locked while we live: how others know a dead one's file */
 	uint32_t used; /* bytes from the start of the file that are taken */
 	struct control_counters *control;
 	struct unseen *unseen;
@@ -57,6 +61,31 @@ remove_stale(const char *shm_dir, const char *link_path)
 	(void)unlink(link_path);
 }
 
+/* Files of kirads that were killed: nobody holds their lock. Those of a data directory that is gone
+ * would stay in memory for ever. */
+static void
+remove_dead(const char *shm_dir)
+{
+	DIR *dir = opendir(shm_dir);
+	struct dirent *e;
+	int fd, pid;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		/* The pid is of our namespace or of another one: it can keep a file, the lock decides. */
+		if (sscanf(e->d_name, FILE_PREFIX "%d-", &pid) != 1 ||
+			(pid != (int)getpid() && kill(pid, 0) == 0))
+			continue;
+		fd = openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+		(void)close(fd);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
 int
 counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struct err *err)
 {
@@ -69,6 +98,7 @@ counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struc
 	int fd, rc;
 
 	ASSERT(cs);
+	remove_dead(shm_dir);
 	(void)snprintf(cs->shm_dir, sizeof(cs->shm_dir), "%s", shm_dir);
 	(void)snprintf(cs->path, sizeof(cs->path), "%s/" FILE_PREFIX "%d-XXXXXX", shm_dir,
 		(int)getpid());
@@ -77,6 +107,7 @@ counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struc
 		rc = err_sys(err, -errno, "make the counters file %s", cs->path);
 		goto fail_free;
 	}
+	(void)flock(fd, LOCK_EX | LOCK_NB);
 	/* Blocks now: a full /dev/shm must not become a SIGBUS in a packet loop. */
 	rc = -posix_fallocate(fd, 0, (off_t)FILE_BYTES);
 	if (rc < 0) {
@@ -89,7 +120,7 @@ counters_open(struct counters **ret, const char *shm_dir, int64_t wall_ms, struc
 		rc = err_sys(err, -errno, "map the counters file %s", cs->path);
 		goto fail_unlink;
 	}
-	(void)close(fd);
+	cs->fd = fd;
 	cs->used = VALUES_AT;
 	cs->head->version = KIRA_COUNTERS_VERSION;
 	cs->head->bytes = FILE_BYTES;
@@ -129,6 +160,7 @@ counters_close(struct counters *cs)
 	if (*cs->link)
 		(void)unlink(cs->link);
 	(void)unlink(cs->path);
+	(void)close(cs->fd);
 	(void)munmap(cs->head, FILE_BYTES);
 	while (cs->unseen) {
 		struct unseen *u = cs->unseen;

@@ -144,9 +144,48 @@ a_foreign_file_is_not_valid(void)
 	CU_ASSERT_FALSE(kira_counters_valid(&h, sizeof(h)));
 }
 
+static bool
+exists(const char *name)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void
+files_of_the_dead_are_removed_and_those_of_the_living_are_not(void)
+{
+	/* A pid that cannot be: above the kernel's largest. */
+	static const char dead[] = "kira-counters-99999999-abcdef", foreign[] = "other-1-abcdef";
+	struct counters *cs, *second;
+	struct err err = {""};
+	char path[300];
+	struct stat st;
+
+	make_dir();
+	CU_ASSERT_EQUAL_FATAL(counters_open(&cs, dir, 1, &err), 0);
+	CU_ASSERT_EQUAL(counters_link(cs, link_path, &err), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, i ? foreign : dead);
+		(void)close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+	CU_ASSERT_TRUE(exists(dead));
+	/* The first is of this very process: its pid says nothing, its lock does. */
+	CU_ASSERT_EQUAL_FATAL(counters_open(&second, dir, 1, &err), 0);
+	CU_ASSERT_FALSE(exists(dead));
+	CU_ASSERT_TRUE(exists(foreign));
+	CU_ASSERT_EQUAL(stat(link_path, &st), 0);
+	counters_close(second);
+	counters_close(cs);
+	(void)unlink(path);
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+}
+
 static const struct ut_test tests[] = {
 	UT("counters", a_reader_finds_every_group_by_name),
 	UT("counters", what_a_kill_left_behind_is_removed_at_the_next_start),
+	UT("counters", files_of_the_dead_are_removed_and_those_of_the_living_are_not),
 	UT("counters", a_full_file_gives_counters_that_nobody_sees),
 	UT("counters", a_foreign_file_is_not_valid),
 };
