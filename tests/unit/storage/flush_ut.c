@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * flush_ut.c - the flush daemon's turns (storage/flush*.c): what durable means, what a failed sync
- * and a full disk do, what a seal leaves, and in which order retention deletes. */
+ * and a full disk do, what a seal leaves. */
 #include "tests/unit/storage/world.h"
 
 #include <errno.h>
@@ -215,25 +215,28 @@ full_disk(enum io_kind kind, int fd, const char *name)
 	return -ENOSPC;
 }
 
+/* `most`: records of 1 KiB that fit what was reserved before. */
 static void
-on_a_full_disk_producers_wait_and_go_on_when_space_returns(void)
+fill_a_full_disk(int64_t segment_bytes, unsigned most)
 {
-	enum append_verdict v;
+	enum append_verdict v = APPEND_STORED;
 	unsigned stored = 0, ms;
 
 	world_begin(1);
+	w.config.segment_bytes = segment_bytes;
+	recreate();
 	disk_full = true;
 	seen = 0;
 	fake.hook = full_disk;
 	for (unsigned i = 0; i < 3000; i++) {
-		v = world_append_as(0, (struct batch_of){.count = 1, .value = 1000}, 0);
+		v = world_append_as(0, (struct batch_of){.value = 1000}, 0);
 		(void)storage_publish(w.part[0]);
 		stored += v == APPEND_STORED;
 		if (v != APPEND_STORED)
 			world_turns(1);
 	}
 	CU_ASSERT_EQUAL(v, APPEND_WAIT);
-	CU_ASSERT_TRUE(stored > 0 && stored <= 64);
+	CU_ASSERT_TRUE(stored > most / 2 && stored <= most);
 	CU_ASSERT_TRUE(seen > 0 && seen < 20); /* tried again now and then, not each turn */
 	CU_ASSERT_TRUE(w.count.disk_full > 0);
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
@@ -244,9 +247,16 @@ on_a_full_disk_producers_wait_and_go_on_when_space_returns(void)
 	for (ms = 0; ms < 2000 && !storage_has_room(w.part[0]); ms++)
 		world_turns(1);
 	CU_ASSERT_TRUE(ms < 2000);
-	(void)world_append(0, (struct batch_of){.count = 1, .value = 1000});
+	(void)world_append(0, (struct batch_of){.value = 1000});
 	CU_ASSERT_EQUAL(w.result.base_offset, stored);
 	world_end();
+}
+
+static void
+on_a_full_disk_producers_wait_and_go_on_when_space_returns(void)
+{
+	fill_a_full_disk(WORLD_SEGMENT, 64); /* there is no next segment */
+	fill_a_full_disk(4 * MIB, 1024);     /* nor more of this one */
 }
 
 static void
@@ -409,173 +419,6 @@ a_seal_that_finds_no_space_for_its_index_is_done_later(void)
 	world_end();
 }
 
-/* ---- Retention ---------------------------------------------------------------------------- */
-
-/* start published -> kira.state that says so durable -> unlinked, at every unlink of a segment. And
- * kira.state never claims more than is durable. */
-static int
-deletion_order(enum io_kind kind, int fd, const char *name)
-{
-	struct state_row *row;
-	uint64_t incarnation;
-	unsigned n;
-	bool clean;
-	char *body;
-
-	if (kind != IO_UNLINKAT || layout_offset(name, ".log") < 0)
-		return 0;
-	seen++;
-	CU_ASSERT_EQUAL_FATAL(layout_read_text(&io_posix, w.s->dirfd, "state", &body), 0);
-	CU_ASSERT_TRUE_FATAL(catalogue_parse_state(body, &incarnation, &clean, &row, &n));
-	look(0);
-	CU_ASSERT_TRUE(layout_offset(name, ".log") < ends.start);
-	CU_ASSERT_EQUAL(row[0].start, ends.start);
-	CU_ASSERT_TRUE(row[0].recovery <= ends.durable);
-	free(row);
-	free(body);
-	return 0;
-}
-
-static void
-check_trimmed(uint64_t at_least)
-{
-	struct storage_range r;
-
-	look(0);
-	CU_ASSERT_TRUE(ends.start > 0);
-	CU_ASSERT_TRUE(seen >= at_least);
-	CU_ASSERT_EQUAL(w.count.segments_deleted, seen);
-	CU_ASSERT_EQUAL(world_read(0), ends.end); /* from the new start on */
-	CU_ASSERT_EQUAL(storage_read(w.part[0], ends.start - 1, 1000, true, &r),
-		KIRA_E_OFFSET_OUT_OF_RANGE);
-	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
-	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.index"));
-	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.timeindex"));
-}
-
-static void
-retention_by_size_deletes_the_oldest_whole_segments_in_order(void)
-{
-	world_begin(1);
-	w.config.retention_bytes = 3 * WORLD_SEGMENT;
-	recreate();
-	seen = 0;
-	fake.hook = deletion_order;
-	world_fill(0, 10 * WORLD_SEGMENT);
-	world_settle();
-	check_trimmed(6);
-	CU_ASSERT_TRUE(storage_bytes(w.part[0]) >= 3 * WORLD_SEGMENT);
-	CU_ASSERT_TRUE(storage_bytes(w.part[0]) < 4 * WORLD_SEGMENT);
-	world_end();
-}
-
-static void
-retention_by_time_deletes_what_is_older(void)
-{
-	world_begin(1);
-	w.config.retention_ms = 60000;
-	recreate();
-	seen = 0;
-	fake.hook = deletion_order;
-	world_fill(0, 4 * WORLD_SEGMENT);
-	world_turns(40000);
-	CU_ASSERT_EQUAL(seen, 0);
-	world_fill(0, 4 * WORLD_SEGMENT);
-	world_turns(25000);
-	check_trimmed(3);
-	look(0);
-	CU_ASSERT_TRUE(seen < 6 && ends.end - ends.start > 200);
-	world_end();
-}
-
-/* An idle topic: control rolls it, then even its last records go. */
-static void
-an_idle_segment_that_was_rolled_by_order_is_deleted_too(void)
-{
-	world_begin(1);
-	w.config.retention_ms = 60000;
-	recreate();
-	(void)world_append(0, (struct batch_of){.count = 3});
-	world_settle();
-	storage_roll(w.part[0], w.now_ns);
-	world_turns(5);
-	storage_roll(w.part[0], w.now_ns);
-	world_turns(70000);
-	look(0);
-	CU_ASSERT_EQUAL(ends.start, 3);
-	CU_ASSERT_EQUAL(ends.end, 3);
-	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
-	(void)world_append(0, (struct batch_of){.count = 2});
-	CU_ASSERT_EQUAL(w.result.base_offset, 3);
-	CU_ASSERT_EQUAL(world_read(0), 5);
-	world_end();
-}
-
-static void
-beyond_the_directorys_cap_the_oldest_segment_goes_whatever_its_topic_allows(void)
-{
-	world_begin(1);
-	seen = 0;
-	fake.hook = deletion_order;
-	fake.space.total = 10 * WORLD_SEGMENT; /* of which 80 % */
-	fake.space.free = fake.space.total;
-	world_fill(0, 20 * WORLD_SEGMENT);
-	world_settle();
-	world_turns(20000);
-	check_trimmed(12);
-	CU_ASSERT_TRUE(w.count.segments_over_cap >= 12);
-	CU_ASSERT_TRUE(w.count.disk_held_bytes <= 9 * WORLD_SEGMENT);
-	world_end();
-}
-
-static void
-a_wall_clock_that_jumps_expires_nothing_for_an_hour(void)
-{
-	world_begin(1);
-	w.config.retention_ms = 3600000;
-	recreate();
-	world_fill(0, 3 * WORLD_SEGMENT);
-	world_settle();
-	w.wall_ms += INT64_C(30) * 24 * 3600000;
-	world_turns(10000);
-	look(0);
-	CU_ASSERT_EQUAL(ends.start, 0);
-	w.now_ns += 3601 * NS_PER_S; /* both went on together */
-	w.wall_ms += 3601000;
-	w.s->flush.tidied_ns = w.now_ns;
-	w.s->flush.tidied_wall_ms = w.wall_ms;
-	world_turns(10000);
-	look(0);
-	CU_ASSERT_TRUE(ends.start > 0);
-	world_end();
-}
-
-static int
-no_state(enum io_kind kind, int fd, const char *name)
-{
-	return kind == IO_RENAMEAT && strcmp(name, "kira.state") == 0 ? -EIO : 0;
-}
-
-static void
-nothing_is_deleted_while_kira_state_cannot_be_written(void)
-{
-	unsigned logs;
-
-	world_begin(1);
-	w.config.retention_bytes = WORLD_SEGMENT;
-	recreate();
-	fake.hook = no_state;
-	world_fill(0, 6 * WORLD_SEGMENT);
-	world_settle();
-	logs = world_count(0, ".log");
-	CU_ASSERT_TRUE(logs >= 6);
-	CU_ASSERT_TRUE(world_has(0, "00000000000000000000.log"));
-	fake.hook = NULL;
-	world_turns(20000);
-	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
-	world_end();
-}
-
 static const struct ut_test tests[] = {
 	UT("durable", durable_moves_only_after_the_sync_returned),
 	UT("durable", what_is_touched_is_synced_within_flush_ms_and_what_is_not_never),
@@ -589,13 +432,6 @@ static const struct ut_test tests[] = {
 	UT("space", at_the_dirty_budget_only_who_waits_is_given_room),
 	UT("seal", a_seal_leaves_exact_files),
 	UT("seal", a_seal_that_finds_no_space_for_its_index_is_done_later),
-	UT("retention", retention_by_size_deletes_the_oldest_whole_segments_in_order),
-	UT("retention", retention_by_time_deletes_what_is_older),
-	UT("retention", an_idle_segment_that_was_rolled_by_order_is_deleted_too),
-	UT("retention",
-		beyond_the_directorys_cap_the_oldest_segment_goes_whatever_its_topic_allows),
-	UT("retention", a_wall_clock_that_jumps_expires_nothing_for_an_hour),
-	UT("retention", nothing_is_deleted_while_kira_state_cannot_be_written),
 };
 
 UT_MAIN(tests)

@@ -214,6 +214,41 @@ a_first_segment_that_is_missing_halts(void)
 	world_end();
 }
 
+/* In the middle nobody looks at a start; a reader that comes there is told. */
+static void
+a_segment_missing_in_the_middle_is_never_read_over(void)
+{
+	struct storage_range r;
+	char path[200];
+	int64_t gap = 0, behind, at, timestamp;
+
+	world_begin(1);
+	world_fill(0, 4 * WORLD_SEGMENT);
+	until_kira_state_says_so();
+	for (unsigned i = 1; !gap; i++) {
+		layout_name(name, w.was[0][i].offset, ".log");
+		gap = world_has(0, name) ? w.was[0][i].offset : 0;
+	}
+	for (behind = gap + 1;; behind++) {
+		layout_name(name, behind, ".log");
+		if (world_has(0, name))
+			break;
+	}
+	world_kill();
+	layout_name(name, gap, ".log");
+	(void)snprintf(path, sizeof(path), "%s/t-0/%s", w.dir, name);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	reopen();
+	CU_ASSERT_EQUAL(storage_read(w.part[0], gap - 1, 100, true, &r), 0);
+	storage_unpin(r.pinned);
+	for (int64_t o = gap; o < behind; o++)
+		CU_ASSERT_EQUAL(
+			storage_read(w.part[0], o, 1000, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
+	(void)storage_find_time(w.part[0], BATCH_WALL_MS + 1, &at, &timestamp);
+	CU_ASSERT_EQUAL(world_count(0, ".dropped"), 0);
+	world_end();
+}
+
 /* The page cache of a power cut: the first segment lost all, the one after it did not. */
 static void
 a_segment_behind_a_torn_one_is_no_part_of_the_log(void)
@@ -375,6 +410,46 @@ half_written_files_are_removed(void)
 	world_end();
 }
 
+/* What a killed process left in the page cache goes to the disk before it is believed, and what is
+ * read comes from the disk. */
+static char order[64];
+
+static int
+note_order(enum io_kind kind, int fd, const char *n)
+{
+	static int log_fd = -1;
+	const size_t at = strlen(order);
+
+	if (kind == IO_DROP_CACHE && at + 1 < sizeof(order)) {
+		log_fd = fd;
+		order[at] = 'd';
+	} else if (kind == IO_FSYNC && at + 1 < sizeof(order)) {
+		order[at] = 's';
+	} else if (kind == IO_PREAD && fd == log_fd && at + 1 < sizeof(order)) {
+		order[at] = 'r';
+	}
+	return 0;
+}
+
+static void
+an_unsealed_segment_is_synced_and_dropped_from_memory_before_it_is_read(void)
+{
+	const char *drop;
+
+	world_begin(1);
+	append(3);
+	world_kill();
+	memset(order, 0, sizeof(order));
+	fake.hook = note_order;
+	reopen();
+	fake.hook = NULL;
+	drop = strchr(order, 'd');
+	CU_ASSERT_PTR_NOT_NULL_FATAL(drop);
+	CU_ASSERT_TRUE(drop > order && drop[-1] == 's' && drop[1] == 'r');
+	CU_ASSERT_EQUAL(strchr(order, 'r'), drop + 1);
+	world_end();
+}
+
 /* ---- Producers ---------------------------------------------------------------------------- */
 
 static enum append_verdict
@@ -435,12 +510,14 @@ static const struct ut_test tests[] = {
 	UT("torn", a_torn_batch_is_cut_and_the_one_before_it_survives),
 	UT("torn", a_torn_tail_below_the_durable_offset_halts_and_nothing_is_cut),
 	UT("torn", a_first_segment_that_is_missing_halts),
+	UT("torn", a_segment_missing_in_the_middle_is_never_read_over),
 	UT("torn", a_segment_behind_a_torn_one_is_no_part_of_the_log),
 	UT("torn", a_stale_batch_of_an_older_epoch_is_no_part_of_the_log),
 	UT("roll", a_roll_that_was_not_named_yet_is_adopted),
 	UT("roll", a_spare_that_nobody_wrote_to_is_removed),
 	UT("files", segments_below_the_start_are_removed_at_the_next_start),
 	UT("files", without_kira_state_the_log_is_checked_and_the_epoch_raised),
+	UT("files", an_unsealed_segment_is_synced_and_dropped_from_memory_before_it_is_read),
 	UT("files", half_written_files_are_removed),
 	UT("producers", a_duplicate_is_recognised_after_a_kill_and_after_a_clean_stop),
 	UT("producers", a_producer_whose_batches_were_deleted_is_known_by_a_snapshot),
