@@ -89,7 +89,8 @@ targets="control/kirad control/cli/kira dataplane/blast/kira-blast"
 if [ -t 1 ]; then
 	ninja -C "$build" $targets || fail "the build"
 else
-	ninja -C "$build" $targets > "$work/build" 2>&1 || { tail -n 40 "$work/build"; fail "the build"; }
+	ninja -C "$build" $targets 2>&1 | tee "$work/build" | awk 'NR % 25 == 0 { print; fflush() }' \
+		|| { tail -n 40 "$work/build"; fail "the build"; }
 	tail -n 1 "$work/build"
 fi
 kirad_bin=$build/control/kirad kira=$build/control/cli/kira blast=$build/dataplane/blast/kira-blast

@@ -133,7 +133,7 @@ read_back(const struct blast_options *o, struct topic *t, const struct blast *b,
 static const char *
 limit_text(const struct blast *b)
 {
-	static char shared[128];
+	static char shared[160];
 	static const char *const text[LIMITS] = {
 		[LIMIT_GENERATOR] = "the generator: it sent whatever was allowed, all the time",
 		[LIMIT_PORT] = "the port: the broker's rx lcore does not empty it faster",
@@ -148,8 +148,9 @@ limit_text(const struct blast *b)
 			most = i;
 	/* It yields whenever there is nothing to do, so a low share alone says nothing. */
 	if (most == LIMIT_GENERATOR && b->cpu_share < CPU_SHARE_OWN) {
-		(void)snprintf(shared, sizeof(shared), "the generator's CPU: others run on it too, and "
-			"it got %.0f %% of the time", b->cpu_share * 100);
+		(void)snprintf(shared, sizeof(shared), "the generator's CPU: others run on it too "
+			"(on 2 CPUs kirad's control and flush), it got %.0f %% of the time",
+			b->cpu_share * 100);
 		return shared;
 	}
 	return text[most];

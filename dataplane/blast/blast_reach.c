@@ -9,6 +9,7 @@
 #include "dataplane/blast/blast_port.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <rte_mbuf.h>
 #include <sched.h>
@@ -182,6 +183,8 @@ note_loss(struct blast *b)
 	c->in_flight_at_loss += flying;
 	c->acked_shortly_before_loss += acked;
 	c->losses_under_load += flying > 0 && acked > 0;
+	fprintf(stderr, "kira-blast: the broker is gone: %" PRIu64 " batches in flight, %" PRIu64
+		" acked within 100 ms before its last word; waiting for it\n", flying, acked);
 }
 
 int
