@@ -13,6 +13,8 @@ static struct kira_topic *topic;
 static struct partition *part;
 static unsigned told;
 static int16_t told_error;
+static struct batch *made[32]; /* nobody else frees them here */
+static unsigned mades;
 
 static void
 on_batch(void *arg, const struct kira_delivery *d)
@@ -25,6 +27,10 @@ on_batch(void *arg, const struct kira_delivery *d)
 static void
 fresh(void)
 {
+	while (mades) {
+		free(made[--mades]->memory);
+		free(made[mades]);
+	}
 	memset(&io, 0, sizeof(io));
 	memset(&producer, 0, sizeof(producer));
 	free(topic);
@@ -63,6 +69,8 @@ make(uint64_t order)
 	(void)cbatch_add(&b->build, 1, NULL, 0, "b", 1);
 	b->length = cbatch_close(&b->build, NULL, false);
 	batch_ready(&io, b);
+	CU_ASSERT_FATAL(mades < ARRAY_LENGTH(made));
+	made[mades++] = b;
 	return b;
 }
 
