@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * recover_check.c - where the log ends: sealed files by their index, the others batch by batch.
+ * Changes nothing but the name of a spare that goes on with the log. Blocking. */
+#include "storage/recover.h"
+
+#include "storage/layout.h"
+#include "storage/scan.h"
+
+#include "base/assert.h"
+
+#include <kira/record_batch.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* The last entry of the index, (0, 0) where there is none. -errno. */
+static int
+last_entry(const struct recovery *r, const struct segment *seg, uint32_t *delta, uint32_t *position)
+{
+	uint8_t b[INDEX_ENTRY_BYTES];
+	uint64_t size;
+	int rc = 0, fd = recover_file(r, seg->base, ".index", O_RDONLY, &size);
+
+	*delta = *position = 0;
+	if (fd < 0)
+		return fd;
+	if (size >= sizeof(b)) {
+		rc = r->io->pread(fd, b, sizeof(b), size - sizeof(b)) == sizeof(b) ? 0 : -EIO;
+		*delta = rc == 0 ? rb_get32(b, 0) : 0;
+		*position = rc == 0 ? rb_get32(b, 4) : 0;
+	}
+	(void)r->io->close(fd);
+	return rc;
+}
+
+/* Where the batch at the last entry's position begins, by the entry: the batch's own word is not
+ * covered by its checksum. -1: they do not agree. */
+static int64_t
+entry_offset(const struct recovery *r, int fd, const struct segment *seg, uint32_t delta,
+	uint32_t position)
+{
+	uint8_t b[RB_HEADER];
+	int64_t at;
+
+	if (r->io->pread(fd, b, sizeof(b), position) != sizeof(b))
+		return -1;
+	at = seg->base + delta - rb_last_offset_delta(b);
+	return rb_last_offset_delta(b) >= 0 && at >= seg->base && at == rb_base_offset(b) ? at : -1;
+}
+
+/* The end of a sealed segment: from its last index entry on, header by header. 1: index and log do
+ * not agree on one. */
+static int
+sealed_end(struct recovery *r, struct segment *seg, struct err *err)
+{
+	uint64_t size;
+	uint32_t delta, position;
+	struct scan sc;
+	enum scan_verdict v = SCAN_END;
+	int64_t at = seg->base;
+	int fd, rc = last_entry(r, seg, &delta, &position);
+
+	if (rc < 0)
+		return err_sys(err, rc, "read the index of %020" PRId64, seg->base);
+	fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
+	if (fd < 0)
+		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
+	if (position > 0)
+		at = entry_offset(r, fd, seg, delta, position);
+	if (at < 0) {
+		(void)r->io->close(fd);
+		return 1;
+	}
+	rc = scan_open(&sc, r->io, fd, position);
+	if (rc == 0) {
+		while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH)
+			at += rb_count(sc.batch);
+		scan_close(&sc);
+	}
+	(void)r->io->close(fd);
+	seg->end = at;
+	if (rc < 0 || v == SCAN_ERROR)
+		return err_sys(err, rc < 0 ? rc : sc.rc, "read %020" PRId64 ".log", seg->base);
+	return v == SCAN_END ? 0 : 1;
+}
+
+/* Every batch of an unsealed segment; index and size are made anew. 0: more may follow in the next
+ * segment, 1: the log ends here. */
+static int
+check_segment(struct recovery *r, struct segment *seg, struct err *err)
+{
+	enum scan_verdict v = SCAN_ERROR;
+	struct scan sc;
+	uint64_t size;
+	int64_t at = seg->base;
+	int rc, fd = recover_file(r, seg->base, ".log", O_RDWR, &size);
+
+	if (fd < 0)
+		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
+	/* Carries the page cache of a killed process to the disk, so that `log` acks survive; then
+	 * dropped, since clean pages may hold bytes that are not on disk. */
+	rc = r->io->fsync(fd);
+	if (rc == 0)
+		rc = r->io->drop_cache(fd);
+	if (rc == 0)
+		rc = index_open(&seg->index, r->io, size);
+	if (rc == 0)
+		rc = scan_open(&sc, r->io, fd, 0);
+	if (rc < 0) {
+		(void)r->io->close(fd);
+		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);
+	}
+	while ((v = scan_next(&sc, at, &r->part->epochs, true)) == SCAN_BATCH) {
+		const int32_t delta = rb_last_offset_delta(sc.batch);
+
+		index_add(&seg->index, (uint32_t)(sc.position - sc.total), sc.total,
+			(uint32_t)(at + delta - seg->base), rb_max_timestamp(sc.batch));
+		at += delta + 1;
+	}
+	index_finish(&seg->index);
+	seg->end = at;
+	seg->max_timestamp = seg->index.max_timestamp;
+	atomic_store(&seg->used, sc.position);
+	seg->fd = fd;
+	scan_close(&sc);
+	if (v == SCAN_ERROR)
+		return err_sys(err, sc.rc, "read %020" PRId64 ".log", seg->base);
+	return v == SCAN_BAD ? 1 : 0;
+}
+
+/* The spare goes on with the log if the roll into it was not named yet. */
+static int
+adopt_pool(struct recovery *r, struct err *err)
+{
+	struct partition *part = r->part;
+	char name[LAYOUT_NAME];
+	struct scan sc;
+	enum scan_verdict v;
+	int rc = r->io->openat(part->dirfd, LAYOUT_SPARE, O_RDWR, 0), fd = rc;
+
+	if (rc < 0)
+		return err_sys(err, rc, "open " LAYOUT_SPARE);
+	rc = scan_open(&sc, r->io, fd, 0);
+	if (rc == 0) {
+		v = scan_next(&sc, r->end, &part->epochs, true);
+		rc = v == SCAN_ERROR ? sc.rc : v == SCAN_BATCH;
+		scan_close(&sc);
+	}
+	(void)r->io->close(fd);
+	if (rc < 0)
+		return err_sys(err, rc, "read " LAYOUT_SPARE);
+	if (rc == 0)
+		return layout_unlink(r->io, part->dirfd, LAYOUT_SPARE);
+	layout_name(name, r->end, ".log");
+	rc = r->io->renameat(part->dirfd, LAYOUT_SPARE, name);
+	if (rc == 0)
+		rc = layout_sync_dir(r->io, part->dirfd);
+	if (rc < 0)
+		return err_sys(err, rc, "rename " LAYOUT_SPARE " to %s", name);
+	r->seg[r->n++] = segment_found(part, r->end, 0);
+	return 1;
+}
+
+/* Where the log ends; segments above it are none of it. */
+int
+recover_check(struct recovery *r, struct err *err)
+{
+	unsigned i = r->unsealed;
+	int rc;
+
+	r->end = r->n ? r->seg[0]->base : r->start;
+	if (i > 0) {
+		rc = sealed_end(r, r->seg[i - 1], err);
+		if (rc < 0)
+			return rc;
+		r->end = r->seg[i - 1]->end;
+		if (rc > 0) { /* a tail that is no batch: the file is checked like an unsealed one */
+			r->unsealed = --i;
+			r->end = r->seg[i]->base;
+		}
+	}
+	for (;; i++) {
+		if (i == r->n && r->found.pool) {
+			r->found.pool = false;
+			rc = adopt_pool(r, err);
+			if (rc < 0)
+				return rc;
+		}
+		if (i == r->n || r->seg[i]->base != r->end)
+			break;
+		rc = check_segment(r, r->seg[i], err);
+		if (rc < 0)
+			return rc;
+		r->end = r->seg[i]->end;
+		if (rc > 0) {
+			i++;
+			break;
+		}
+	}
+	/* seg[i..] lie behind a gap or a torn tail. */
+	for (unsigned j = i; j < r->n; j++)
+		r->seg[j]->end = -1;
+	return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ * recover_files.c - the files of a partition: listed, opened, left-overs removed. Blocking. */
+#include "storage/recover.h"
+
+#include "storage/layout.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void
+push(int64_t **list, unsigned *n, unsigned *room, int64_t v)
+{
+	if (*n == *room) {
+		*room = *room ? *room * 2 : 16;
+		*list = realloc(*list, *room * sizeof(**list));
+		ASSERT(*list);
+	}
+	(*list)[(*n)++] = v;
+}
+
+static bool
+is_junk(const char *name)
+{
+	static const char *const end[] = {".tmp", ".deleted"};
+	const size_t n = strlen(name);
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(end); i++)
+		if (n > strlen(end[i]) && strcmp(name + n - strlen(end[i]), end[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+look(void *arg, const char *name)
+{
+	struct found *f = arg;
+	int64_t v;
+
+	if ((v = layout_offset(name, ".log")) >= 0) {
+		push(&f->base, &f->n, &f->room, v);
+	} else if ((v = layout_offset(name, ".snapshot")) >= 0) {
+		push(&f->snapshot, &f->snapshots, &f->snapshots_room, v);
+	} else if (strcmp(name, LAYOUT_SPARE) == 0) {
+		f->pool = true;
+	} else if (is_junk(name) && strlen(name) < sizeof(f->junk[0])) {
+		if (f->junks == f->junks_room) {
+			f->junks_room = f->junks_room ? f->junks_room * 2 : 8;
+			f->junk = realloc(f->junk, f->junks_room * sizeof(f->junk[0]));
+			ASSERT(f->junk);
+		}
+		memcpy(f->junk[f->junks++], name, strlen(name) + 1);
+	}
+	return 0;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int
+recover_unlink(struct recovery *r, int64_t base, bool snapshot)
+{
+	/* The log last: cut short, it is found again and the rest goes then. Indexes left alone would
+	 * lie beside the next log of that name, and make it look sealed. */
+	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
+	char name[LAYOUT_NAME];
+	int rc = 0;
+
+	for (unsigned i = snapshot ? 0 : 1; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
+		layout_name(name, base, suffix[i]);
+		rc = layout_unlink(r->io, r->part->dirfd, name);
+	}
+	return rc;
+}
+
+int
+recover_list(struct recovery *r, struct err *err)
+{
+	struct found *f = &r->found;
+	const int dir = r->part->dirfd;
+	unsigned first = 0;
+	int rc = r->io->list(dir, look, f);
+
+	if (rc < 0)
+		return err_sys(err, rc, "list the directory");
+	for (unsigned i = 0; i < f->junks && rc == 0; i++)
+		rc = layout_unlink(r->io, dir, f->junk[i]);
+	if (f->n > 0)
+		qsort(f->base, f->n, sizeof(*f->base), by_value);
+	if (f->snapshots > 0)
+		qsort(f->snapshot, f->snapshots, sizeof(*f->snapshot), by_value);
+	r->start = r->row ? r->row->start : f->n ? f->base[0] : 0;
+	/* Wholly below the start: their deletion was cut short. */
+	for (; rc == 0 && first + 1 < f->n && f->base[first + 1] <= r->start; first++)
+		rc = recover_unlink(r, f->base[first], true);
+	if (rc < 0)
+		return err_sys(err, rc, "remove left-over files");
+	f->n -= first;
+	if (first > 0)
+		memmove(f->base, f->base + first, f->n * sizeof(*f->base));
+	return 0;
+}
+
+/* -ENOENT where it is not there. */
+int
+recover_file(const struct recovery *r, int64_t base, const char *suffix, int flags, uint64_t *size)
+{
+	char name[LAYOUT_NAME];
+	int fd, rc;
+
+	layout_name(name, base, suffix);
+	fd = r->io->openat(r->part->dirfd, name, flags, 0);
+	if (fd < 0)
+		return fd;
+	rc = r->io->size(fd, size);
+	if (rc < 0) {
+		(void)r->io->close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* Both index files whole: sealed. Learns the largest timestamp on the way. */
+static bool
+is_sealed(const struct recovery *r, struct segment *seg)
+{
+	uint64_t entries, times;
+	uint32_t delta;
+	int fd = recover_file(r, seg->base, ".index", O_RDONLY, &entries), rc;
+
+	if (fd < 0)
+		return false;
+	(void)r->io->close(fd);
+	fd = recover_file(r, seg->base, ".timeindex", O_RDONLY, &times);
+	if (fd < 0)
+		return false;
+	rc = index_file_last_time(r->io, fd, times, &seg->max_timestamp, &delta);
+	(void)r->io->close(fd);
+	return rc == 0 && entries % INDEX_ENTRY_BYTES == 0 && times % TIME_ENTRY_BYTES == 0;
+}
+
+int
+recover_open(struct recovery *r, struct err *err)
+{
+	struct found *f = &r->found;
+
+	r->seg = calloc(f->n + 2, sizeof(struct segment *));
+	ASSERT(r->seg);
+	r->unsealed = f->n;
+	for (; r->n < f->n; r->n++) {
+		uint64_t size;
+		const int fd = recover_file(r, f->base[r->n], ".log", O_RDWR, &size);
+		struct segment *seg;
+
+		if (fd < 0)
+			return err_sys(err, fd, "open %020" PRId64 ".log", f->base[r->n]);
+		(void)r->io->close(fd);
+		seg = r->seg[r->n] = segment_found(r->part, f->base[r->n], size);
+		seg->sealed_wall_ms = r->wall_ms;
+		if (r->n > 0)
+			r->seg[r->n - 1]->end = seg->base;
+		if (r->unsealed == f->n && !is_sealed(r, seg))
+			r->unsealed = r->n;
+	}
+	return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * recover_producers.c - producer state after a start: a snapshot, then batch headers up to the end,
+ * by the function that append uses. Blocking. */
+#include "storage/recover.h"
+
+#include "storage/batch.h"
+#include "storage/layout.h"
+#include "storage/scan.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <kira/record_batch.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* Producer state is folded from at least so much log: seven full session windows of jumbo
+ * datagrams, so that batches sent again after a restart are recognised. */
+#define FOLD_BYTES (64 * MIB)
+
+static bool
+load_snapshot(struct recovery *r, struct producers *p, int64_t offset)
+{
+	char name[LAYOUT_NAME], *bytes;
+	size_t n;
+	bool good;
+
+	layout_name(name, offset, ".snapshot");
+	if (layout_read(r->io, r->part->dirfd, name, &bytes, &n) < 0)
+		return false;
+	good = producers_load(p, r->part->slot, (uint8_t *)bytes, (uint32_t)n, clock_now_ns());
+	free(bytes);
+	return good;
+}
+
+/* Headers of one segment, in the order they were appended. */
+static int
+fold_segment(struct recovery *r, struct producers *p, const struct segment *seg, uint64_t now_ns)
+{
+	enum scan_verdict v;
+	struct scan sc;
+	uint64_t size;
+	int64_t at = seg->base;
+	int rc, fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
+
+	if (fd < 0)
+		return fd;
+	rc = scan_open(&sc, r->io, fd, 0);
+	if (rc < 0) {
+		(void)r->io->close(fd);
+		return rc;
+	}
+	while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH) {
+		const int32_t first = rb_base_sequence(sc.batch), count = rb_count(sc.batch);
+
+		if (rb_producer_id(sc.batch) >= 0)
+			producers_stored(p, r->part->slot, rb_producer_id(sc.batch),
+				rb_producer_epoch(sc.batch), first,
+				batch_last_sequence(first, count), at, rb_max_timestamp(sc.batch),
+				now_ns);
+		at += count;
+	}
+	rc = v == SCAN_ERROR ? sc.rc : 0;
+	scan_close(&sc);
+	(void)r->io->close(fd);
+	return rc;
+}
+
+int
+recover_producers(struct recovery *r, struct err *err)
+{
+	struct producers *p = r->part->storage->lcore[r->part->lcore].producers;
+	const uint64_t now_ns = clock_now_ns();
+	uint64_t bytes = 0;
+	unsigned first = r->n;
+	int rc = 0;
+
+	/* Back to a snapshot with enough log above it, or to the beginning: what was deleted below
+	 * that, the snapshot there remembers. */
+	while (first > 0) {
+		bytes += segment_used(r->seg[--first]);
+		if ((bytes >= FOLD_BYTES || first == 0) &&
+			load_snapshot(r, p, r->seg[first]->base))
+			break;
+	}
+	if (r->n == 0)
+		(void)load_snapshot(r, p, r->end);
+	for (; first < r->n && rc == 0; first++)
+		rc = fold_segment(r, p, r->seg[first], now_ns);
+	if (rc < 0)
+		return err_sys(err, rc, "read batch headers for producer state");
+	atomic_store(&r->part->producers, producers_count(p, r->part->slot));
+	return 0;
+}
