@@ -17,6 +17,7 @@
 #define SNAPSHOT_VERSION 1
 #define SNAPSHOT_HEADER  10
 #define SNAPSHOT_ENTRY   46
+#define SNAPSHOT_RUN     4  /* behind all entries, where Kafka reads no more: run_start of each */
 /* The proven run is kept below half the circle of sequences, so that "below" stays decidable. */
 #define RUN_MAX (1 << 29)
 
@@ -252,7 +253,7 @@ uint32_t
 producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room)
 {
 	const uint32_t n = p->of[slot].n, length = PRODUCER_SNAPSHOT_BYTES(n);
-	uint8_t *at = to + SNAPSHOT_HEADER;
+	uint8_t *at = to + SNAPSHOT_HEADER, *run = at + (size_t)n * SNAPSHOT_ENTRY;
 
 	if (length > room)
 		return 0;
@@ -272,6 +273,8 @@ producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t ro
 		put_be64(at + 26, (uint64_t)e->max_timestamp);
 		put_be32(at + 34, UINT32_MAX); /* coordinatorEpoch -1 */
 		put_be64(at + 38, UINT64_MAX); /* transaction's first offset -1 */
+		put_be32(run, (uint32_t)e->run_start);
+		run += SNAPSHOT_RUN;
 	}
 	return length;
 }
@@ -282,20 +285,35 @@ producers_seal_snapshot(uint8_t *snapshot, uint32_t length)
 	put_be32(snapshot + 2, crc32c(snapshot + 6, length - 6));
 }
 
+/* Without it a client that was away while kirad restarted could not be told that what it sends again
+ * is stored, and would store it once more under a new epoch. */
+static void
+take_run(struct producer *e, int32_t run_start)
+{
+	const uint32_t run = (uint32_t)(e->next_sequence - run_start) & 0x7fffffffu;
+	const uint32_t last = (uint32_t)(e->next_sequence - e->run_start) & 0x7fffffffu;
+
+	if (run_start >= 0 && run >= last && run <= RUN_MAX)
+		e->run_start = run_start;
+}
+
 bool
 producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
 	uint64_t now_ns)
 {
+	const uint8_t *run;
 	uint32_t n;
 
 	if (length < SNAPSHOT_HEADER || get_be16(from) != SNAPSHOT_VERSION)
 		return false;
 	n = get_be32(from + 6);
 	if (n > (length - SNAPSHOT_HEADER) / SNAPSHOT_ENTRY ||
-		length != PRODUCER_SNAPSHOT_BYTES(n) ||
+		(length != PRODUCER_SNAPSHOT_BYTES(n) &&
+			length != SNAPSHOT_HEADER + n * SNAPSHOT_ENTRY) || /* as Kafka writes it */
 		get_be32(from + 2) != crc32c(from + 6, length - 6))
 		return false;
 	from += SNAPSHOT_HEADER;
+	run = length == PRODUCER_SNAPSHOT_BYTES(n) ? from + (size_t)n * SNAPSHOT_ENTRY : NULL;
 	for (uint32_t i = 0; i < n; i++, from += SNAPSHOT_ENTRY) {
 		const int64_t last_offset = (int64_t)get_be64(from + 14);
 		const int32_t last = (int32_t)get_be32(from + 10);
@@ -307,6 +325,9 @@ producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t
 		producers_stored(p, slot, (int64_t)get_be64(from), (int16_t)get_be16(from + 8),
 			rb_sequence_add(last, -delta), last, last_offset - delta,
 			(int64_t)get_be64(from + 26), now_ns);
+		if (run)
+			take_run(find(p, slot, (int64_t)get_be64(from)),
+				(int32_t)get_be32(run + i * SNAPSHOT_RUN));
 	}
 	return true;
 }

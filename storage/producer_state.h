@@ -47,7 +47,7 @@ uint32_t producers_count(const struct producers *p, unsigned slot);
 /* Snapshot in Kafka's format (FORMAT.md): PRODUCER_SNAPSHOT_BYTES(n) for n entries. put() writes at
  * most `room` bytes and returns how many, 0 where it does not fit. load() judges the bytes; false:
  * not a snapshot, and nothing was taken. */
-#define PRODUCER_SNAPSHOT_BYTES(n) (10u + 46u * (n))
+#define PRODUCER_SNAPSHOT_BYTES(n) (10u + 50u * (n))
 uint32_t producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room);
 bool producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
 	uint64_t now_ns);

@@ -240,7 +240,7 @@ a_snapshot_has_kafkas_bytes(void)
 	const uint8_t *e = snap + 10;
 
 	snapshot_of_two();
-	CU_ASSERT_EQUAL(snap_length, 10 + 2 * 46);
+	CU_ASSERT_EQUAL(snap_length, 10 + 2 * 46 + 2 * 4);
 	CU_ASSERT_EQUAL(get_be16(snap), 1);
 	CU_ASSERT_EQUAL(get_be32(snap + 2), crc32c(snap + 6, snap_length - 6));
 	CU_ASSERT_EQUAL(get_be32(snap + 6), 2);
@@ -256,6 +256,9 @@ a_snapshot_has_kafkas_bytes(void)
 	CU_ASSERT_EQUAL(get_be64(e), 5);
 	CU_ASSERT_EQUAL(get_be32(e + 10), 169);
 	CU_ASSERT_EQUAL(get_be64(e + 14), 1069);
+	/* Behind what Kafka reads: where the proven run of each begins. */
+	CU_ASSERT_EQUAL(get_be32(e + 46), INT32_MAX - 1);
+	CU_ASSERT_EQUAL(get_be32(e + 50), 100);
 }
 
 static void
@@ -268,7 +271,8 @@ a_loaded_snapshot_knows_the_last_batch_of_each(void)
 	CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
 	CU_ASSERT_EQUAL(offset, 1060);
 	CU_ASSERT_EQUAL(judge(2, 5, 3, 170, 179, true), PRODUCER_NEXT);
-	CU_ASSERT_EQUAL(judge(2, 5, 3, 150, 159, true), PRODUCER_UNPROVEN); /* no proof any more */
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 100, 109, true), PRODUCER_LONG_AGO); /* its offset is gone, */
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 90, 99, true), PRODUCER_UNPROVEN);   /* not its proof */
 	CU_ASSERT_EQUAL(judge(2, 5, 2, 170, 179, true), PRODUCER_FENCED);
 	CU_ASSERT_EQUAL(
 		judge(2, 0x0102030405060708, 1, INT32_MAX - 1, 1, true), PRODUCER_DUPLICATE);
@@ -278,13 +282,43 @@ a_loaded_snapshot_knows_the_last_batch_of_each(void)
 }
 
 static void
+a_snapshot_of_kafka_proves_the_last_batch_alone(void)
+{
+	snapshot_of_two();
+	snap_length = 10 + 2 * 46;
+	producers_seal_snapshot(snap, snap_length);
+	open_table(16);
+	CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
+	CU_ASSERT_EQUAL(judge(2, 5, 3, 150, 159, true), PRODUCER_UNPROVEN);
+	producers_close(p);
+}
+
+static void
+a_run_that_no_table_can_have_is_not_believed(void)
+{
+	static const uint32_t run[] = {165, 170, 171, 0x60000000, 0xffffffff};
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(run); i++) {
+		snapshot_of_two();
+		put_be32(snap + 10 + 2 * 46 + 4, run[i]);
+		producers_seal_snapshot(snap, snap_length);
+		open_table(16);
+		CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
+		CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
+		CU_ASSERT_EQUAL(judge(2, 5, 3, 150, 159, true), PRODUCER_UNPROVEN);
+		producers_close(p);
+	}
+}
+
+static void
 a_snapshot_that_does_not_fit_its_room_is_not_written(void)
 {
 	seven_batches();
 	memset(snap, 0xaa, sizeof(snap));
 	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1) - 1), 0);
 	CU_ASSERT_EQUAL(snap[0], 0xaa);
-	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1)), 56);
+	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1)), 60);
 	CU_ASSERT_EQUAL(producers_put(p, 3, snap, PRODUCER_SNAPSHOT_BYTES(0)), 10);
 	producers_close(p);
 }
@@ -337,6 +371,8 @@ static const struct ut_test tests[] = {
 	UT("table", forgetting_a_partition_leaves_the_others),
 	UT("snapshot", a_snapshot_has_kafkas_bytes),
 	UT("snapshot", a_loaded_snapshot_knows_the_last_batch_of_each),
+	UT("snapshot", a_snapshot_of_kafka_proves_the_last_batch_alone),
+	UT("snapshot", a_run_that_no_table_can_have_is_not_believed),
 	UT("snapshot", a_snapshot_that_does_not_fit_its_room_is_not_written),
 	UT("snapshot", an_entry_without_a_batch_is_passed_over),
 	UT("snapshot", a_damaged_snapshot_is_refused_whole),
