@@ -493,6 +493,52 @@ an_ack_that_had_to_wait_comes_with_the_next_datagram(void)
 }
 
 static void
+an_ipv6_client_behind_a_tag_is_answered_as_it_asked(void)
+{
+	const struct parsed whole = {.l3 = 18, .l4 = 58, .l4_proto = 17, .v6 = true};
+	uint8_t *ip, *udp, client[16] = {[0] = 0xfd, [15] = 2}, us[16] = {[0] = 0xfd, [15] = 1};
+	struct session *s;
+	struct frame f;
+	struct parsed p;
+	uint16_t sum;
+
+	world_begin(64, 0);
+	s = world_grant(32, 0);
+	memcpy(&s->peer, client, sizeof(client));
+	(void)world_udp(&f, KUP_FLOOR); /* for its Ethernet addresses */
+	memset(f.bytes + 12, 0, sizeof(f.bytes) - 12);
+	ip = f.bytes + whole.l3;
+	udp = f.bytes + whole.l4;
+	put_be16(f.bytes + 12, 0x8100);
+	put_be16(f.bytes + 14, 7);
+	put_be16(f.bytes + 16, 0x86DD);
+	ip[0] = 0x60;
+	put_be16(ip + 4, 8 + KUP_FLOOR);
+	ip[6] = 17;
+	ip[7] = 64;
+	memcpy(ip + 8, client, 16);
+	memcpy(ip + 24, us, 16);
+	put_be16(udp, WORLD_CLIENT);
+	put_be16(udp + 2, WORLD_PORT);
+	put_be16(udp + 4, 8 + KUP_FLOOR);
+	(void)cwire_ping(udp + 8, KUP_FLOOR, &(struct cwire_session){.id = s->who.session_id,
+		.secret = s->who.secret}, 5, 6, 0);
+	sum = sum_l4(f.bytes, &whole, 8 + KUP_FLOOR);
+	memcpy(udp + 6, &sum, 2);
+	f.len = (uint16_t)(whole.l4 + 8 + KUP_FLOOR);
+	world_put(&f);
+	world_rx();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(world_answer(KUP_PONG));
+	CU_ASSERT_EQUAL(get_be32(world_answer(KUP_PONG) + KUP_PONG_ID), 5);
+	CU_ASSERT_EQUAL(rx_parse(world.out[0].bytes, world.out[0].len, PARSE_SUM_UDP, &p), PARSE_UDP);
+	CU_ASSERT_TRUE(p.v6);
+	CU_ASSERT_EQUAL(p.l3, 18); /* in the same VLAN */
+	CU_ASSERT_EQUAL(memcmp(world.out[0].bytes + 12, f.bytes + 12, 6), 0);
+	CU_ASSERT_EQUAL(memcmp(world.out[0].bytes + 18 + 24, client, 16), 0);
+	end();
+}
+
+static void
 a_query_brings_outcomes_no_larger_than_itself(void)
 {
 	struct session *s;
@@ -670,6 +716,7 @@ static const struct ut_test tests[] = {
 	UT("judge", the_brokers_choice_goes_round_in_64s),
 	UT("answer", answers_never_outweigh_what_came_in),
 	UT("answer", an_ack_that_had_to_wait_comes_with_the_next_datagram),
+	UT("answer", an_ipv6_client_behind_a_tag_is_answered_as_it_asked),
 	UT("answer", a_query_brings_outcomes_no_larger_than_itself),
 	UT("control", draining_takes_nothing_new_and_finishes_what_was_taken),
 	UT("control", a_forgotten_topic_refuses_what_comes_later),
