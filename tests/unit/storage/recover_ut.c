@@ -4,6 +4,7 @@
 #include "tests/unit/storage/world.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 static struct partition_ends ends;
 static char name[LAYOUT_NAME];
@@ -450,6 +451,36 @@ an_unsealed_segment_is_synced_and_dropped_from_memory_before_it_is_read(void)
 	world_end();
 }
 
+static ino_t bad_file;
+
+static int
+bad_sync(enum io_kind kind, int fd, const char *n)
+{
+	struct stat st;
+
+	return kind == IO_FSYNC && fstat(fd, &st) == 0 && st.st_ino == bad_file ? -EIO : 0;
+}
+
+static void
+a_segment_that_cannot_be_synced_is_not_believed(void)
+{
+	struct stat st;
+
+	world_begin(1);
+	append(3);
+	CU_ASSERT_EQUAL(fstat(w.part[0]->active->fd, &st), 0);
+	bad_file = st.st_ino;
+	world_kill();
+	fake.hook = bad_sync;
+	w.err.text[0] = 0;
+	CU_ASSERT_EQUAL(world_open(), -EIO);
+	CU_ASSERT_TRUE(strstr(w.err.text, "00000000000000000000.log") != NULL);
+	fake.hook = NULL;
+	reopen();
+	CU_ASSERT_EQUAL(world_read(0), 3);
+	world_end();
+}
+
 /* ---- Producers ---------------------------------------------------------------------------- */
 
 static enum append_verdict
@@ -518,6 +549,7 @@ static const struct ut_test tests[] = {
 	UT("files", segments_below_the_start_are_removed_at_the_next_start),
 	UT("files", without_kira_state_the_log_is_checked_and_the_epoch_raised),
 	UT("files", an_unsealed_segment_is_synced_and_dropped_from_memory_before_it_is_read),
+	UT("files", a_segment_that_cannot_be_synced_is_not_believed),
 	UT("files", half_written_files_are_removed),
 	UT("producers", a_duplicate_is_recognised_after_a_kill_and_after_a_clean_stop),
 	UT("producers", a_producer_whose_batches_were_deleted_is_known_by_a_snapshot),
