@@ -136,7 +136,11 @@ map_v4(struct in6_addr *ret, const uint8_t *p)
 static void
 answer_eth(const struct neigh *n, uint8_t *frame)
 {
-	memcpy(frame + ETH_DST, frame + ETH_SRC, 6);
+	/* By way of a copy: under UBSan gcc 12 takes frame + 0 for a NULL and warns of its bounds. */
+	uint8_t asker[6];
+
+	memcpy(asker, frame + ETH_SRC, 6);
+	memcpy(frame + ETH_DST, asker, 6);
 	memcpy(frame + ETH_SRC, n->mac, 6);
 }
 
