@@ -78,6 +78,7 @@ batch_logged(struct io *io, struct batch *b, int64_t base_offset)
 	struct batch *after = io->logged_tail;
 
 	b->state = BATCH_LOGGED;
+	b->part->known = true;
 	b->base_offset = base_offset;
 	while (after && serial_newer(after->pkt_seq, b->pkt_seq))
 		after = after->logged_prev;
@@ -190,6 +191,14 @@ batch_back(struct io *io, struct batch *b)
 }
 
 void
+batches_forgotten(struct io *io)
+{
+	for (unsigned i = 0; i < io->p->routed; i++)
+		for (int32_t k = 0; k < io->p->topic[i]->partitions; k++)
+			io->p->topic[i]->part[k].known = false;
+}
+
+void
 batch_ready(struct io *io, struct batch *b)
 {
 	b->state = BATCH_READY;
@@ -299,6 +308,7 @@ batch_stored(struct io *io, struct batch *b, int64_t base_offset)
 {
 	list_remove(&b->part->sent, b);
 	b->part->topic->missing_ns = 0;
+	b->part->known = true;
 	io->moved = true;
 	batch_tell(io, b, 0, base_offset);
 	batch_release(io, b);
@@ -317,6 +327,16 @@ may_renumber(const struct partition *part)
 	return !part->sent.head && !(b && b->sequenced && b->unknown);
 }
 
+/* The producer's present id and epoch, numbers from 0. */
+static void
+renew(struct io *io, struct partition *part)
+{
+	part->known &= part->producer_id == io->p->producer_id;
+	part->producer_id = io->p->producer_id;
+	part->epoch = io->p->epoch;
+	part->next_sequence = 0;
+}
+
 static bool
 raise_partition(struct io *io, struct partition *part)
 {
@@ -326,9 +346,7 @@ raise_partition(struct io *io, struct partition *part)
 		io->want_raise = true;
 		return false;
 	}
-	part->producer_id = io->p->producer_id;
-	part->epoch = io->p->epoch;
-	part->next_sequence = 0;
+	renew(io, part);
 	part->raising = false;
 	for (struct batch *b = part->ready.head; b; b = b->next) {
 		b->sequenced = false;
@@ -368,6 +386,10 @@ sendable(struct io *io, struct partition *part, bool tcp)
 	if (udp || io->p->o.transport == KIRA_TRANSPORT_UDP
 			|| (io->state != IO_UDP && io->state != IO_TCP))
 		return false;
+	/* Over TCP a broker takes any first number of a producer it does not know, as Kafka does: were
+	 * the first batch refused (a full disk), the second would be stored before it. */
+	if (!part->known && part->outstanding > 0 && !io->p->o.no_idempotence)
+		return false;
 	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. */
 	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp
 				   : part->outstanding == 0;
@@ -405,11 +427,8 @@ number(struct io *io, struct batch *b)
 		return;
 	/* Nothing of the old epoch is outstanding: take the producer's present one. */
 	if (!part->sent.head && (part->producer_id != io->p->producer_id
-				|| part->epoch != io->p->epoch)) {
-		part->producer_id = io->p->producer_id;
-		part->epoch = io->p->epoch;
-		part->next_sequence = 0;
-	}
+				|| part->epoch != io->p->epoch))
+		renew(io, part);
 	b->base_sequence = part->next_sequence;
 	b->sequenced = true;
 	part->next_sequence = rb_sequence_add(part->next_sequence, b->build.count);

@@ -80,6 +80,8 @@ void batch_logged(struct io *io, struct batch *b, int64_t base_offset);
 void batch_unlogged(struct io *io, struct batch *b);
 /* .. or is not known: again. */
 void batch_back(struct io *io, struct batch *b);
+/* Session or connection is over: perhaps the broker's memory, too. */
+void batches_forgotten(struct io *io);
 void batches_expire(struct io *io);
 void topic_missing(struct io *io, struct kira_topic *t); /* the broker does not know it (any more) */
 void batches_fail_all(struct io *io);

@@ -75,6 +75,7 @@ struct partition {
 	int64_t producer_id;
 	int16_t epoch;
 	int32_t next_sequence;
+	bool known;                      /* of this producer id the broker has stored something */
 	bool raising;                    /* waits for nothing sent, then for a newer epoch */
 	bool queued;                     /* on `ready_parts` */
 	struct partition *queue_next;

@@ -33,6 +33,7 @@ tcp_over(struct io *io)
 		b->part->outstanding_tcp--;
 		batch_back(io, b);
 	}
+	batches_forgotten(io);
 	ctcp_close(io->tcp);
 	io->tcp = NULL;
 	io->tcp_at_ns = io->now_ns + RETRY_MIN_NS;

@@ -74,6 +74,7 @@ udp_recall(struct io *io)
 		}
 		memset(&io->window.stats, 0, sizeof(io->window.stats));
 	}
+	batches_forgotten(io);
 	io->named = 0;
 }
 

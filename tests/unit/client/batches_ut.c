@@ -281,6 +281,37 @@ with_transport_udp_nothing_goes_over_tcp(void)
 	CU_ASSERT_PTR_NULL(batch_next(&io, true));
 }
 
+/* The broker knows nothing of us: over TCP it would take the second as the first. */
+static void
+over_tcp_the_first_batch_of_a_producer_goes_alone(void)
+{
+	struct batch *a, *b, *c;
+
+	fresh();
+	io.state = IO_TCP;
+	a = make(0);
+	b = make(1);
+	c = make(2);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), a);
+	batch_sending(&io, a, BATCH_TCP);
+	part->outstanding_tcp++;
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	part->outstanding_tcp--;
+	refused(a, KIRA_E_KAFKA_STORAGE_ERROR);
+	io.now_ns += NS_PER_S;
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), a);
+	batch_sending(&io, a, BATCH_TCP);
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	succeeded(a);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), b);
+	batch_sending(&io, b, BATCH_TCP);
+	part->outstanding_tcp++;
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), c);
+	/* Another connection: perhaps another life of the broker. */
+	batches_forgotten(&io);
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+}
+
 static const struct ut_test tests[] = {
 	UT("batches", batches_go_in_order_with_numbers_without_gaps),
 	UT("batches", what_was_overtaken_goes_alone_under_its_old_number),
@@ -288,6 +319,7 @@ static const struct ut_test tests[] = {
 	UT("batches", a_number_that_may_be_stored_is_not_replaced),
 	UT("batches", a_fenced_producer_sends_nothing_more),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
+	UT("batches", over_tcp_the_first_batch_of_a_producer_goes_alone),
 	UT("batches", a_topic_that_is_gone_fails_all_its_batches_after_two_seconds),
 	UT("batches", with_transport_udp_nothing_goes_over_tcp),
 };

@@ -63,6 +63,7 @@ void batch_stored(struct io *x, struct batch *b, int64_t base_offset) {}
 void batch_logged(struct io *x, struct batch *b, int64_t base_offset) {}
 void batch_unlogged(struct io *x, struct batch *b) {}
 void batch_back(struct io *x, struct batch *b) {}
+void batches_forgotten(struct io *x) {}
 
 static void
 fresh(void)
