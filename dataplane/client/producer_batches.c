@@ -256,8 +256,11 @@ batch_failed(struct io *io, struct batch *b, int16_t error)
 
 	if (b->tries < UINT8_MAX)
 		b->tries++;
+	/* Of an earlier sending only a verdict over its number tells: a partition that failed answers
+	 * 56 to what it holds, too. */
 	b->unknown = error == KIRA_E_REQUEST_TIMED_OUT
-		|| error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+		|| error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND
+		|| (b->was_unknown && error != KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
 	switch (error) {
 	case KIRA_E_CORRUPT_MESSAGE:
 		/* The same again, at once; not for ever at full speed. */
@@ -351,6 +354,7 @@ raise_partition(struct io *io, struct partition *part)
 	for (struct batch *b = part->ready.head; b; b = b->next) {
 		b->sequenced = false;
 		b->alone = false;
+		b->unknown = false;
 	}
 	return true;
 }
@@ -442,6 +446,7 @@ batch_sending(struct io *io, struct batch *b, enum batch_state state)
 	struct partition *part = b->part;
 
 	number(io, b);
+	b->was_unknown = b->unknown;
 	b->unknown = true;
 	b->sent_first = part->outstanding == 0;
 	list_remove(&part->ready, b);

@@ -51,7 +51,8 @@ struct batch {
 	bool alone;                      /* send only when nothing of its partition is outstanding */
 	bool sent_first;                 /* nothing of its partition was outstanding when it was sent */
 	bool handed;                     /* it was sent at least once */
-	bool unknown;                    /* its last sending has no outcome: perhaps stored */
+	bool unknown;                    /* a sending of it has no outcome: perhaps stored */
+	bool was_unknown;                /* the same, before the sending that is out now */
 	bool told;                       /* its delivery was told to the application */
 	bool given_up;                   /* told as failed while its outcome is still open */
 	int32_t base_sequence;

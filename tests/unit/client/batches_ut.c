@@ -208,6 +208,38 @@ a_number_that_may_be_stored_is_not_replaced(void)
 }
 
 static void
+a_refusal_that_judged_no_number_settles_no_earlier_sending(void)
+{
+	struct batch *a, *b;
+
+	fresh();
+	a = make(0);
+	b = make(1);
+	a->deadline_ns = io.now_ns + 1;
+	(void)send_next();
+	(void)send_next();
+	no_outcome(b);
+	no_outcome(a);
+	/* a is given up; the session after finds the partition failed, which says nothing of b. */
+	io.now_ns += NS_PER_S;
+	batches_expire(&io);
+	producer.epoch = 1;
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	refused(b, KIRA_E_KAFKA_STORAGE_ERROR);
+	io.now_ns += NS_PER_S;
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 2);
+	CU_ASSERT_EQUAL(rb_producer_epoch(b->build.p), 0);
+	refused(b, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_PTR_EQUAL(send_next(), b);
+	CU_ASSERT_EQUAL(b->base_sequence, 0);
+	CU_ASSERT_EQUAL(rb_producer_epoch(b->build.p), 1);
+	/* Sent once and refused: surely not stored. */
+	refused(b, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_FALSE(b->unknown);
+}
+
+static void
 a_fenced_producer_sends_nothing_more(void)
 {
 	struct batch *a;
@@ -317,6 +349,7 @@ static const struct ut_test tests[] = {
 	UT("batches", what_was_overtaken_goes_alone_under_its_old_number),
 	UT("batches", a_failure_for_good_renumbers_the_later_ones_in_a_newer_epoch),
 	UT("batches", a_number_that_may_be_stored_is_not_replaced),
+	UT("batches", a_refusal_that_judged_no_number_settles_no_earlier_sending),
 	UT("batches", a_fenced_producer_sends_nothing_more),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
 	UT("batches", over_tcp_the_first_batch_of_a_producer_goes_alone),
