@@ -290,7 +290,7 @@ producers_seal_snapshot(uint8_t *snapshot, uint32_t length)
 static void
 take_run(struct producer *e, int32_t run_start)
 {
-	const uint32_t run = (uint32_t)(e->next_sequence - run_start) & 0x7fffffffu;
+	const uint32_t run = ((uint32_t)e->next_sequence - (uint32_t)run_start) & 0x7fffffffu;
 	const uint32_t last = (uint32_t)(e->next_sequence - e->run_start) & 0x7fffffffu;
 
 	if (run_start >= 0 && run >= last && run <= RUN_MAX)

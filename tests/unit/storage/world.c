@@ -91,6 +91,19 @@ world_stop(void)
 	return rc;
 }
 
+static void
+remove_dirs(void)
+{
+	char copy[80];
+
+	if (!w.dir[0])
+		return;
+	remove_tree(w.dir);
+	(void)snprintf(copy, sizeof(copy), "%s.copy", w.dir);
+	remove_tree(copy);
+	w.dir[0] = 0;
+}
+
 /* Syncs are faked, so memory serves as well as a disk, and does not wait for what others write. */
 static const char *
 base_dir(void)
@@ -105,7 +118,12 @@ base_dir(void)
 void
 world_begin(unsigned partitions)
 {
+	static bool registered;
+
+	if (!registered)
+		registered = atexit(remove_dirs) == 0;
 	fake_io_reset();
+	remove_dirs(); /* of a test that gave up half-way */
 	memset(&w, 0, offsetof(struct world, was));
 	memset(w.was_n, 0, sizeof(w.was_n));
 	(void)snprintf(w.dir, sizeof(w.dir), "%.40s/kira-storage-XXXXXX", base_dir());
@@ -136,15 +154,11 @@ world_begin(unsigned partitions)
 void
 world_end(void)
 {
-	char copy[80];
-
 	fake.hook = NULL;
 	fake.dies_at = fake.fails_at = 0;
 	if (w.s)
 		(void)world_stop();
-	remove_tree(w.dir);
-	(void)snprintf(copy, sizeof(copy), "%s.copy", w.dir);
-	remove_tree(copy);
+	remove_dirs();
 }
 
 /* ---- Operations --------------------------------------------------------------------------- */
