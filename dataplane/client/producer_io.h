@@ -50,6 +50,7 @@ struct io {
 	bool used_tcp, used_udp;
 
 	bool want_raise;
+	bool fresh_id;                   /* the broker will not raise the pair: ask for another id */
 	uint64_t raise_at_ns;
 	bool job_running;
 

@@ -13,9 +13,9 @@ route_set(struct io *io, struct kira_topic *t, enum topic_route route, const cha
 {
 	pthread_mutex_lock(&io->p->lock);
 	t->route = route;
-	(void)snprintf(t->why, sizeof(t->why), "%s", why);
+	(void)snprintf(t->why, sizeof(t->why), "%.255s", why);
 	if (route != ROUTE_UDP)
-		(void)snprintf(io->p->why, sizeof(io->p->why), "%s", why);
+		(void)snprintf(io->p->why, sizeof(io->p->why), "%.255s", why);
 	pthread_mutex_unlock(&io->p->lock);
 	io->news = true;
 }
@@ -111,7 +111,8 @@ post(struct io *io, enum job_kind kind)
 	memset(job, 0, sizeof(*job));
 	job->kind = kind;
 	job->was_kira = io->was_kira;
-	job->id = (struct ckafka_producer_id){.producer_id = p->producer_id, .epoch = p->epoch};
+	job->id = (struct ckafka_producer_id){.producer_id = io->fresh_id ? -1 : p->producer_id,
+		.epoch = io->fresh_id ? -1 : p->epoch};
 	if (kind == JOB_OPEN) {
 		unsigned from = 0;
 
@@ -204,8 +205,10 @@ took_raise(struct io *io, const struct job *job)
 	} else if (job->id.error == 0) {
 		io->p->producer_id = job->id.producer_id;
 		io->p->epoch = job->id.epoch;
-		io->want_raise = false;
+		io->want_raise = io->fresh_id = false;
 		io->add.epochs_raised++;
+	} else if (job->id.error == KIRA_E_INVALID_REQUEST) {
+		io->fresh_id = true; /* kirad on another data directory: our id was never given there */
 	}
 }
 
