@@ -31,7 +31,7 @@ broker_connect(struct broker *b, uint64_t deadline_ns, struct err *err)
 {
 	broker_disconnect(b);
 	for (unsigned i = 0; i < anchors(b); i++)
-		if (ckafka_connect(&b->anchor[i], b->bootstrap, "kira-blast", deadline_ns, err) < 0)
+		if (ckafka_connect(&b->anchor[i], b->bootstrap, "kira-blast", deadline_ns, -1, err) < 0)
 			return false;
 	return true;
 }

@@ -89,20 +89,21 @@ client_resolve(const char *address, uint16_t port_default, struct sockaddr_stora
 	return 0;
 }
 
-/* 0 when ready, -ETIMEDOUT, or -errno. */
 int
-client_wait(int fd, short events, uint64_t deadline_ns)
+client_wait(int fd, short events, uint64_t deadline_ns, int stop_fd)
 {
 	for (;;) {
 		const uint64_t now = clock_now_ns();
-		struct pollfd pfd = {.fd = fd, .events = events};
+		struct pollfd pfd[2] = {{.fd = fd, .events = events}, {.fd = stop_fd, .events = POLLIN}};
 		uint64_t left;
 		int n;
 
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
 		left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
-		n = poll(&pfd, 1, (int)MIN(left, (uint64_t)60000));
+		n = poll(pfd, 2, (int)MIN(left, (uint64_t)60000));
+		if (n > 0 && pfd[1].revents)
+			return -ECANCELED;
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
@@ -111,7 +112,7 @@ client_wait(int fd, short events, uint64_t deadline_ns)
 }
 
 static int
-connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int *ret)
+connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int stop_fd, int *ret)
 {
 	const int one = 1;
 	int fd, rc, error = 0;
@@ -124,7 +125,7 @@ connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int *ret)
 		rc = -errno;
 		if (rc != -EINPROGRESS)
 			goto fail;
-		rc = client_wait(fd, POLLOUT, deadline_ns);
+		rc = client_wait(fd, POLLOUT, deadline_ns, stop_fd);
 		if (rc < 0)
 			goto fail;
 		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
@@ -143,7 +144,8 @@ fail:
 }
 
 int
-client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns, struct err *err)
+client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd,
+	struct err *err)
 {
 	struct addrinfo *list;
 	int rc, fd = -1;
@@ -153,8 +155,8 @@ client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns,
 		return rc;
 	rc = -EHOSTUNREACH;
 	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		rc = connect_one(ai, deadline_ns, &fd);
-		if (rc == 0)
+		rc = connect_one(ai, deadline_ns, stop_fd, &fd);
+		if (rc == 0 || rc == -ECANCELED)
 			break;
 	}
 	freeaddrinfo(list);

@@ -15,9 +15,11 @@ int client_resolve(const char *address, uint16_t port_default, struct sockaddr_s
 	socklen_t *length, struct err *err);
 
 /* A nonblocking TCP socket, to the first of its addresses that answers; or -errno. */
-int client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns, struct err *err);
+int client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd,
+	struct err *err);
 
-/* poll() for `events`: 0 when ready, -ETIMEDOUT, or -errno. */
-int client_wait(int fd, short events, uint64_t deadline_ns);
+/* poll() for `events`: 0 when ready, -ETIMEDOUT, -ECANCELED once `stop_fd` is readable (-1: never), or
+ * -errno. */
+int client_wait(int fd, short events, uint64_t deadline_ns, int stop_fd);
 
 #endif

@@ -21,7 +21,7 @@
 #define PRODUCE_TIMEOUT_MS 30000
 
 struct ckafka {
-	int fd;
+	int fd, stop_fd;
 	int32_t correlation;
 	char client_id[64];
 	char peer[128];        /* as given, for messages */
@@ -33,16 +33,17 @@ struct ckafka {
 
 int
 ckafka_connect(struct ckafka **ret, const char *address, const char *client_id,
-	uint64_t deadline_ns, struct err *err)
+	uint64_t deadline_ns, int stop_fd, struct err *err)
 {
 	struct ckafka *k;
-	const int fd = client_connect(address, 9092, deadline_ns, err);
+	const int fd = client_connect(address, 9092, deadline_ns, stop_fd, err);
 
 	if (fd < 0)
 		return fd;
 	k = calloc(1, sizeof(*k));
 	if (k) {
 		k->fd = fd;
+		k->stop_fd = stop_fd;
 		k->out_room = HEAD_ROOM;
 		k->in_room = HEAD_ROOM;
 		k->out = malloc(k->out_room);
@@ -107,7 +108,7 @@ send_all(struct ckafka *k, const uint8_t *p, size_t n, uint64_t deadline_ns)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		rc = client_wait(k->fd, POLLOUT, deadline_ns);
+		rc = client_wait(k->fd, POLLOUT, deadline_ns, k->stop_fd);
 		if (rc < 0)
 			return rc;
 	}
@@ -132,7 +133,7 @@ receive_all(struct ckafka *k, uint8_t *p, size_t n, uint64_t deadline_ns)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		rc = client_wait(k->fd, POLLIN, deadline_ns);
+		rc = client_wait(k->fd, POLLIN, deadline_ns, k->stop_fd);
 		if (rc < 0)
 			return rc;
 	}

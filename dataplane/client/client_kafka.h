@@ -16,9 +16,10 @@
 
 struct ckafka;
 
-/* `address` is HOST:PORT, [IPV6]:PORT or HOST (port 9092). */
+/* `address` is HOST:PORT, [IPV6]:PORT or HOST (port 9092). `stop_fd`: once it is readable this call and
+ * all later ones on the connection end with -ECANCELED, before their deadlines; -1: never. */
 int ckafka_connect(struct ckafka **ret, const char *address, const char *client_id,
-	uint64_t deadline_ns, struct err *err);
+	uint64_t deadline_ns, int stop_fd, struct err *err);
 void ckafka_close(struct ckafka *k); /* NULL is fine */
 int ckafka_fd(const struct ckafka *k); /* to poll for POLLRDHUP: the anchor of a session */
 /* The socket alone; the connection is freed. The caller closes the socket. */

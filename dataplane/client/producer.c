@@ -70,7 +70,7 @@ introduce(struct kira_producer *p, struct err *err)
 	struct ckafka *k;
 	int rc;
 
-	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, err);
+	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, -1, err);
 	if (rc < 0) {
 		const struct err was = *err;
 
@@ -185,6 +185,11 @@ kira_producer_open(struct kira_producer **ret, const struct kira_producer_option
 		rc = err_sys(&err, -errno, "eventfd");
 		goto fail_free;
 	}
+	p->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (p->stop_fd < 0) {
+		rc = err_sys(&err, -errno, "eventfd");
+		goto fail_close_event;
+	}
 	rc = start_thread(&p->setup_thread_id, setup_thread, p);
 	if (rc < 0) {
 		(void)err_sys(&err, rc, "start a thread");
@@ -204,6 +209,8 @@ fail_join:
 	pthread_mutex_unlock(&p->lock);
 	(void)pthread_join(p->setup_thread_id, NULL);
 fail_close:
+	(void)close(p->stop_fd);
+fail_close_event:
 	(void)close(p->event_fd);
 fail_free:
 	free(p);
@@ -471,6 +478,7 @@ kira_producer_close(struct kira_producer *p, uint32_t timeout_ms)
 	for (unsigned i = 0; i < p->topics; i++)
 		free(p->topic[i]);
 	(void)close(p->event_fd);
+	(void)close(p->stop_fd);
 	(void)pthread_mutex_destroy(&p->lock);
 	(void)pthread_cond_destroy(&p->room);
 	(void)pthread_cond_destroy(&p->job_posted);

@@ -221,17 +221,35 @@ sleep_until(struct io *io, uint64_t at_ns)
 	}
 }
 
+/* What the set-up thread is at: until the caller's time is over it may end well, a session that it opens
+ * is known and can be closed; from then on it is to give up. */
+static void
+await_job(struct io *io)
+{
+	struct pollfd pfd = {.fd = io->p->event_fd, .events = POLLIN};
+	uint64_t drain;
+
+	while (io->job_running) {
+		io->now_ns = clock_now_ns();
+		if (io->now_ns >= io->p->stop_by_ns)
+			(void)!write(io->p->stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+		pthread_mutex_lock(&io->p->lock);
+		io->p->io_sleeps = !io->p->job.done;
+		pthread_mutex_unlock(&io->p->lock);
+		route_take_job(io);
+		if (!io->job_running)
+			break;
+		(void)poll(&pfd, 1, io->now_ns >= io->p->stop_by_ns ? -1
+			: (int)MIN((io->p->stop_by_ns - io->now_ns) / NS_PER_MS + 1, 60000u));
+		(void)!read(io->p->event_fd, &drain, sizeof(drain));
+	}
+}
+
 static void
 finish(struct io *io)
 {
-	while (io->job_running) {
-		route_take_job(io);
-		if (io->job_running && announce_sleep(io))
-			sleep_until(io, io->now_ns + NS_PER_S);
-		else if (io->job_running)
-			(void)usleep(1000);
-	}
-	if (io->state == IO_UDP && io->anchor)
+	await_job(io);
+	if ((io->state == IO_UDP || io->state == IO_PROBING) && io->anchor)
 		udp_close_session(io);
 	udp_recall(io);
 	if (io->tcp)

@@ -149,6 +149,7 @@ struct kira_producer {
 	char bootstrap[300], client_id[64], udp_address[128];
 	pthread_t io_thread, setup_thread_id;
 	int event_fd;                    /* wakes the I/O thread */
+	int stop_fd;                     /* readable: the set-up thread's job is given up */
 
 	pthread_mutex_t lock;
 	pthread_cond_t room;             /* buffered fell, records were told, a route was found */

@@ -41,7 +41,7 @@ static int
 reach(struct kira_producer *p, struct job *job)
 {
 	return ckafka_connect(&job->anchor, p->bootstrap, p->client_id,
-		clock_now_ns() + CONNECT_MS * NS_PER_MS, &job->err);
+		clock_now_ns() + CONNECT_MS * NS_PER_MS, p->stop_fd, &job->err);
 }
 
 /* One OpenSession on the anchor. True: answered, whatever the answer. */
@@ -238,7 +238,7 @@ raise_epoch(struct kira_producer *p, struct job *job)
 	struct ckafka *k;
 	const uint64_t deadline = clock_now_ns() + CONNECT_MS * NS_PER_MS;
 
-	job->rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, &job->err);
+	job->rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, p->stop_fd, &job->err);
 	if (job->rc < 0)
 		return;
 	job->rc = ckafka_init_producer_id(k, &job->id, deadline, &job->err);
@@ -252,7 +252,7 @@ connect_tcp(struct kira_producer *p, struct job *job)
 
 	job->fd = -1;
 	job->rc = ckafka_connect(&k, p->bootstrap, p->client_id,
-		clock_now_ns() + CONNECT_MS * NS_PER_MS, &job->err);
+		clock_now_ns() + CONNECT_MS * NS_PER_MS, p->stop_fd, &job->err);
 	if (job->rc == 0)
 		job->fd = ckafka_release(k);
 }

@@ -22,7 +22,7 @@ ask_metadata(struct kira_producer *p, const char *name, bool create, struct ckaf
 	struct ckafka *k;
 	int rc;
 
-	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, err);
+	rc = ckafka_connect(&k, p->bootstrap, p->client_id, deadline, -1, err);
 	if (rc < 0)
 		return rc;
 	rc = ckafka_metadata(k, name, create, ret, deadline, err);

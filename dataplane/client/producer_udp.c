@@ -315,7 +315,7 @@ udp_close_session(struct io *io)
 {
 	for (unsigned i = 0; i < CLOSE_TRIES && !io->reset; i++) {
 		struct pollfd pfd = {.fd = cudp_fd(io->udp), .events = POLLIN};
-		const uint64_t until = clock_now_ns() + MAX(io->window.pto_ns, 20 * NS_PER_MS);
+		const uint64_t until = clock_now_ns() + CLAMP(io->window.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
 
 		send_close(io);
 		while (!io->reset && (io->now_ns = clock_now_ns()) < until) {
