@@ -43,9 +43,11 @@ void
 tcp_turn(struct io *io)
 {
 	const int16_t acks = io->p->o.acks == KIRA_ACKS_DISK ? -1 : 1;
+	/* UDP is tried again when nothing is in flight here, which under steady load would never be. */
+	const bool leaving = io->state == IO_TCP && io->now_ns >= io->udp_again_ns;
 	struct err err = {""};
 
-	while (io->queue_length > 0 && (!io->tcp || ctcp_in_flight(io->tcp) < CTCP_IN_FLIGHT)) {
+	while (!leaving && io->queue_length > 0 && (!io->tcp || ctcp_in_flight(io->tcp) < CTCP_IN_FLIGHT)) {
 		struct batch *b = batch_next(io, true);
 
 		io->want_tcp = b != NULL;
