@@ -75,8 +75,8 @@ new_topic(struct kira_producer *p, const char *name, int32_t partitions)
 	for (int32_t i = 0; i < partitions; i++) {
 		t->part[i].topic = t;
 		t->part[i].index = i;
-		t->part[i].producer_id = p->producer_id;
-		t->part[i].epoch = p->epoch;
+		t->part[i].producer_id = -1; /* the present pair comes with the first number */
+		t->part[i].epoch = -1;
 	}
 	return t;
 }
