@@ -236,8 +236,9 @@ topics_open(struct control *ctl, struct err *err)
 		}
 		for (int32_t p = 0; p < t->partitions; p++)
 			if (storage_state(t->part->part[p]) != PART_OK)
-				log_error("topic %s partition %d is halted: acknowledged data is damaged; "
-					"it is served as far as it is whole, nothing is appended", t->name, p);
+				log_error("topic %s partition %d is halted: %s; it is served as far as it "
+					"is whole, nothing is appended", t->name, p,
+					storage_halt_reason(t->part->part[p]));
 		t->state = TOPIC_LIVE;
 		topic_link(ctl, t);
 	}

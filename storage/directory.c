@@ -182,11 +182,20 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 
 		if (!part)
 			continue;
+		if (partition_state(part) == PART_HALTED) {
+			/* What was found is all that is known: a row made up here would say more. */
+			if (part->found_row) {
+				r = *part->found_row;
+				r.state = PART_HALTED;
+				put_row(f, &r);
+			}
+			continue;
+		}
 		r = (struct state_row){
 			.partition = part->index,
 			.epoch = epochs_latest(&part->epochs),
 			.start = atomic_load(&part->start),
-			.recovery = MAX(part->claimed, frontier_read(&part->durable).end),
+			.recovery = frontier_read(&part->durable).end,
 			.state = partition_state(part),
 		};
 		memcpy(r.topic, part->topic, sizeof(r.topic));

@@ -126,7 +126,7 @@ delete(struct storage *s, struct storage_op *op)
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
 		deleted_name(gone, op, i);
 		rc = s->io->renameat(s->dirfd, op->part[i]->name, gone);
-		if (rc < 0)
+		if (rc < 0 && rc != -ENOENT) /* lost before the start that halted it */
 			op->rc = err_sys(&op->err, rc, "rename %s/%s", s->dir, op->part[i]->name);
 	}
 	(void)layout_sync_dir(s->io, s->dirfd);

@@ -89,6 +89,7 @@ partition_free(struct partition *part)
 	(void)s->io->close(part->dirfd);
 	epochs_free(&part->epochs);
 	free(part->f.expired);
+	free(part->halt_reason);
 	free(part);
 }
 
@@ -110,6 +111,12 @@ enum partition_state
 storage_state(const struct partition *part)
 {
 	return partition_state(part);
+}
+
+const char *
+storage_halt_reason(const struct partition *part)
+{
+	return part->halt_reason;
 }
 
 int32_t

@@ -10,6 +10,8 @@
 #include "storage/segment.h"
 #include "storage/storage.h"
 
+struct state_row; /* directory.h */
+
 #define WANT_SPARE UINT64_MAX /* a roll waits for the next segment, not for bytes */
 #define CURSORS 4             /* readers of one partition whose place is remembered */
 
@@ -56,7 +58,8 @@ struct partition {
 	int dirfd;
 	struct partition_config config;
 	struct epochs epochs;
-	int64_t claimed;                /* halted: what kira.state says was durable; else 0 */
+	char *halt_reason;              /* halted: the sentence why; else NULL */
+	const struct state_row *found_row; /* halted: stays in kira.state as it was found; NULL: none */
 	bool detached;                  /* storage lcore: said that it let go */
 
 	/* Storage lcore's alone. */

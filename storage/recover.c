@@ -6,7 +6,8 @@
  * the first unsealed one on every batch is checked. Where the check ends the log ends, and appends
  * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
  * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
- * cut. After an unclean stop the leader epoch rises. Every step may be repeated after a crash. */
+ * cut. A file that cannot be read or written halts it too; the others start. After an unclean stop
+ * the leader epoch rises. Every step may be repeated after a crash. */
 #include "storage/recover.h"
 
 #include "storage/layout.h"
@@ -138,9 +139,10 @@ file_segments(struct recovery *r)
 	atomic_store(&r->part->segments, a);
 }
 
-/* Nothing was changed on disk; what is whole is served, nothing is appended. */
+/* What is known to be whole is served, nothing is appended, the row of kira.state stays: the next
+ * start judges anew. Also after a step that failed: segments not looked at yet end nowhere. */
 static void
-halt(struct recovery *r)
+halt(struct recovery *r, const char *reason)
 {
 	struct partition *part = r->part;
 	struct mark m = {r->end, 0, NULL};
@@ -149,7 +151,7 @@ halt(struct recovery *r)
 	for (unsigned i = 0; i < r->n; i++) {
 		struct segment *seg = r->seg[i];
 
-		if (seg->end < 0 || seg->end > r->end) {
+		if (seg->end <= seg->base || seg->end > r->end) {
 			segment_free(seg);
 			continue;
 		}
@@ -158,13 +160,44 @@ halt(struct recovery *r)
 		r->seg[kept++] = seg;
 	}
 	r->n = kept;
-	file_segments(r);
-	part->claimed = r->row ? r->row->recovery : 0;
+	if (!atomic_load(&part->segments))
+		file_segments(r);
+	if (part->epochs.n == 0)
+		epochs_begin(&part->epochs, r->row ? MAX(r->row->epoch, 0) : 0, r->start);
+	part->halt_reason = strdup(reason);
+	ASSERT(part->halt_reason);
+	part->found_row = r->row;
 	part->next = r->end;
 	frontier_publish(&part->tail, &m);
 	frontier_publish(&part->durable, &m);
 	atomic_store(&part->start, MIN(r->start, r->end));
 	atomic_store(&part->state, PART_HALTED);
+}
+
+/* Records that were acknowledged and are gone: at the end, or a file in front. */
+static int
+judge(const struct recovery *r, struct err *err)
+{
+	const int64_t promised = MAX(r->start, r->row ? r->row->recovery : 0);
+
+	if (r->n > 0 && r->seg[0]->base > r->start) {
+		err_set(err, "acknowledged data is missing: the log begins at offset %" PRId64
+			", its first file at %" PRId64, r->start, r->seg[0]->base);
+		return -EBADMSG;
+	}
+	if (r->end < promised) {
+		err_set(err, "acknowledged data is damaged: the log is whole up to offset %" PRId64
+			", it was durable up to %" PRId64, r->end, promised);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* Not of these files: every partition would meet it, and the start is given up. */
+static bool
+is_of_process(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ENOSPC || rc == -EDQUOT;
 }
 
 static int
@@ -183,12 +216,9 @@ recover(struct recovery *r, struct err *err)
 		rc = recover_check(r, err);
 	if (rc < 0)
 		return rc;
-	/* Records below the end that are gone, or a file in front. */
-	if (r->end < r->start || (row && r->end < row->recovery) ||
-		(r->n > 0 && r->seg[0]->base > r->start)) {
-		halt(r);
-		return 0;
-	}
+	rc = judge(r, err);
+	if (rc < 0)
+		return rc;
 	clean = clean && r->end == row->recovery && r->unsealed >= r->found.n;
 	rc = cut(r, err);
 	if (rc == 0 && !clean)
@@ -209,17 +239,20 @@ int
 recover_partition(struct partition *part, const struct state_row *row, int64_t wall_ms,
 	struct err *err)
 {
-	struct recovery r = {.part = part, .io = part->storage->io, .row = row, .wall_ms = wall_ms};
-	const struct segments *filed;
-	int rc = part->storage->io->openat(part->storage->dirfd, part->name, O_RDONLY | O_DIRECTORY,
-		0);
+	struct storage *s = part->storage;
+	struct recovery r = {.part = part, .io = s->io, .row = row, .wall_ms = wall_ms};
+	int rc = s->io->openat(s->dirfd, part->name, O_RDONLY | O_DIRECTORY, 0);
 
-	if (rc < 0)
-		return err_sys(err, rc, "open %s/%s", part->storage->dir, part->name);
+	r.start = r.end = row ? row->start : 0;
 	part->dirfd = rc;
-	rc = recover(&r, err);
-	filed = atomic_load(&part->segments);
+	rc = rc < 0 ? err_sys(err, rc, "open %s/%s", s->dir, part->name) : recover(&r, err);
+	if (rc < 0 && !is_of_process(rc)) {
+		halt(&r, err->text);
+		rc = 0;
+	}
 	if (rc < 0) {
+		const struct segments *filed = atomic_load(&part->segments);
+
 		err_prefix(err, "recover %s: ", part->name);
 		for (unsigned i = 0; !filed && i < r.n; i++)
 			segment_free(r.seg[i]);

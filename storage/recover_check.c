@@ -172,6 +172,7 @@ recover_check(struct recovery *r, struct err *err)
 
 	r->end = r->n ? r->seg[0]->base : r->start;
 	if (i > 0) {
+		r->end = r->seg[i - 1]->base; /* should it be unreadable */
 		rc = sealed_end(r, r->seg[i - 1], err);
 		if (rc < 0)
 			return rc;

@@ -93,7 +93,9 @@ unsigned storage_topics(const struct storage *s, const struct storage_topic **re
 
 /* Open or recover all partitions of a topic that the catalogue names. part[topic->partitions] is
  * filled. Partition i belongs to storage lcore (first_lcore + i) % store_lcores. A partition whose
- * acknowledged data is damaged comes back halted (storage_state()), it is no error here. */
+ * acknowledged data is damaged, or whose files cannot be read or written, comes back halted
+ * (storage_state(), storage_halt_reason()): that is no error here. No space, memory or descriptors
+ * is one. */
 int storage_attach(struct storage *s, const struct storage_topic *topic,
 	const struct partition_config *config, struct partition **part, int64_t wall_ms,
 	struct err *err);
@@ -169,6 +171,7 @@ struct partition_ends {
 
 void storage_ends(const struct partition *part, struct partition_ends *ret);
 enum partition_state storage_state(const struct partition *part);
+const char *storage_halt_reason(const struct partition *part); /* NULL: not halted */
 int32_t storage_leader_epoch(const struct partition *part);
 unsigned storage_lcore(const struct partition *part);   /* which storage lcore owns it */
 unsigned storage_slot(const struct partition *part);    /* 0..partitions_max-1, unique while it lives */

@@ -260,6 +260,12 @@ storage_roll_due(const struct partition *part, uint64_t now_ns)
 	return part->roll_due;
 }
 
+const char *
+storage_halt_reason(const struct partition *part)
+{
+	return part->state == PART_HALTED ? "a test says so" : NULL;
+}
+
 enum partition_state
 storage_state(const struct partition *part)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * recover_crash_ut.c - recovery cut short at its n-th system call, for every n, and with a single
- * failing call, for every n: the next recovery finds the same log. */
+ * failing call, for every n, which halts the partition: the next recovery finds the same log. */
 #include "tests/unit/storage/world.h"
 
 #include <errno.h>
@@ -82,9 +82,15 @@ at_every_call(bool dies)
 		else
 			fake.fails_at = n;
 		rc = world_open();
+		fake.dies_at = fake.fails_at = 0;
+		if (rc == 0 && storage_state(w.part[0]) == PART_HALTED) {
+			rc = -EIO;
+			CU_ASSERT_PTR_NOT_NULL(storage_halt_reason(w.part[0]));
+			if (n % 2)
+				CU_ASSERT_EQUAL(world_stop(), 0); /* its row stays */
+		}
 		if (w.s)
 			world_kill();
-		fake.dies_at = fake.fails_at = 0;
 		recover_again(n);
 		if (rc == 0 && fake.total < n)
 			break;
