@@ -2,8 +2,8 @@
  * recover.c - a partition as it was found on disk: what is trusted, what is checked, what is cut,
  * what is refused. Blocking: the control thread at start, before any other thread runs.
  *
- * Sealed files (both indexes there) were whole and synced before their indexes were: trusted. From
- * the first unsealed one on every batch is checked. Where the check ends the log ends, and appends
+ * Sealed files (both indexes there) were whole and synced before their indexes were: trusted, but
+ * that each must reach the next. From the first unsealed one on every batch is checked. Where the check ends the log ends, and appends
  * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
  * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
  * cut. A file that cannot be read or written halts it too; the others start. After an unclean stop
@@ -58,13 +58,19 @@ static int
 cut(struct recovery *r, struct err *err)
 {
 	unsigned kept = 0;
+	bool dropped = false;
 	int rc = 0;
 
 	/* Behind the end first, from the last on: after a crash in between, what is left still ends
 	 * where the log was found to end. */
-	for (unsigned i = r->n; i-- > 0 && rc == 0;)
-		if (r->seg[i]->end < 0)
+	for (unsigned i = r->n; i-- > 0 && rc == 0;) {
+		if (r->seg[i]->end < 0) {
 			rc = drop_segment(r, r->seg[i]);
+			dropped = true;
+		}
+	}
+	if (rc == 0 && dropped) /* before what is in front of them looks sealed, and they a gap */
+		rc = layout_sync_dir(r->io, r->part->dirfd);
 	for (unsigned i = 0; i < r->n; i++) {
 		struct segment *seg = r->seg[i];
 		bool keep = true;

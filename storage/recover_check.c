@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * recover_check.c - where the log ends: sealed files by their index, the others batch by batch.
+ * recover_check.c - where the log ends: sealed files by their tail, the others batch by batch.
  * Changes nothing but the name of a spare that goes on with the log. Blocking. */
 #include "storage/recover.h"
 
 #include "storage/layout.h"
+#include "storage/read.h"
 #include "storage/scan.h"
 
 #include "base/assert.h"
@@ -84,6 +85,62 @@ sealed_end(struct recovery *r, struct segment *seg, struct err *err)
 	if (rc < 0 || v == SCAN_ERROR)
 		return err_sys(err, rc < 0 ? rc : sc.rc, "read %020" PRId64 ".log", seg->base);
 	return v == SCAN_END ? 0 : 1;
+}
+
+/* Header by header from a batch boundary on, as far as they continue the log. -EIO and the like. */
+static int
+walk_headers(const struct recovery *r, int fd, uint64_t size, uint64_t *position, int64_t *at)
+{
+	uint8_t b[READ_HEADER];
+	int rc = 0;
+
+	while (rc == 0 && *position < size) {
+		rc = read_header(r->io, fd, *position, size, b);
+		if (rc == 0 && rb_base_offset(b) != *at)
+			rc = -EBADMSG;
+		if (rc == 0) {
+			*position += (uint64_t)rb_total(b);
+			*at += rb_count(b);
+		}
+	}
+	return rc == -EBADMSG ? 0 : rc;
+}
+
+/* A sealed segment in the middle must end where the next one begins: what lies behind the last index
+ * entry is walked, a few KiB. Found here, since a reader may come years later, when the copy that
+ * could have mended it is gone. */
+static int
+check_middle(struct recovery *r, struct segment *seg, int64_t next, struct err *err)
+{
+	uint64_t size, at_byte;
+	uint32_t delta, position;
+	int64_t at = seg->base;
+	int fd, rc = last_entry(r, seg, &delta, &position);
+
+	r->end = seg->base; /* should it be unreadable */
+	if (rc < 0)
+		return err_sys(err, rc, "read the index of %020" PRId64, seg->base);
+	fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
+	if (fd < 0)
+		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
+	if (position > 0)
+		at = entry_offset(r, fd, seg, delta, position);
+	if (at < 0) { /* cut below that, or the index is wrong */
+		at = seg->base;
+		position = 0;
+	}
+	at_byte = position;
+	rc = walk_headers(r, fd, size, &at_byte, &at);
+	(void)r->io->close(fd);
+	if (rc < 0)
+		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);
+	if (at == next && at_byte == size)
+		return 0;
+	atomic_store(&seg->used, at_byte);
+	r->end = seg->end = at;
+	err_set(err, "acknowledged data is missing: %020" PRId64 ".log is whole up to offset %" PRId64
+		", the next file begins at %" PRId64, seg->base, at, next);
+	return -EBADMSG;
 }
 
 /* Every batch of an unsealed segment; index and size are made anew. 0: more may follow in the next
@@ -170,6 +227,11 @@ recover_check(struct recovery *r, struct err *err)
 	unsigned i = r->unsealed;
 	int rc;
 
+	for (unsigned k = 0; k + 1 < r->unsealed; k++) {
+		rc = check_middle(r, r->seg[k], r->seg[k + 1]->base, err);
+		if (rc < 0)
+			return rc;
+	}
 	r->end = r->n ? r->seg[0]->base : r->start;
 	if (i > 0) {
 		r->end = r->seg[i - 1]->base; /* should it be unreadable */

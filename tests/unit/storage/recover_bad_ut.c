@@ -36,7 +36,7 @@ static void
 two_of_them(bool clean)
 {
 	world_begin(2);
-	world_fill(0, 2 * WORLD_SEGMENT);
+	world_fill(0, 4 * WORLD_SEGMENT);
 	world_fill(1, WORLD_SEGMENT);
 	world_settle();
 	until_kira_state_says_so();
@@ -186,6 +186,73 @@ a_file_that_cannot_be_read_halts_its_partition_alone(void)
 	}
 }
 
+/* The second of its segments, and where the third begins. */
+static int64_t
+second_segment(void)
+{
+	int64_t base[2];
+	unsigned n = 0;
+
+	for (int64_t at = 1; n < 2; at++) {
+		layout_name(name, at, ".log");
+		if (world_has(0, name))
+			base[n++] = at;
+	}
+	layout_name(name, base[0], ".log");
+	return base[1];
+}
+
+static void
+a_sealed_segment_cut_short_in_the_middle_halts_and_is_served_up_to_there(void)
+{
+	/* A byte: the last batch. Half of it: below its last index entry. */
+	for (unsigned i = 0; i < 4; i++) {
+		int64_t next;
+		uint64_t size;
+		char copy[WORLD_SEGMENT];
+		int fd;
+
+		two_of_them(i % 2 == 0);
+		next = second_segment();
+		size = world_size(0, name);
+		fd = world_open_file(0, name);
+		CU_ASSERT_EQUAL(pread(fd, copy, size, 0), (ssize_t)size);
+		CU_ASSERT_EQUAL(ftruncate(fd, (off_t)(i < 2 ? size - 1 : size / 2)), 0);
+		reopen();
+		is_halted_for("missing");
+		CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), name) != NULL);
+		if (i < 2)
+			CU_ASSERT_EQUAL(ends.end, next - 2);
+		CU_ASSERT_TRUE(ends.end > layout_offset(name, ".log") && ends.end < next);
+		the_other_goes_on();
+		CU_ASSERT_EQUAL(pwrite(fd, copy, size, 0), (ssize_t)size);
+		(void)close(fd);
+		is_whole_after_a_stop();
+		world_end();
+	}
+}
+
+static void
+a_sealed_segment_in_the_middle_that_cannot_be_read_halts(void)
+{
+	struct stat st;
+	int fd;
+
+	two_of_them(true);
+	(void)second_segment();
+	fd = world_open_file(0, name);
+	CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+	(void)close(fd);
+	bad_file = st.st_ino;
+	fake.hook = bad_read;
+	reopen();
+	is_halted_for(name);
+	CU_ASSERT_EQUAL(ends.end, layout_offset(name, ".log"));
+	fake.hook = NULL;
+	is_whole_after_a_stop();
+	world_end();
+}
+
 static int
 no_space(enum io_kind kind, int fd, const char *n)
 {
@@ -211,6 +278,8 @@ static const struct ut_test tests[] = {
 	UT("bad", a_topic_with_a_missing_directory_can_be_deleted),
 	UT("bad", a_missing_or_damaged_epoch_checkpoint_halts_its_partition_alone),
 	UT("bad", a_file_that_cannot_be_read_halts_its_partition_alone),
+	UT("bad", a_sealed_segment_cut_short_in_the_middle_halts_and_is_served_up_to_there),
+	UT("bad", a_sealed_segment_in_the_middle_that_cannot_be_read_halts),
 	UT("bad", a_full_disk_at_a_start_halts_nobody),
 };
 

@@ -215,13 +215,12 @@ a_first_segment_that_is_missing_halts(void)
 	world_end();
 }
 
-/* In the middle nobody looks at a start; a reader that comes there is told. */
 static void
-a_segment_missing_in_the_middle_is_never_read_over(void)
+a_segment_missing_in_the_middle_halts_and_what_lies_before_is_served(void)
 {
 	struct storage_range r;
 	char path[200];
-	int64_t gap = 0, behind, at, timestamp;
+	int64_t gap = 0, at, timestamp;
 
 	world_begin(1);
 	world_fill(0, 4 * WORLD_SEGMENT);
@@ -230,19 +229,16 @@ a_segment_missing_in_the_middle_is_never_read_over(void)
 		layout_name(name, w.was[0][i].offset, ".log");
 		gap = world_has(0, name) ? w.was[0][i].offset : 0;
 	}
-	for (behind = gap + 1;; behind++) {
-		layout_name(name, behind, ".log");
-		if (world_has(0, name))
-			break;
-	}
 	world_kill();
 	layout_name(name, gap, ".log");
 	(void)snprintf(path, sizeof(path), "%s/t-0/%s", w.dir, name);
 	CU_ASSERT_EQUAL(unlink(path), 0);
 	reopen();
-	CU_ASSERT_EQUAL(storage_read(w.part[0], gap - 1, 100, true, &r), 0);
-	storage_unpin(r.pinned);
-	for (int64_t o = gap; o < behind; o++)
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), "missing") != NULL);
+	CU_ASSERT_EQUAL(ends.end, gap);
+	CU_ASSERT_EQUAL(world_read(0), gap);
+	for (int64_t o = gap; o < 2 * w.was_n[0]; o++)
 		CU_ASSERT_EQUAL(
 			storage_read(w.part[0], o, 1000, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
 	(void)storage_find_time(w.part[0], BATCH_WALL_MS + 1, &at, &timestamp);
@@ -542,7 +538,7 @@ static const struct ut_test tests[] = {
 	UT("torn", a_torn_batch_is_cut_and_the_one_before_it_survives),
 	UT("torn", a_torn_tail_below_the_durable_offset_halts_and_nothing_is_cut),
 	UT("torn", a_first_segment_that_is_missing_halts),
-	UT("torn", a_segment_missing_in_the_middle_is_never_read_over),
+	UT("torn", a_segment_missing_in_the_middle_halts_and_what_lies_before_is_served),
 	UT("torn", a_segment_behind_a_torn_one_is_no_part_of_the_log),
 	UT("torn", a_stale_batch_of_an_older_epoch_is_no_part_of_the_log),
 	UT("roll", a_roll_that_was_not_named_yet_is_adopted),
