@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * records.h - the records inside a batch, looked at for their timestamps. Cold; pure but for the
+ * records.h - the records inside a batch, for a search by time and for tools. Cold; pure but for the
  * memory an LZ4 batch needs. Bytes are judged: a mouth of its own for a fuzzer. */
 #ifndef KIRA_STORAGE_RECORDS_H
 #define KIRA_STORAGE_RECORDS_H
+
+#include "base/reader.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,5 +13,24 @@
  * cannot be read (a codec other than LZ4, malformed): then the batch as a whole is the answer. */
 bool records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset,
 	int64_t *timestamp_ms);
+
+struct record {
+	int64_t offset, timestamp_ms;
+	struct view key, value; /* NULL: null. Valid during the call */
+	int32_t headers;
+	struct reader rest;     /* stands at the first header: records_header() */
+};
+
+enum records_verdict {
+	RECORDS_WHOLE,  /* each was given out, and they fill the batch exactly */
+	RECORDS_CODEC,  /* compressed, and not with LZ4: nothing was given out */
+	RECORDS_BROKEN, /* from here on they are no records */
+};
+
+/* Each record of a whole, checked batch, in order; `each` returns false to stop (then WHOLE). */
+enum records_verdict records_each(const uint8_t *batch, bool (*each)(void *arg, struct record *r),
+	void *arg);
+/* The next header of a record; its bytes were walked over before. */
+void records_header(struct record *r, struct view *name, struct view *value);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum cli_exit {
 	CLI_EXIT_OK = 0,
-	CLI_EXIT_FAILED = 1,      /* the broker refused, or something was not acked */
+	CLI_EXIT_FAILED = 1,      /* the broker refused, something was not acked, or is damaged */
 	CLI_EXIT_USAGE = 2,
 	CLI_EXIT_INTERRUPTED = 130 /* 128 + SIGINT, as shells have it */
 };
@@ -15,6 +15,8 @@ int cli_topic(int argc, char **argv);
 int cli_produce(int argc, char **argv);
 int cli_consume(int argc, char **argv);
 int cli_stat(int argc, char **argv);
+int cli_dump(int argc, char **argv);
+int cli_check(int argc, char **argv);
 
 /* "kira produce: TEXT" on stderr. Returns `status`. */
 int cli_fail(const char *command, const char *text, int status);

@@ -18,6 +18,8 @@ static const struct {
 	{"produce", "send lines from standard input", cli_produce},
 	{"consume", "print records", cli_consume},
 	{"stat", "counters of the kirad on this host", cli_stat},
+	{"dump", "print and verify segments, indexes, snapshots", cli_dump},
+	{"check", "judge a whole data directory, kirad stopped", cli_check},
 };
 
 int
@@ -35,7 +37,8 @@ help(FILE *to)
 	for (unsigned i = 0; i < ARRAY_LENGTH(command_table); i++)
 		fprintf(to, "  %-10s %s\n", command_table[i].name, command_table[i].help);
 	fprintf(to, "\n`kira COMMAND --help` lists the options of a command. `kira --version`.\n"
-		    "Exit: 0 done; 1 the broker refused or a record was not acked; 2 wrong usage.\n"
+		    "Exit: 0 done; 1 the broker refused or a record was not acked, or a file\n"
+		    "is damaged; 2 wrong usage, or it could not be checked.\n"
 		    "Example:\n"
 		    "  kira topic create t --partitions 4\n"
 		    "  seq 1 1000 | kira produce --topic t\n"

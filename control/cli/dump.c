@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ * dump.c - kira dump: the files of a partition in words, or in JSON, and verified on the way.
+ * Thread: main. Only reads, takes no lock: kirad may run, its active segment then ends where it did. */
+#include "control/cli/cli.h"
+#include "control/cli/cli_options.h"
+#include "control/cli/dump_print.h"
+
+#include "storage/inspect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NAME      "kira dump"
+#define FILES_MAX 64
+#define BYTES_MAX (256u << 20) /* of an index, a snapshot, a text */
+
+struct dump_options {
+	bool records, json;
+};
+
+#define AT(field) offsetof(struct dump_options, field)
+static const struct cli_row rows[] = {
+	{"records", 'r', NULL, CLI_ON, AT(records), 0, 0, NULL,
+		"the records of each batch too: key, value, headers; plain and LZ4"},
+	{"json", 'j', NULL, CLI_ON, AT(json), 0, 0, NULL, "an object per line"},
+};
+#undef AT
+
+static const struct cli_command command = {
+	NAME, "FILE.. | DIR [OPTIONS]",
+	"Print segments, indexes, snapshots, checkpoints and kira.* files, and verify them. DIR: of a\n"
+	"partition, or kirad's data directory.",
+	rows, ARRAY_LENGTH(rows), FILES_MAX,
+	"Exit: 0 all is right; 1 something is damaged; 2 wrong usage, or a file cannot be read.\n"
+	"Example:\n"
+	"  kira dump --records /var/lib/kira/t-0/00000000000000000000.log\n"
+	"  kira dump --json /var/lib/kira/t-0\n"};
+
+struct dump {
+	struct inspect in;
+	struct print print;
+	bool unread;        /* something could not be read */
+	int64_t end;        /* of the .log before in the same directory, -1 */
+	char end_dir[4096];
+};
+
+static void
+found(void *arg, const struct inspect_finding *f)
+{
+	struct dump *d = arg;
+
+	print_finding(&d->print, f);
+}
+
+static void
+batch(void *arg, const struct inspect_batch *b)
+{
+	struct dump *d = arg;
+
+	if (!print_batch(&d->print, b))
+		d->in.damages++;
+}
+
+static void
+damage(struct dump *d, const char *path, const char *what)
+{
+	d->in.damages++;
+	print_finding(&d->print, &(struct inspect_finding){INSPECT_DAMAGE, path, -1, -1, what, NULL});
+}
+
+/* ---- Files -------------------------------------------------------------------------------- */
+
+/* The whole file, and a 0 behind it; to be freed. */
+static int
+slurp(const char *path, char **ret, size_t *n, struct err *err)
+{
+	FILE *f = fopen(path, "re");
+	struct stat st;
+	char *bytes;
+
+	if (!f || fstat(fileno(f), &st) < 0) {
+		const int rc = -errno;
+
+		if (f)
+			(void)fclose(f);
+		return err_sys(err, rc, "open %s", path);
+	}
+	bytes = malloc(MIN((size_t)st.st_size, (size_t)BYTES_MAX) + 1);
+	*n = bytes ? fread(bytes, 1, MIN((size_t)st.st_size, (size_t)BYTES_MAX), f) : 0;
+	(void)fclose(f);
+	if (!bytes)
+		return err_sys(err, -ENOMEM, "read %s", path);
+	bytes[*n] = '\0';
+	*ret = bytes;
+	return 0;
+}
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	const size_t n = strlen(name), m = strlen(end);
+
+	return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static int
+dump_log(struct dump *d, const char *path, const char *dir, const char *name, struct err *err)
+{
+	const int64_t base = inspect_name(name, ".log");
+	char what[128];
+	int64_t end;
+	int rc;
+
+	if (base >= 0 && d->end >= 0 && d->end != base && strcmp(dir, d->end_dir) == 0) {
+		(void)snprintf(what, sizeof(what), "begins at offset %" PRId64 " where %" PRId64
+			" must follow", base, d->end);
+		damage(d, path, what);
+	}
+	rc = inspect_log_file(&d->in, path, &end, err);
+	d->end = rc == 0 ? end : -1;
+	(void)snprintf(d->end_dir, sizeof(d->end_dir), "%s", dir);
+	return rc;
+}
+
+static int
+dump_text(struct dump *d, const char *path, const char *dir, const char *name, const char *bytes, size_t n)
+{
+	if (strcmp(name, "leader-epoch-checkpoint") == 0 && !inspect_epochs_right(bytes, n))
+		damage(d, path, "not a list of rising epochs and offsets");
+	if (strncmp(name, "kira.", 5) == 0 && !inspect_text_right(&d->in, dir, name + 5))
+		damage(d, path, "its crc32c line is wrong");
+	print_text_file(&d->print, bytes, n);
+	return 0;
+}
+
+/* One file, by its name. */
+static int
+dump_file(struct dump *d, const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char dir[4096], *bytes = NULL;
+	size_t n;
+	int rc;
+
+	(void)snprintf(dir, sizeof(dir), "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path),
+		slash ? path : ".");
+	print_file(&d->print, path);
+	if (ends_with(name, ".log") || ends_with(name, ".pool") || ends_with(name, ".dropped"))
+		return dump_log(d, path, dir, name, err);
+	rc = slurp(path, &bytes, &n, err);
+	if (rc < 0)
+		return rc;
+	if (ends_with(name, ".index") || ends_with(name, ".timeindex")) {
+		print_index(&d->print, (const uint8_t *)bytes, n, ends_with(name, ".timeindex"),
+			inspect_name(name, ends_with(name, ".timeindex") ? ".timeindex" : ".index"));
+		rc = inspect_index_file(&d->in, path, err);
+	} else if (ends_with(name, ".snapshot")) {
+		if (inspect_snapshot_right((const uint8_t *)bytes, (uint32_t)n))
+			print_snapshot(&d->print, (const uint8_t *)bytes, n);
+		else
+			damage(d, path, "not a snapshot: its version, length or CRC-32C is wrong");
+	} else {
+		rc = dump_text(d, path, dir, name, bytes, n);
+	}
+	free(bytes);
+	return rc;
+}
+
+/* ---- Directories -------------------------------------------------------------------------- */
+
+static void
+say_unread(struct dump *d, const struct err *err)
+{
+	d->unread = true;
+	(void)cli_fail(NAME, err->text, 0);
+}
+
+/* What dump can print; else a data directory's run/ and foreign files would come along. */
+static bool
+is_known(const char *name)
+{
+	static const char *const end[] = {".log", ".index", ".timeindex", ".snapshot", ".pool", ".dropped",
+		"-checkpoint", "partition.metadata"};
+
+	if (strncmp(name, "kira.", 5) == 0 && !ends_with(name, ".tmp"))
+		return true;
+	for (unsigned i = 0; i < ARRAY_LENGTH(end); i++)
+		if (ends_with(name, end[i]) || strcmp(name, end[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+dump_directory(struct dump *d, const char *path, unsigned depth)
+{
+	struct dirent **entry;
+	const int n = scandir(path, &entry, NULL, alphasort);
+	struct err err = {""};
+
+	if (n < 0) {
+		(void)err_sys(&err, -errno, "list %s", path);
+		say_unread(d, &err);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		const char *name = entry[i]->d_name;
+		char sub[4096];
+		struct stat st;
+
+		(void)snprintf(sub, sizeof(sub), "%s/%s", path, name);
+		if (*name != '.' && stat(sub, &st) == 0) {
+			if (S_ISDIR(st.st_mode) && depth == 0 && strcmp(name, "run") != 0)
+				dump_directory(d, sub, 1);
+			else if (S_ISREG(st.st_mode) && is_known(name) && dump_file(d, sub, &err) < 0)
+				say_unread(d, &err);
+		}
+		free(entry[i]);
+	}
+	free(entry);
+	d->end = -1;
+}
+
+int
+cli_dump(int argc, char **argv)
+{
+	struct dump_options o;
+	struct dump d = {.in = {.found = found, .batch = batch}, .end = -1};
+	struct err err = {""};
+	const char *word[FILES_MAX];
+	unsigned words;
+
+	switch (cli_options_parse(&command, &o, sizeof(o), argc, argv, word, &words, &err)) {
+	case CLI_DONE:
+		return CLI_EXIT_OK;
+	case CLI_BAD:
+		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
+	case CLI_GO:
+		break;
+	}
+	if (words == 0)
+		return cli_fail(NAME, "which file? kira dump FILE.. or DIR", CLI_EXIT_USAGE);
+	d.in.arg = &d;
+	d.print = (struct print){.to = stdout, .json = o.json, .records = o.records};
+	for (unsigned i = 0; i < words; i++) {
+		struct stat st;
+
+		if (stat(word[i], &st) == 0 && S_ISDIR(st.st_mode))
+			dump_directory(&d, word[i], 0);
+		else if (dump_file(&d, word[i], &err) < 0)
+			say_unread(&d, &err);
+	}
+	print_end(&d.print, &d.in);
+	if (fflush(stdout) != 0)
+		return cli_fail(NAME, "standard output cannot be written", CLI_EXIT_USAGE);
+	return d.unread ? CLI_EXIT_USAGE : d.in.damages ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+}

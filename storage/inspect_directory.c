@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ * inspect_directory.c - a whole data directory: the lock, Kira's own files, every partition of the
+ * catalogue, and what belongs to none. */
+#include "storage/inspect_log.h"
+
+#include "storage/layout.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct whole {
+	struct inspect *in;
+	struct inspect_place at;
+	struct err *err;
+	struct storage_topic *topic;
+	struct state_row *row;
+	unsigned topics, rows;
+	uint64_t incarnation;
+	bool clean, catalogue;
+	struct producers *producers;
+	int rc; /* of a partition, while the directory is listed */
+};
+
+/* ---- Kira's own files --------------------------------------------------------------------- */
+
+bool
+inspect_text_right(struct inspect *in, const char *dir, const char *kind)
+{
+	char *body;
+	int fd, rc;
+
+	if (!in->io)
+		in->io = &io_posix;
+	fd = in->io->openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return false;
+	rc = layout_read_text(in->io, fd, kind, &body);
+	(void)in->io->close(fd);
+	if (rc == 0)
+		free(body);
+	return rc == 0;
+}
+
+static void
+bad_file(struct whole *w, const char *name, int rc, const char *cure)
+{
+	inspect_say(w->in, INSPECT_DAMAGE, &w->at, name, -1, -1, cure, "%s",
+		rc == -ENOENT ? "missing" : rc == -EBADMSG ? "damaged: its crc32c line or its form is wrong" :
+		"cannot be read");
+}
+
+static void
+read_state(struct whole *w)
+{
+	char *body = NULL;
+	int rc = layout_read_text(w->in->io, w->at.fd, "state", &body);
+
+	if (rc == 0 && !catalogue_parse_state(body, &w->incarnation, &w->clean, &w->row, &w->rows))
+		rc = -EBADMSG;
+	free(body);
+	if (rc < 0)
+		bad_file(w, "kira.state", rc, "nothing to do: the next start checks every partition from its "
+			"first unsealed segment on, but cannot tell whether durable records are missing");
+	else if (!w->clean)
+		inspect_say(w->in, INSPECT_NOTE, &w->at, "kira.state", -1, -1, NULL,
+			"the last stop was not clean: segments may be unsealed");
+}
+
+static void
+read_topics(struct whole *w)
+{
+	char *body = NULL;
+	int rc = layout_read_text(w->in->io, w->at.fd, "topics", &body);
+
+	if (rc == 0 && !catalogue_parse(body, &w->topic, &w->topics))
+		rc = -EBADMSG;
+	free(body);
+	w->catalogue = rc == 0;
+	if (rc < 0 && rc != -ENOENT)
+		bad_file(w, "kira.topics", rc, "put back a copy; the records are in the partition directories");
+	/* No topic was ever made, else kira.state has a line for it. */
+	else if (rc == -ENOENT && w->rows > 0)
+		bad_file(w, "kira.topics", rc, "put back a copy; kirad would start without a topic");
+	else if (rc == -ENOENT)
+		w->catalogue = true;
+}
+
+static void
+read_ids(struct whole *w)
+{
+	const char *cure = "write it again, with a next_producer_id above all that are in use";
+	char *body = NULL;
+	int64_t next = 0;
+	int rc = layout_read_text(w->in->io, w->at.fd, "ids", &body);
+
+	if (rc == 0 && (sscanf(body, "next_producer_id %" SCNd64 "\n", &next) != 1 || next < 0))
+		rc = -EBADMSG;
+	free(body);
+	if (rc < 0 && rc != -ENOENT)
+		bad_file(w, "kira.ids", rc, cure);
+	else if (w->in->producer_max >= next)
+		inspect_say(w->in, INSPECT_NOTE, &w->at, "kira.ids", -1, -1, cure,
+			"the next producer id is %" PRId64 ", but the log has one of %" PRId64
+			": made up by a client, or an older file", next, w->in->producer_max);
+}
+
+/* ---- Partitions --------------------------------------------------------------------------- */
+
+static const struct state_row *
+row_of(const struct whole *w, const char *topic, int32_t index, const uint8_t *id)
+{
+	for (unsigned i = 0; i < w->rows; i++)
+		if (w->row[i].partition == index && strcmp(w->row[i].topic, topic) == 0 &&
+			(!id || memcmp(w->row[i].id, id, 16) == 0))
+			return &w->row[i];
+	return NULL;
+}
+
+static int
+partition(struct whole *w, const char *topic, int32_t index, const uint8_t *id)
+{
+	const struct inspect_partition p = {topic, index, id, row_of(w, topic, index, id), w->clean,
+		w->producers};
+
+	return inspect_partition(w->in, &w->at, &p, w->err);
+}
+
+/* t-0: "t", 0. */
+static bool
+split(const char *name, char topic[TOPIC_NAME_MAX + 1], int32_t *index)
+{
+	const char *dash = strrchr(name, '-');
+	char *end;
+	long v;
+
+	if (!dash || dash == name || dash - name > TOPIC_NAME_MAX || dash[1] < '0' || dash[1] > '9')
+		return false;
+	v = strtol(dash + 1, &end, 10);
+	if (*end || v > INT32_MAX)
+		return false;
+	(void)snprintf(topic, TOPIC_NAME_MAX + 1, "%.*s", (int)(dash - name), name);
+	*index = (int32_t)v;
+	return true;
+}
+
+static bool
+in_catalogue(const struct whole *w, const char *name)
+{
+	char topic[TOPIC_NAME_MAX + 1];
+	int32_t index;
+
+	if (!split(name, topic, &index))
+		return false;
+	for (unsigned i = 0; i < w->topics; i++)
+		if (strcmp(w->topic[i].name, topic) == 0)
+			return index < w->topic[i].partitions;
+	return false;
+}
+
+static bool
+is_ours(const char *name)
+{
+	static const char *const ours[] = {".lock", "run", "lost+found", "kira.meta", "kira.state",
+		"kira.topics", "kira.ids", "recovery-point-offset-checkpoint", "log-start-offset-checkpoint"};
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(ours); i++)
+		if (strcmp(name, ours[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Whatever the catalogue does not name; where it cannot be read, what looks like a partition is one. */
+static int
+look(void *arg, const char *name)
+{
+	struct whole *w = arg;
+	const size_t n = strlen(name);
+	char topic[TOPIC_NAME_MAX + 1];
+	int32_t index;
+	int fd;
+
+	if (is_ours(name) || in_catalogue(w, name))
+		return 0;
+	if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) {
+		inspect_say(w->in, INSPECT_NOTE, &w->at, name, -1, -1, "nothing to do: it is written over",
+			"left over from a replacement that was cut short");
+		return 0;
+	}
+	fd = w->in->io->openat(w->at.fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0)
+		(void)w->in->io->close(fd);
+	if (fd >= 0 && n > 7 && strcmp(name + n - 7, "-delete") == 0)
+		inspect_say(w->in, INSPECT_NOTE, &w->at, name, -1, -1, "nothing to do: the next start removes it",
+			"a deleted topic's, whose removal was cut short");
+	else if (fd >= 0 && !w->catalogue && split(name, topic, &index))
+		w->rc = partition(w, topic, index, NULL);
+	else
+		inspect_say(w->in, INSPECT_NOTE, &w->at, name, -1, -1, "look at it, and remove it",
+			fd >= 0 ? "a directory that no topic of kira.topics names" : "a file that Kira does not make");
+	return w->rc < 0;
+}
+
+static int
+partitions(struct whole *w)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < w->topics; i++)
+		for (int32_t k = 0; k < w->topic[i].partitions && rc == 0; k++)
+			rc = partition(w, w->topic[i].name, k, w->topic[i].id);
+	if (rc < 0)
+		return rc;
+	rc = w->in->io->list(w->at.fd, look, w);
+	if (w->rc < 0)
+		return w->rc;
+	return rc < 0 ? err_sys(w->err, rc, "list %s", w->at.path) : 0;
+}
+
+/* ---- The whole ---------------------------------------------------------------------------- */
+
+/* *lock: its descriptor, -1 where nobody can have one. */
+static int
+take_lock(struct whole *w, int *lock)
+{
+	int rc = w->in->io->openat(w->at.fd, ".lock", O_RDWR, 0);
+
+	*lock = rc;
+	if (rc == -ENOENT || rc == -EROFS) {
+		*lock = -1;
+		return 0;
+	}
+	if (rc < 0)
+		return err_sys(w->err, rc, "open %s/.lock", w->at.path);
+	rc = w->in->io->lock(*lock);
+	if (rc == 0)
+		return 0;
+	(void)w->in->io->close(*lock);
+	if (rc == -EAGAIN)
+		err_set(w->err, "%s is in use: kirad (or Kafka) runs on it; stop it first, or check a copy of the "
+			"directory", w->at.path);
+	else
+		(void)err_sys(w->err, rc, "lock %s/.lock", w->at.path);
+	return rc;
+}
+
+static int
+read_meta(struct whole *w)
+{
+	char *body = NULL;
+	int format = 0, rc = layout_read_text(w->in->io, w->at.fd, "meta", &body);
+
+	if (rc == -ENOENT) {
+		err_set(w->err, "%s has no kira.meta: not a data directory of kirad, or its disk is not mounted",
+			w->at.path);
+		return -EINVAL;
+	}
+	if (rc == 0 && (sscanf(body, "format %d\n", &format) != 1 || !strstr(body, "\ncluster.id ")))
+		rc = -EBADMSG;
+	free(body);
+	if (rc < 0) {
+		bad_file(w, "kira.meta", rc, "put back a copy: kirad does not start without it");
+		return 0;
+	}
+	if (format == 1)
+		return 0;
+	err_set(w->err, "%s has format %d, this kira knows 1", w->at.path, format);
+	return -EINVAL;
+}
+
+int
+inspect_directory(struct inspect *in, const char *path, struct err *err)
+{
+	struct whole w = {.in = in, .at.path = path, .err = err};
+	int rc, lock;
+
+	if (!in->io)
+		in->io = &io_posix;
+	in->producer_max = -1;
+	w.at.fd = in->io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (w.at.fd < 0)
+		return err_sys(err, w.at.fd, "open %s", path);
+	/* A lcore's worth from the headers, and as many from the file beside them. */
+	ASSERT(producers_open(&w.producers, 2 * PRODUCERS_PER_LCORE, 2));
+	rc = take_lock(&w, &lock);
+	if (rc == 0) {
+		rc = read_meta(&w);
+		if (rc == 0) {
+			read_state(&w);
+			read_topics(&w);
+			rc = partitions(&w);
+		}
+		if (rc == 0)
+			read_ids(&w);
+		if (lock >= 0)
+			(void)in->io->close(lock);
+	}
+	producers_close(w.producers);
+	catalogue_free(w.topic, w.topics);
+	free(w.row);
+	(void)in->io->close(w.at.fd);
+	return rc;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ * inspect_partition.c - one partition: its files as a chain, from the start offset to where a start of
+ * kirad would find the end; what does not belong to it. */
+#include "storage/inspect_log.h"
+
+#include "storage/layout.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { HAS_LOG = 1, HAS_INDEX = 2, HAS_TIME = 4, HAS_SNAPSHOT = 8, SEALED = HAS_LOG | HAS_INDEX | HAS_TIME };
+
+static const char lost[] = "put back a copy; without it kirad serves nothing from here on";
+
+struct at_offset {
+	int64_t offset;
+	unsigned has;
+};
+
+struct partition_files {
+	struct inspect *in;
+	const struct inspect_place *at;
+	const struct inspect_partition *p;
+	struct err *err;
+	struct at_offset *file; /* sorted; an entry per name, then one per offset */
+	unsigned n, room;
+	bool pool;
+	/* While the chain is walked. */
+	struct epochs epochs;   /* n 0: none that can be read */
+	int64_t start, end, before;
+	bool snapshot_loaded, over; /* over: what comes is no part of the log */
+};
+
+/* ---- What is there ------------------------------------------------------------------------ */
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	const size_t n = strlen(name), m = strlen(end);
+
+	return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static void
+stray(struct partition_files *f, const char *name)
+{
+	const char *what = "a file that Kira does not make", *cure = "look at it, and remove it";
+
+	if (ends_with(name, ".tmp") || ends_with(name, ".deleted")) {
+		what = "left over from a replacement or a deletion that was cut short";
+		cure = "nothing to do: the next start removes it";
+	} else if (ends_with(name, ".dropped")) {
+		what = "cut off by a start after a torn tail: no part of the log";
+		cure = "remove it when nobody needs it";
+	}
+	inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, -1, cure, "%s", what);
+}
+
+static int
+look(void *arg, const char *name)
+{
+	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
+	struct partition_files *f = arg;
+	int64_t offset = -1;
+	unsigned i = 0;
+
+	for (; i < ARRAY_LENGTH(suffix); i++)
+		if ((offset = layout_offset(name, suffix[i])) >= 0)
+			break;
+	if (offset < 0) {
+		f->pool |= strcmp(name, LAYOUT_SPARE) == 0;
+		if (strcmp(name, LAYOUT_SPARE) != 0 && strcmp(name, LAYOUT_EPOCHS) != 0 &&
+			strcmp(name, LAYOUT_METADATA) != 0)
+			stray(f, name);
+		return 0;
+	}
+	if (f->n == f->room) {
+		f->room = f->room ? f->room * 2 : 64;
+		f->file = realloc(f->file, f->room * sizeof(*f->file));
+		ASSERT(f->file);
+	}
+	f->file[f->n++] = (struct at_offset){offset, 1u << i};
+	return 0;
+}
+
+static int
+by_offset(const void *a, const void *b)
+{
+	const int64_t x = ((const struct at_offset *)a)->offset, y = ((const struct at_offset *)b)->offset;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+merge(struct partition_files *f)
+{
+	unsigned n = 0;
+
+	if (f->n > 0)
+		qsort(f->file, f->n, sizeof(*f->file), by_offset);
+	for (unsigned i = 0; i < f->n; i++) {
+		if (n > 0 && f->file[n - 1].offset == f->file[i].offset)
+			f->file[n - 1].has |= f->file[i].has;
+		else
+			f->file[n++] = f->file[i];
+	}
+	f->n = n;
+}
+
+/* ---- Small files -------------------------------------------------------------------------- */
+
+static void
+metadata(struct partition_files *f)
+{
+	char *text, want[64], id[23];
+	size_t n;
+
+	if (layout_read(f->in->io, f->at->fd, LAYOUT_METADATA, &text, &n) < 0) {
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_METADATA, -1, -1,
+			"write it again, as FORMAT.md has it, with the id in kira.topics", "missing");
+		return;
+	}
+	if (f->p->id) {
+		layout_put_id(id, f->p->id);
+		(void)snprintf(want, sizeof(want), "version: 0\ntopic_id: %s", id);
+		if (strcmp(text, want) != 0)
+			inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_METADATA, -1, -1,
+				"is this the directory of another topic of that name? put back the right one",
+				"does not have the topic id of kira.topics, %s", id);
+	}
+	free(text);
+}
+
+static void
+epoch_file(struct partition_files *f)
+{
+	const char *cure = "put back a copy: kirad does not start without it";
+	char *text;
+	size_t n;
+	int rc = layout_read(f->in->io, f->at->fd, LAYOUT_EPOCHS, &text, &n);
+
+	if (rc < 0) {
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_EPOCHS, -1, -1, cure, "%s",
+			rc == -ENOENT ? "missing" : "cannot be read");
+		return;
+	}
+	if (!epochs_parse(&f->epochs, text, n))
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_EPOCHS, -1, -1, cure,
+			"not a list of rising epochs and offsets");
+	free(text);
+}
+
+/* ---- The chain ---------------------------------------------------------------------------- */
+
+static void
+link(struct partition_files *f, const char *name, int64_t base, bool first)
+{
+	if (first && base > f->start)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->start, lost,
+			"the first segment begins at offset %" PRId64 ", the partition at %" PRId64
+			": a file is missing", base, f->start);
+	else if (!first && base > f->end)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->end, lost,
+			"begins at offset %" PRId64 " where %" PRId64 " must follow: a file is missing or cut short",
+			base, f->end);
+	else if (!first && base < f->end)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->end, lost,
+			"begins at offset %" PRId64 ", but the file before goes on to %" PRId64, base, f->end);
+}
+
+static void
+say_tail(struct partition_files *f, const char *name, const struct inspect_log *log)
+{
+	const uint64_t rest = log->size - log->position;
+
+	f->over = log->verdict == SCAN_BAD;
+	if (log->batches == 0 && !f->over)
+		return; /* made ahead, nothing in it yet */
+	if (f->over)
+		inspect_say(f->in, INSPECT_NOTE, f->at, name, (int64_t)log->position, log->end,
+			"nothing to do: the next start ends the log here, and keeps the rest as *.dropped",
+			"unsealed tail: %" PRIu64 " whole batches, then %s", log->batches, log->why);
+	else
+		inspect_say(f->in, INSPECT_NOTE, f->at, name, (int64_t)log->position, log->end,
+			"nothing to do: the next start checks and seals it",
+			"unsealed tail: %" PRIu64 " whole batches, then %" PRIu64 " zero bytes", log->batches, rest);
+}
+
+static int
+sealed(struct partition_files *f, const char *name, struct inspect_log *log, const struct index *made)
+{
+	if (log->verdict == SCAN_ZEROS)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, (int64_t)log->position, log->end,
+			"cut the file to that many bytes (truncate -s)",
+			"sealed, but %" PRIu64 " zero bytes lie behind the last batch: it must be %" PRIu64
+			" bytes", log->size - log->position, log->position);
+	if (log->damaged)
+		return 0; /* the index is then compared with what is not there */
+	return inspect_indexes(f->in, f->at, log->base, made, f->err);
+}
+
+static int
+segment(struct partition_files *f, const struct at_offset *file)
+{
+	struct inspect *in = f->in;
+	const bool is_sealed = (file->has & SEALED) == SEALED;
+	struct index made = {0};
+	struct inspect_log log = {.base = file->offset, .epochs = f->epochs.n ? &f->epochs : NULL,
+		.tail = !is_sealed && !f->p->clean, .producers = f->p->producers};
+	char name[LAYOUT_NAME];
+	int rc;
+
+	layout_name(name, file->offset, ".log");
+	if (!is_sealed && f->p->clean)
+		inspect_say(in, INSPECT_DAMAGE, f->at, name, -1, file->offset,
+			"nothing to do: the next start checks the segment and makes its index anew",
+			"the last stop was clean, but %s is missing",
+			file->has & HAS_TIME ? "its .index" : file->has & HAS_INDEX ? "its .timeindex" :
+			"its .index and .timeindex");
+	if (is_sealed) {
+		/* Room for any file that a segment may be. */
+		rc = index_open(&made, in->io, SEGMENT_BYTES_MAX);
+		if (rc < 0)
+			return err_sys(f->err, rc, "memory for an index");
+		log.index = &made;
+	}
+	rc = inspect_log(in, f->at, name, &log, f->err);
+	if (rc == 0) {
+		if (is_sealed) {
+			index_finish(&made);
+			rc = sealed(f, name, &log, &made);
+		} else if (log.tail) {
+			say_tail(f, name, &log);
+		}
+		f->end = log.end;
+	}
+	index_close(&made, in->io);
+	return rc;
+}
+
+static int
+snapshot(struct partition_files *f, int64_t offset)
+{
+	return inspect_snapshot(f->in, f->at, f->p->producers, offset, f->before, &f->snapshot_loaded, f->err);
+}
+
+/* What lies at an offset, in order. */
+static int
+one(struct partition_files *f, unsigned i, bool *first)
+{
+	const struct at_offset *file = &f->file[i];
+	char name[LAYOUT_NAME];
+	int rc = 0;
+
+	layout_name(name, file->offset, file->has & HAS_LOG ? ".log" : file->has & HAS_INDEX ? ".index" :
+		file->has & HAS_TIME ? ".timeindex" : ".snapshot");
+	if (!(file->has & HAS_LOG) && (file->has & (HAS_INDEX | HAS_TIME)))
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, file->offset, lost,
+			"an index without its %020" PRId64 ".log", file->offset);
+	if ((file->has & HAS_LOG) && f->over) {
+		inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
+			"nothing to do: the next start puts it aside as *.dropped",
+			"behind the end of the log, which is offset %" PRId64, f->end);
+		return 0;
+	}
+	if (file->has & HAS_LOG) {
+		link(f, name, file->offset, *first);
+		if (*first)
+			f->before = file->offset;
+		f->end = file->offset;
+		*first = false;
+	}
+	if ((file->has & HAS_SNAPSHOT) && !f->over) {
+		if (!(file->has & HAS_LOG) && (*first || file->offset != f->end))
+			inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset, "remove it",
+				"a snapshot where no segment begins or ends");
+		else
+			rc = snapshot(f, file->offset);
+	}
+	return rc == 0 && (file->has & HAS_LOG) ? segment(f, file) : rc;
+}
+
+/* The spare may go on with the log: a roll into it was not named yet. */
+static int
+pool(struct partition_files *f)
+{
+	struct inspect_log log = {.base = f->end, .epochs = f->epochs.n ? &f->epochs : NULL, .tail = true,
+		.producers = f->p->producers};
+	int rc;
+
+	if (!f->pool || f->over)
+		return 0;
+	if (f->p->clean) {
+		inspect_say(f->in, INSPECT_NOTE, f->at, LAYOUT_SPARE, -1, -1,
+			"nothing to do: the next start removes it", "a spare segment, after a clean stop");
+		return 0;
+	}
+	rc = inspect_log(f->in, f->at, LAYOUT_SPARE, &log, f->err);
+	if (rc == 0 && log.batches > 0) {
+		say_tail(f, LAYOUT_SPARE, &log);
+		f->end = log.end;
+	}
+	return rc;
+}
+
+/* ---- What kira.state and the epochs say --------------------------------------------------- */
+
+static void
+promises(struct partition_files *f)
+{
+	const struct state_row *row = f->p->row;
+	const struct epochs *e = &f->epochs;
+
+	if (e->n > 0 && e->entry[e->n - 1].start > f->end)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_EPOCHS, -1, f->end, lost,
+			"epoch %" PRId32 " begins at offset %" PRId64 ", the log ends at %" PRId64, epochs_latest(e),
+			e->entry[e->n - 1].start, f->end);
+	if (!row) {
+		inspect_say(f->in, f->p->clean ? INSPECT_DAMAGE : INSPECT_NOTE, f->at, NULL, -1, f->end,
+			"nothing to do: the next start goes by the files", "kira.state has no line for it");
+		return;
+	}
+	if (row->recovery > f->end)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, NULL, -1, f->end,
+			"put back copies of its last files; kirad halts the partition, and cuts nothing",
+			"the log ends at offset %" PRId64 ", but up to %" PRId64
+			" was durable: acknowledged records are lost", f->end, row->recovery);
+	if (row->start > row->recovery)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, NULL, -1, row->start, lost,
+			"kira.state: start offset %" PRId64 " is above the durable end %" PRId64, row->start,
+			row->recovery);
+	if (e->n > 0 && row->epoch > epochs_latest(e))
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_EPOCHS, -1, -1, "put back a newer copy",
+			"the last epoch is %" PRId32 ", kira.state says %" PRId32, epochs_latest(e), row->epoch);
+	if (row->state != PART_OK)
+		inspect_say(f->in, INSPECT_DAMAGE, f->at, NULL, -1, -1,
+			row->state == PART_FAILED ? "start kirad: it finds out what is on disk" :
+			"put back what the other lines name; a start then looks again",
+			"kirad left it %s", row->state == PART_FAILED ? "failed: a sync did not succeed" :
+			"halted: acknowledged records were damaged");
+}
+
+static int
+chain(struct partition_files *f)
+{
+	bool first = true;
+	int rc = 0;
+
+	f->start = f->p->row ? f->p->row->start : 0;
+	for (unsigned i = 0; i < f->n; i++)
+		if (!f->p->row && (f->file[i].has & HAS_LOG)) {
+			f->start = f->file[i].offset;
+			break;
+		}
+	f->end = f->before = f->start;
+	for (unsigned i = 0; i < f->n && rc == 0; i++)
+		rc = one(f, i, &first);
+	if (rc == 0)
+		rc = pool(f);
+	if (rc == 0)
+		promises(f);
+	return rc;
+}
+
+int
+inspect_partition(struct inspect *in, const struct inspect_place *root,
+	const struct inspect_partition *p, struct err *err)
+{
+	char name[TOPIC_NAME_MAX + 16], path[DIR_PATH_MAX];
+	struct inspect_place at = {.path = path};
+	struct partition_files f = {.in = in, .at = &at, .p = p, .err = err};
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "%s-%" PRId32, p->topic, p->index);
+	(void)snprintf(path, sizeof(path), "%s/%s", root->path, name);
+	in->partitions++;
+	at.fd = in->io->openat(root->fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (at.fd == -ENOENT) {
+		inspect_say(in, INSPECT_DAMAGE, &at, NULL, -1, -1,
+			"put back a copy of the directory; kirad does not start without it",
+			"the directory of a partition in kira.topics is missing");
+		return 0;
+	}
+	if (at.fd < 0)
+		return err_sys(err, at.fd, "open %s", path);
+	rc = in->io->list(at.fd, look, &f);
+	if (rc < 0) {
+		(void)err_sys(err, rc, "list %s", path);
+	} else {
+		merge(&f);
+		metadata(&f);
+		epoch_file(&f);
+		rc = chain(&f);
+		producers_forget(p->producers, 0);
+		producers_forget(p->producers, 1);
+		epochs_free(&f.epochs);
+	}
+	free(f.file);
+	(void)in->io->close(at.fd);
+	return rc;
+}
