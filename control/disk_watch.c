@@ -23,9 +23,9 @@ say_failed(struct control *ctl)
 				storage_state(t->part->part[i]) != PART_FAILED)
 				continue;
 			t->said_failed[i] = true;
-			log_error("topic %s partition %d failed: its data could not be synced; nothing "
-				"is appended to it until kirad restarts and finds out what is on disk",
-				t->name, i);
+			log_error("topic %s partition %d failed: %s; nothing is appended to it until "
+				"kirad restarts and finds out what is on disk", t->name, i,
+				storage_failure(t->part->part[i]));
 		}
 	}
 }

@@ -106,8 +106,13 @@ publish(struct store_lcore *st)
 	for (unsigned i = 0; i < st->staged_n; i++) {
 		struct store_msg *msg = st->staged[i];
 
-		if (msg->commit)
+		if (msg->commit) {
 			msg->commit = lane_of(st, msg)->commit;
+			if (msg->commit == 0) { /* failed under the run: nothing of it is sure */
+				msg->error = KIRA_E_KAFKA_STORAGE_ERROR;
+				msg->base_offset = -1;
+			}
+		}
 		if (msg->kind == STORE_UDP) {
 			outbox_add(st, &out, msg);
 		} else {

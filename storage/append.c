@@ -4,6 +4,7 @@
  * of the active segment's map. Never: allocates, locks, makes a system call, waits for a disk. */
 #include "storage/batch.h"
 #include "storage/directory.h"
+#include "storage/sigbus.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -44,6 +45,13 @@ storage_publish(struct partition *part)
 	struct storage *s = part->storage;
 	uint64_t begun;
 
+	if (partition_state(part) != PART_OK) {
+		/* What this run appended may be lost: no E1, nobody reads it. T1 all the same, so that
+		 * the next commit counts the failure. */
+		part->moved = false;
+		set_bit(words_of(part)->touched, part->slot);
+		return 0;
+	}
 	if (part->moved) {
 		publish_tail(part);
 		part->moved = false;
@@ -247,17 +255,27 @@ check_limits(const struct partition *part, const uint8_t *batch, int64_t wall_ms
 	return 0;
 }
 
+/* The bytes, into the map. False: the file did not take them, the partition is failed. */
+static bool
+copy(struct partition *part, const uint8_t *batch)
+{
+	uint8_t *to = part->active->map + part->position;
+
+	sigbus_begin(part->active);
+	memcpy(to, batch, (size_t)rb_total(batch));
+	put_be64(to + RB_BASE_OFFSET, (uint64_t)part->next);
+	put_be32(to + RB_LEADER_EPOCH, (uint32_t)part->leader_epoch);
+	sigbus_end();
+	return partition_state(part) == PART_OK;
+}
+
 static void
-store(struct partition *part, uint8_t *batch, uint64_t now_ns)
+store(struct partition *part, const uint8_t *batch, uint64_t now_ns)
 {
 	struct segment *seg = part->active;
 	const uint32_t total = (uint32_t)rb_total(batch);
 	const int32_t count = rb_count(batch), first = rb_base_sequence(batch);
-	uint8_t *to = seg->map + part->position;
 
-	memcpy(to, batch, total);
-	put_be64(to + RB_BASE_OFFSET, (uint64_t)part->next);
-	put_be32(to + RB_LEADER_EPOCH, (uint32_t)part->leader_epoch);
 	index_add(&seg->index, (uint32_t)part->position, total,
 		(uint32_t)(part->next + count - 1 - seg->base), rb_max_timestamp(batch));
 	if (rb_producer_id(batch) >= 0) {
@@ -308,6 +326,10 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 		part->append_ms = MAX(part->append_ms, wall_ms);
 		batch_stamp(batch, part->append_ms);
 		result->append_ms = part->append_ms;
+	}
+	if (!copy(part, batch)) {
+		set_bit(words_of(part)->touched, part->slot); /* T1: as storage_publish() does */
+		return refuse(result, KIRA_E_KAFKA_STORAGE_ERROR);
 	}
 	result->base_offset = part->next;
 	store(part, batch, now_ns);

@@ -93,6 +93,8 @@ step(struct storage *s, struct partition *part)
 		if (!f->failure_counted) {
 			f->failure_counted = true;
 			counter_add(&s->count->partitions_failed, 1);
+			if (atomic_load(&part->map_lost))
+				counter_add(&s->count->maps_lost, 1);
 			partition_fail(part);
 		}
 		return true;

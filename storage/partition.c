@@ -114,6 +114,13 @@ storage_state(const struct partition *part)
 }
 
 const char *
+storage_failure(const struct partition *part)
+{
+	return atomic_load(&part->map_lost) ? "its file could not take a store (cut short by hand, "
+		"or the file system was shut down)" : "its data could not be synced";
+}
+
+const char *
 storage_halt_reason(const struct partition *part)
 {
 	return part->halt_reason;

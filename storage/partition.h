@@ -87,6 +87,7 @@ struct partition {
 
 	/* Whoever sees a failure. */
 	_Alignas(CACHE_LINE) _Atomic int state;         /* X1: OK -> FAILED by compare-and-swap; X2 */
+	_Atomic bool map_lost;                          /* before X1: SIGBUS was why */
 
 	/* Control's. */
 	_Alignas(CACHE_LINE) struct cursor cursor[CURSORS];

@@ -3,6 +3,7 @@
  * Thread: control, while no other runs. */
 #include "storage/directory.h"
 #include "storage/layout.h"
+#include "storage/sigbus.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -93,6 +94,7 @@ storage_open(struct storage **ret, const struct storage_options *o, int64_t wall
 	s->lru.lru_next = s->lru.lru_prev = &s->lru;
 	(void)pthread_mutex_init(&s->op_lock, NULL);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sigbus_install();
 	rc = s->wake_fd < 0 ? err_sys(err, -errno, "eventfd") : 0;
 	if (rc == 0)
 		rc = make_words(s, err);

@@ -140,7 +140,8 @@ enum append_verdict storage_append(struct partition *part, uint8_t *batch, uint3
 	unsigned flags, uint64_t now_ns, int64_t wall_ms, struct append_result *result);
 
 /* End a run: E1 the tail, T1 the touched bit, K2. Returns the commit number that is sure to cover
- * everything appended, and every duplicate judged, in this run. Completions are staged only now. */
+ * everything appended, and every duplicate judged, in this run. Completions are staged only now.
+ * 0: the partition has failed meanwhile; whatever the verdicts were, nothing of the run is stored. */
 uint64_t storage_publish(struct partition *part);
 
 /* May the head of this partition's wait queue be tried again? (R2, N2; cheap, no side effect) */
@@ -171,6 +172,7 @@ struct partition_ends {
 
 void storage_ends(const struct partition *part, struct partition_ends *ret);
 enum partition_state storage_state(const struct partition *part);
+const char *storage_failure(const struct partition *part); /* of a failed one: why */
 const char *storage_halt_reason(const struct partition *part); /* NULL: not halted */
 int32_t storage_leader_epoch(const struct partition *part);
 unsigned storage_lcore(const struct partition *part);   /* which storage lcore owns it */

@@ -261,6 +261,12 @@ storage_roll_due(const struct partition *part, uint64_t now_ns)
 }
 
 const char *
+storage_failure(const struct partition *part)
+{
+	return "its data could not be synced";
+}
+
+const char *
 storage_halt_reason(const struct partition *part)
 {
 	return part->state == PART_HALTED ? "a test says so" : NULL;

@@ -103,6 +103,11 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 		return APPEND_WAIT;
 	}
 	ASSERT(part->appended < FAKE_LOG);
+	if (part->breaks_at && part->appended + 1 == part->breaks_at) {
+		fake_fail(part);
+		result->error = KIRA_E_KAFKA_STORAGE_ERROR;
+		return APPEND_REFUSED;
+	}
 	part->room--;
 	part->log[part->appended++] = (struct fake_batch){.producer = producer,
 		.base_offset = part->end, .sequence = sequence, .records = records};
@@ -116,8 +121,10 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 uint64_t
 storage_publish(struct partition *part)
 {
-	part->published = part->appended;
 	part->storage->publishes++;
+	if (part->state == PART_FAILED)
+		return 0;
+	part->published = part->appended;
 	return part->storage->commit_done + 1;
 }
 

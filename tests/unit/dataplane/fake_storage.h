@@ -22,6 +22,7 @@ struct partition {
 	bool detached;
 	unsigned room;             /* batches that still fit; then WAIT */
 	unsigned spares, segment;  /* segments ready to take over, of so many batches; 0: none ever */
+	unsigned breaks_at;        /* the append of this batch fails the partition (SIGBUS); 0: none */
 	bool wants_spare;          /* asked for at the last WAIT, as storage remembers it */
 	struct fake_batch log[FAKE_LOG];
 	unsigned appended, published, durable; /* batches */

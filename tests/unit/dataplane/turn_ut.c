@@ -306,6 +306,37 @@ a_failed_sync_is_judged_before_the_completions_of_the_turn(void)
 	end();
 }
 
+/* In the middle of a burst: its earlier batches of the same run are not sure either. */
+static void
+a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
+{
+	struct cwire_session who;
+	struct cwire_result r;
+	struct session *s;
+	struct cwire_in in;
+	unsigned failed = 0, good = 0;
+
+	world_begin(64, 0);
+	world.part[0].breaks_at = 3;
+	s = world_grant(32, KUP_CAP_WANT_OFFSETS);
+	who = (struct cwire_session){.id = s->who.session_id, .secret = s->who.secret};
+	for (uint32_t i = 0; i < 10; i++)
+		world_data(s, i + 1, 1, i % 2, PRODUCER + i % 2, (int32_t)(i / 2) * 10);
+	settle();
+	CU_ASSERT_EQUAL(log_seq(), 10);
+	CU_ASSERT_EQUAL_FATAL(cwire_parse(world_answer(KUP_ACK), 56 + 10 * 24, &who, &in), CWIRE_ACK);
+	for (unsigned i = 0; i < in.ack.results; i++) {
+		cwire_result(&in.ack, i, &r);
+		CU_ASSERT_EQUAL(r.error, r.partition == 0 ? KIRA_E_KAFKA_STORAGE_ERROR : 0);
+		*(r.partition == 0 ? &failed : &good) += r.count;
+	}
+	CU_ASSERT_EQUAL(failed, 5);
+	CU_ASSERT_EQUAL(good, 5);
+	CU_ASSERT_EQUAL(world.part[0].published, 0);
+	CU_ASSERT_EQUAL(world.part[1].published, 5);
+	end(); /* no packet is lost */
+}
+
 /* Each fault alone: the reason it is counted under, and that nothing comes back. */
 static void
 a_stranger_gets_no_answer(void)
@@ -702,6 +733,7 @@ static const struct ut_test tests[] = {
 	UT("path", nothing_is_final_before_its_end_is_published),
 	UT("path", a_full_ring_is_loss_before_it_counts_as_received),
 	UT("path", a_duplicate_is_answered_and_not_stored_twice),
+	UT("path", a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other),
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
 	UT("hold", a_gap_that_stays_open_for_two_seconds_is_45),
 	UT("wait", without_room_credit_stands_still_and_nothing_is_dropped),

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# quick:
+# needs: clients
+# timeout: 120
+"""cut_short.py - the active segment of one of two partitions is cut short by hand under load.
+
+Its producer gets error 56, the other partition goes on, kirad lives and says once why; what was durable
+and is gone halts that partition at the next start, and the other one is whole."""
+import glob
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness as h
+
+STORAGE_ERROR = 56
+
+
+def body():
+    confluent = h.need_module("confluent_kafka", "python3-confluent-kafka")
+    kirad = h.Kirad(extra=["--num-partitions", "2"]).start()
+    acked, failed = [0, 0], [[], []]
+    producer = confluent.Producer({"bootstrap.servers": kirad.bootstrap, "retries": 0, "linger.ms": 2,
+                                   "message.timeout.ms": 60000, "log_level": 2})
+    waiting = [0, 0]
+
+    def done_of(partition):
+        def done(err, _):
+            waiting[partition] -= 1
+            if err is None:
+                acked[partition] += 1
+            else:
+                failed[partition].append(err.code())
+        return done
+    done = [done_of(0), done_of(1)]
+
+    def load(until, what):
+        end = time.monotonic() + 30
+        while not until():
+            h.check(time.monotonic() < end, "%s: not within 30 s; acked %s" % (what, acked))
+            for p in (0, 1):
+                if waiting[p] < 200:
+                    producer.produce("cut", b"x" * 1000, partition=p, on_delivery=done[p])
+                    waiting[p] += 1
+            producer.poll(0.001)
+    load(lambda: min(acked) > 3000, "records in both partitions")
+    h.check(failed == [[], []], "records failed before anything happened: %s" % failed)
+    segment = sorted(glob.glob(os.path.join(kirad.data_dir, "cut-0", "*.log")))[-1]
+    os.truncate(segment, 0)
+    h.say("%s cut to nothing after %d records" % (os.path.basename(segment), acked[0]))
+    load(lambda: len(failed[0]) > 200, "the producer of the damaged one is told")
+    h.check(set(failed[0]) == {STORAGE_ERROR}, "told %s, not 56" % sorted(set(failed[0])))
+    at, told = acked[1], acked[0]
+    load(lambda: acked[1] > at + 5000, "the other goes on")
+    h.check(kirad.lives(), "kirad ended")
+    h.check(not failed[1], "records of the other failed: %s" % failed[1][:1])
+    h.check(acked[0] == told, "%d records of a failed partition were acked" % (acked[0] - told))
+    h.until(lambda: kirad.count("maps_lost") == 1, 10, "the counter maps_lost")
+    h.until(lambda: kirad.process.output().count("partition 0 failed:") == 1, 10, "a line that says so")
+    h.check(producer.flush(30) == 0, "records stay undelivered")
+    kirad.stop()
+    kirad.start()
+    text = kirad.process.output()
+    h.check("partition 0 is halted: acknowledged data" in text, "nothing says that what was acked is gone")
+    h.check("partition 1 is halted" not in text, "the other is halted too")
+    consumer = confluent.Consumer({"bootstrap.servers": kirad.bootstrap, "group.id": "x", "log_level": 2})
+    low, high = consumer.get_watermark_offsets(confluent.TopicPartition("cut", 1), timeout=30)
+    consumer.close()
+    h.check((low, high) == (0, acked[1]), "acked %d, in the log %d to %d" % (acked[1], low, high))
+    kirad.stop()
+    h.say("result: told 56 %d times, the other took %d, kirad lived" % (len(failed[0]), acked[1]))
+
+
+h.main(body)
