@@ -33,7 +33,9 @@ struct partition_files {
 	/* While the chain is walked. */
 	struct epochs epochs;   /* n 0: none that can be read */
 	int64_t start, end, before;
-	bool snapshot_loaded, over; /* over: what comes is no part of the log */
+	bool snapshot_loaded;
+	bool over;              /* what comes is no part of the log */
+	bool broken;            /* batches are missing: what they said of producers, too */
 };
 
 /* ---- What is there ------------------------------------------------------------------------ */
@@ -160,6 +162,7 @@ epoch_file(struct partition_files *f)
 static void
 link(struct partition_files *f, const char *name, int64_t base, bool first)
 {
+	f->broken |= base != f->end && !(first && base < f->start);
 	if (first && base > f->start)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->start, lost,
 			"the first segment begins at offset %" PRId64 ", the partition at %" PRId64
@@ -238,6 +241,7 @@ segment(struct partition_files *f, const struct at_offset *file)
 			say_tail(f, name, &log);
 		}
 		f->end = log.end;
+		f->broken |= log.damaged;
 	}
 	index_close(&made, in->io);
 	return rc;
@@ -246,6 +250,13 @@ segment(struct partition_files *f, const struct at_offset *file)
 static int
 snapshot(struct partition_files *f, int64_t offset)
 {
+	/* Told once: the snapshot is believed here, and goes on in place of the headers. */
+	if (f->broken) {
+		producers_forget(f->p->producers, 0);
+		f->snapshot_loaded = false;
+		f->before = offset;
+		f->broken = false;
+	}
 	return inspect_snapshot(f->in, f->at, f->p->producers, offset, f->before, &f->snapshot_loaded, f->err);
 }
 
