@@ -16,8 +16,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static const char remake[] = "remove both index files of this segment: a start of kirad without a clean "
-			     "stop before makes them anew; or put back a copy";
+static const char remake[] = "put back a copy, or remove both index files of this segment: a start then makes "
+			     "them anew";
 
 /* ---- Byte for byte ------------------------------------------------------------------------ */
 

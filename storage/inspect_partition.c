@@ -141,7 +141,7 @@ metadata(struct partition_files *f)
 static void
 epoch_file(struct partition_files *f)
 {
-	const char *cure = "put back a copy: kirad does not start without it";
+	const char *cure = "put back a copy: kirad halts the partition without it";
 	char *text;
 	size_t n;
 	int rc = layout_read(f->in->io, f->at->fd, LAYOUT_EPOCHS, &text, &n);
@@ -393,7 +393,7 @@ inspect_partition(struct inspect *in, const struct inspect_place *root,
 	at.fd = in->io->openat(root->fd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (at.fd == -ENOENT) {
 		inspect_say(in, INSPECT_DAMAGE, &at, NULL, -1, -1,
-			"put back a copy of the directory; kirad does not start without it",
+			"put back a copy of the directory; kirad halts the partition without it",
 			"the directory of a partition in kira.topics is missing");
 		return 0;
 	}

@@ -176,6 +176,22 @@ def each_damage(good):
     h.check(found_by_dump >= 14, "dump found %d only" % found_by_dump)
 
 
+def index_cure(good):
+    """The advice on index files is right: removed, they come back as they were."""
+    copy = good + ".copy"
+    shutil.rmtree(copy, True)
+    shutil.copytree(good, copy, symlinks=True)
+    stem = sorted(n for n in os.listdir(os.path.join(good, "idem-0")) if n.endswith(".log"))[1][:-4]
+    names = ["idem-0/%s.%s" % (stem, kind) for kind in ("index", "timeindex")]
+    for name in names:
+        os.unlink(os.path.join(copy, name))
+    kirad = h.Kirad(data_dir=copy).start()
+    kirad.stop()
+    h.check(check(copy, 0) == ([], []), "something to tell after the index was made anew")
+    for name in names:
+        h.check(read(os.path.join(copy, name)) == read(os.path.join(good, name)), "%s is another now" % name)
+
+
 def strays(good):
     """What lies about is told, and is no damage."""
     copy = good + ".copy"
@@ -271,6 +287,7 @@ def body():
     dumped(good)
     each_damage(good)
     strays(good)
+    index_cure(good)
     after = {n: read(os.path.join(d, n)) for d, _, names in os.walk(good) for n in names
              if os.path.isfile(os.path.join(d, n))}
     h.check(before == after, "check or dump changed a file")

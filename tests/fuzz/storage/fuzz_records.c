@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * fuzz_records.c - the records of a batch that passed its checks, plain or LZ4, looked at for their
- * times. Input: byte 0: codec and timestamp type; bytes 1..8 the target; then the records. An answer
- * lies within the batch and is not below the target. */
+ * times, and each of them walked over with its headers. Input: byte 0: codec and timestamp type; bytes
+ * 1..8 the target; then the records. An answer lies within the batch and is not below the target; no
+ * more records come than the batch has. */
 #include "storage/records.h"
 
 #include "storage/batch.h"
@@ -18,11 +19,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define COUNT 10
 #define MS    1700000000000
 
+static bool
+each(void *arg, struct record *r)
+{
+	struct view name, value;
+	uint8_t sum = 0;
+
+	if (++*(int *)arg > COUNT || r->offset < BASE || r->offset >= BASE + COUNT)
+		__builtin_trap();
+	for (int32_t i = 0; i < r->headers; i++) {
+		records_header(r, &name, &value);
+		if (!name.p || r->rest.bad)
+			__builtin_trap(); /* they were walked over before */
+		for (uint32_t k = 0; k < value.len; k++)
+			sum ^= value.p[k];
+	}
+	return sum != 0x5a; /* now and then not to the end */
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int64_t target, offset, timestamp;
 	uint8_t *b;
+	int n = 0;
 
 	if (size < 9)
 		return 0;
@@ -43,6 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (records_find_time(b, target, &offset, &timestamp))
 		if (timestamp < target || offset < BASE || offset >= BASE + COUNT)
 			__builtin_trap();
+	(void)records_each(b, each, &n);
 	free(b);
 	return 0;
 }

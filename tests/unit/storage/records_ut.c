@@ -187,6 +187,94 @@ a_small_frame_that_holds_gigabytes_is_given_up(void)
 	free(big);
 }
 
+/* ---- Each --------------------------------------------------------------------------------- */
+
+struct seen {
+	unsigned n, stop_after;
+	struct record last;
+	char headers[64];
+};
+
+static bool
+see(void *arg, struct record *r)
+{
+	struct seen *s = arg;
+	struct view header, value;
+
+	CU_ASSERT_EQUAL(r->offset, 500 + (int64_t)s->n);
+	s->last = *r;
+	for (int32_t i = 0; i < r->headers; i++) {
+		records_header(r, &header, &value);
+		(void)snprintf(s->headers, sizeof(s->headers), "%.*s=%.*s", (int)header.len,
+			(const char *)header.p, value.p ? (int)value.len : 4,
+			value.p ? (const char *)value.p : "null");
+	}
+	return ++s->n != s->stop_after;
+}
+
+static void
+each_record_comes_once_in_order_plain_and_lz4(void)
+{
+	struct seen s = {0};
+
+	ten();
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_WHOLE);
+	CU_ASSERT_EQUAL(s.n, 10);
+	CU_ASSERT_EQUAL(s.last.timestamp_ms, T + 90);
+	CU_ASSERT_EQUAL(s.last.value.len, 100);
+	CU_ASSERT_PTR_NULL(s.last.key.p);
+	compress(0);
+	s = (struct seen){0};
+	CU_ASSERT_EQUAL(records_each(b, see, &s), RECORDS_WHOLE);
+	CU_ASSERT_EQUAL(s.n, 10);
+	s = (struct seen){.stop_after = 3};
+	CU_ASSERT_EQUAL(records_each(b, see, &s), RECORDS_WHOLE);
+	CU_ASSERT_EQUAL(s.n, 3);
+}
+
+static void
+keys_nulls_and_headers_are_given_as_they_are(void)
+{
+	/* attributes, time, offset, key "ab", value null, 2 headers: h=null, key=value; 2 more bytes */
+	static const uint8_t record[] = {22 << 1, 0, 0, 0, 2 << 1, 'a', 'b', 1, 2 << 1, 1 << 1, 'h', 1,
+		3 << 1, 'k', 'e', 'y', 5 << 1, 'v', 'a', 'l', 'u', 'e', 0};
+	struct seen s = {0};
+
+	ten();
+	put_be32(plain + RB_COUNT, 1);
+	put_be32(plain + RB_LAST_OFFSET_DELTA, 0);
+	memcpy(plain + RB_HEADER, record, sizeof(record));
+	plain_length = seal_batch(plain, RB_HEADER + sizeof(record));
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN); /* a byte behind the headers */
+	plain[RB_HEADER] = 21 << 1;
+	plain_length = seal_batch(plain, RB_HEADER + sizeof(record) - 1);
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_WHOLE);
+	CU_ASSERT_EQUAL(s.last.key.len, 2);
+	CU_ASSERT_PTR_NULL(s.last.value.p);
+	CU_ASSERT_EQUAL(s.last.headers, 2);
+	CU_ASSERT_STRING_EQUAL(s.headers, "key=value");
+}
+
+static void
+another_codec_or_broken_records_are_said_to_be_so(void)
+{
+	struct seen s = {0};
+
+	ten();
+	put_be16(plain + RB_ATTRIBUTES, 1);
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_CODEC);
+	CU_ASSERT_EQUAL(s.n, 0);
+	put_be16(plain + RB_ATTRIBUTES, 0);
+	put_be32(plain + RB_COUNT, 11);
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
+	CU_ASSERT_EQUAL(s.n, 10);
+	s = (struct seen){0};
+	put_be32(plain + RB_COUNT, 9); /* one more than is said */
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
+	put_be16(plain + RB_ATTRIBUTES, RB_CODEC_LZ4);
+	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
+}
+
 static const struct ut_test tests[] = {
 	UT("find", the_first_record_at_or_after_a_time_is_found_in_a_plain_batch),
 	UT("find", the_first_record_at_or_after_a_time_is_found_in_an_lz4_batch),
@@ -196,6 +284,9 @@ static const struct ut_test tests[] = {
 	UT("damage", a_batch_cut_anywhere_never_answers_a_record_it_lost),
 	UT("damage", records_that_lie_are_not_believed),
 	UT("damage", a_small_frame_that_holds_gigabytes_is_given_up),
+	UT("each", each_record_comes_once_in_order_plain_and_lz4),
+	UT("each", keys_nulls_and_headers_are_given_as_they_are),
+	UT("each", another_codec_or_broken_records_are_said_to_be_so),
 };
 
 UT_MAIN(tests)

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ * inspect_ut.c - storage/inspect*.c: a whole directory gives no finding, each damage one with its file,
+ * position and offset, and nothing is changed. What check says of a killed one agrees with what a start
+ * then does. Damages of whole processes' directories: tests/pipeline/check.py. */
+#include "storage/inspect.h"
+#include "tests/unit/storage/world.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static struct inspect in;
+static struct inspect_finding last;
+static char last_file[4096], last_what[512];
+static unsigned with_cure;
+static struct err err;
+
+static void
+found(void *arg, const struct inspect_finding *f)
+{
+	/* The first damage, or the last note: a test looks at one. */
+	if (in.damages > 1 || (in.damages == 1 && f->level == INSPECT_NOTE))
+		return;
+	last = *f;
+	(void)snprintf(last_file, sizeof(last_file), "%s", f->file + strlen(w.dir) + 1);
+	(void)snprintf(last_what, sizeof(last_what), "%s", f->what);
+	with_cure += f->cure != NULL;
+}
+
+static int
+inspect(void)
+{
+	in = (struct inspect){.io = &fake_io, .found = found};
+	last = (struct inspect_finding){.position = -7, .offset = -7};
+	last_file[0] = last_what[0] = '\0';
+	with_cure = 0;
+	err.text[0] = '\0';
+	return inspect_directory(&in, w.dir, &err);
+}
+
+/* Three sealed segments of one partition, with two producers. */
+static void
+begin(void)
+{
+	world_begin(1);
+	CU_ASSERT_EQUAL_FATAL(directory_put_ids(w.s, 7), 0);
+	for (int32_t i = 0; i < 180; i++)
+		(void)world_append(0, (struct batch_of){.count = 2, .value = 500, .producer = 5 + (i & 1),
+			.sequence = i / 2 * 2, .seed = (uint64_t)i});
+	world_settle();
+}
+
+static void
+stop(void)
+{
+	CU_ASSERT_EQUAL_FATAL(world_stop(), 0);
+}
+
+static uint64_t
+position_of(unsigned i)
+{
+	uint64_t position = 0;
+
+	for (unsigned k = 0; k < i; k++)
+		position += w.was[0][k].total;
+	return position;
+}
+
+static void
+flip(const char *name, uint64_t at)
+{
+	const int fd = world_open_file(0, name);
+	uint8_t b;
+
+	CU_ASSERT_EQUAL_FATAL(pread(fd, &b, 1, (off_t)at), 1);
+	b ^= 0x10;
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, &b, 1, (off_t)at), 1);
+	(void)close(fd);
+}
+
+#define FIRST "00000000000000000000"
+
+static void
+a_clean_directory_gives_no_finding_and_all_is_counted(void)
+{
+	begin();
+	stop();
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	CU_ASSERT_EQUAL(in.notes, 0);
+	CU_ASSERT_EQUAL(in.partitions, 1);
+	CU_ASSERT_EQUAL(in.segments, world_count(0, ".log"));
+	CU_ASSERT_TRUE(in.segments >= 3);
+	CU_ASSERT_EQUAL(in.batches, 180);
+	CU_ASSERT_EQUAL(in.records, 360);
+	CU_ASSERT_EQUAL(in.producer_max, 6);
+	CU_ASSERT_EQUAL(world_open(), 0);
+	world_end();
+}
+
+static void
+an_open_directory_is_refused(void)
+{
+	begin();
+	/* The lock is of the open file: a process is kept out, and so is this one's other descriptor. */
+	CU_ASSERT_EQUAL(inspect(), -EAGAIN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "in use"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, w.dir));
+	world_end();
+}
+
+static void
+every_flipped_bit_of_a_batch_is_one_finding_or_two_at_its_place(void)
+{
+	const unsigned victim = 7;
+	unsigned quiet = 0;
+
+	begin();
+	stop();
+	for (uint32_t at = 0; at < w.was[0][victim].total; at += at < RB_HEADER ? 1 : 97) {
+		flip("" FIRST ".log", position_of(victim) + at);
+		CU_ASSERT_EQUAL(inspect(), 0);
+		quiet += in.damages == 0;
+		CU_ASSERT_TRUE(in.damages <= (at >= RB_LENGTH && at < RB_LEADER_EPOCH ? 3 : 1));
+		CU_ASSERT_STRING_EQUAL(last_file, "t-0/" FIRST ".log");
+		CU_ASSERT_EQUAL(last.position, position_of(victim));
+		CU_ASSERT_EQUAL(last.offset, w.was[0][victim].offset);
+		CU_ASSERT_TRUE(with_cure > 0);
+		flip("" FIRST ".log", position_of(victim) + at);
+	}
+	CU_ASSERT_EQUAL(quiet, 0);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	world_open();
+	world_end();
+}
+
+static void
+every_flipped_byte_of_an_index_or_snapshot_is_found(void)
+{
+	static const char *const suffix[] = {".index", ".timeindex", ".snapshot"};
+	char name[40], file[64];
+	int64_t second = 0;
+
+	begin();
+	stop();
+	while (!world_has(0, (layout_name(name, ++second, ".log"), name)))
+		;
+	for (unsigned i = 0; i < ARRAY_LENGTH(suffix); i++) {
+		uint64_t size;
+
+		layout_name(name, second, suffix[i]);
+		(void)snprintf(file, sizeof(file), "t-0/%s", name);
+		size = world_size(0, name);
+		CU_ASSERT_TRUE(size >= 12);
+		for (uint64_t at = 0; at < size; at++) {
+			flip(name, at);
+			CU_ASSERT_EQUAL(inspect(), 0);
+			CU_ASSERT_EQUAL(in.damages, 1);
+			CU_ASSERT_STRING_EQUAL(last_file, file);
+			flip(name, at);
+		}
+	}
+	world_open();
+	world_end();
+}
+
+static void
+a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it(void)
+{
+	char name[40], path[256];
+	int64_t second = 0;
+
+	begin();
+	stop();
+	while (!world_has(0, (layout_name(name, ++second, ".log"), name)))
+		;
+	(void)snprintf(path, sizeof(path), "%s/t-0/%s", w.dir, name);
+	world_save();
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 2); /* the index without its log, and the gap */
+	CU_ASSERT_EQUAL(last.offset, second);
+	world_restore();
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	world_open();
+	world_end();
+}
+
+static void
+an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end(void)
+{
+	struct partition_ends ends;
+	int64_t end;
+
+	begin();
+	world_kill();
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	CU_ASSERT_TRUE(in.notes >= 2); /* kira.state, and the tail */
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_what, "unsealed tail"));
+	end = last.offset;
+	CU_ASSERT_EQUAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.end, end);
+	world_end();
+}
+
+static void
+a_torn_tail_is_damage_only_below_what_was_durable(void)
+{
+	char name[40];
+	uint64_t position = 0;
+	int64_t offset;
+	unsigned i = 0;
+
+	begin();
+	world_sync();
+	world_turns(6000); /* kira.state is written every 5 s */
+	(void)world_append(0, (struct batch_of){.count = 3, .value = 100});
+	world_last_log(0, name);
+	while (w.was[0][i].offset < layout_offset(name, ".log"))
+		i++;
+	for (unsigned k = i; k + 1 < w.was_n[0]; k++)
+		position += w.was[0][k].total;
+	offset = w.was[0][w.was_n[0] - 1].offset;
+	world_kill();
+	flip(name, position + RB_HEADER + 3);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	CU_ASSERT_EQUAL(last.position, position);
+	CU_ASSERT_EQUAL(last.offset, offset);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_what, "CRC-32C"));
+	/* The one before it was durable. */
+	flip(name, position - 3);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_what, "acknowledged records are lost"));
+	CU_ASSERT_EQUAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	world_end();
+}
+
+static void
+no_data_directory_is_an_error_and_not_damage(void)
+{
+	char dir[] = "/var/tmp/kira-inspect-XXXXXX";
+
+	world_begin(1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	in = (struct inspect){.io = &fake_io, .found = found};
+	CU_ASSERT_EQUAL(inspect_directory(&in, dir, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "kira.meta"));
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+	CU_ASSERT_EQUAL(inspect_directory(&in, dir, &err), -ENOENT);
+	world_end();
+}
+
+static const struct ut_test tests[] = {
+	UT("whole", a_clean_directory_gives_no_finding_and_all_is_counted),
+	UT("whole", an_open_directory_is_refused),
+	UT("whole", no_data_directory_is_an_error_and_not_damage),
+	UT("damage", every_flipped_bit_of_a_batch_is_one_finding_or_two_at_its_place),
+	UT("damage", every_flipped_byte_of_an_index_or_snapshot_is_found),
+	UT("damage", a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it),
+	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
+	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
+};
+
+UT_MAIN(tests)
