@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT
+ * sim_disk.c - see the header: files, pages and names, and what a crash leaves of them. */
+#include "tests/sim/sim_files.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sim sim;
+
+const char *const sim_fault_name[SIM_FAULTS] = {"pages lost", "pages in between", "pages torn",
+	"holes", "sizes lost", "names lost", "names cut", "nothing lost"};
+
+uint64_t
+sim_random(struct sim_random *r, uint64_t below)
+{
+	uint64_t z = r->state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return (z ^ z >> 31) % below;
+}
+
+/* ---- Files -------------------------------------------------------------------------------- */
+
+struct sim_file *
+sim_file_new(struct sim_disk *d, bool directory)
+{
+	struct sim_file *f = calloc(1, sizeof(*f));
+
+	ASSERT(f);
+	f->directory = directory;
+	f->next = d->files;
+	d->files = f;
+	return f;
+}
+
+static void
+forget_versions(struct sim_file *f)
+{
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+		for (unsigned v = 0; v < f->page[i].n; v++)
+			free(f->page[i].version[v]);
+		f->page[i].n = 0;
+	}
+}
+
+static void
+file_free(struct sim_file *f)
+{
+	forget_versions(f);
+	free(f->live);
+	free(f->disk);
+	free(f->page);
+	free(f->now.entry);
+	free(f->kept.entry);
+	free(f->change);
+	free(f);
+}
+
+static void *
+grown(void *old, uint64_t from, uint64_t to)
+{
+	uint8_t *p = calloc(1, to);
+
+	ASSERT(p);
+	if (from > 0)
+		memcpy(p, old, from);
+	free(old);
+	return p;
+}
+
+void
+sim_file_room(struct sim_file *f, uint64_t bytes)
+{
+	const uint64_t to = round_up(bytes, SIM_PAGE);
+
+	if (to <= f->room)
+		return;
+	ASSERT(f->maps == 0);
+	f->live = grown(f->live, f->room, to);
+	f->disk = grown(f->disk, f->room, to);
+	f->page = grown(f->page, f->room / SIM_PAGE * sizeof(*f->page),
+		to / SIM_PAGE * sizeof(*f->page));
+	f->room = to;
+}
+
+void
+sim_file_look(struct sim_file *f)
+{
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+		struct sim_page *p = &f->page[i];
+		const uint8_t *last = p->n ? p->version[p->n - 1] : f->disk + i * SIM_PAGE;
+		uint8_t *copy;
+
+		if (memcmp(f->live + i * SIM_PAGE, last, SIM_PAGE) == 0)
+			continue;
+		copy = p->n == SIM_VERSIONS ? p->version[p->n - 1] : malloc(SIM_PAGE);
+		ASSERT(copy);
+		memcpy(copy, f->live + i * SIM_PAGE, SIM_PAGE);
+		if (p->n < SIM_VERSIONS)
+			p->version[p->n++] = copy;
+		f->dirty = true;
+	}
+}
+
+void
+sim_file_resize(struct sim_file *f, uint64_t size)
+{
+	sim_file_room(f, size);
+	if (size < f->size)
+		memset(f->live + size, 0, f->room - size);
+	if (f->sizes == SIM_SIZES)
+		f->sizes--;
+	f->size = f->past_size[f->sizes++] = size;
+	f->dirty = true;
+	sim_file_look(f);
+}
+
+void
+sim_file_sync(struct sim_file *f)
+{
+	if (f->directory) {
+		f->kept.n = 0;
+		for (unsigned i = 0; i < f->now.n; i++)
+			sim_names_put(&f->kept, f->now.entry[i].name, f->now.entry[i].file);
+		f->changes = 0;
+		return;
+	}
+	sim_file_look(f);
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++)
+		if (f->page[i].n > 0)
+			memcpy(f->disk + i * SIM_PAGE, f->live + i * SIM_PAGE, SIM_PAGE);
+	forget_versions(f);
+	f->disk_size = f->size;
+	f->sizes = 0;
+	f->dirty = false;
+}
+
+/* ---- Names -------------------------------------------------------------------------------- */
+
+struct sim_file **
+sim_names_find(const struct sim_names *names, const char *name)
+{
+	for (unsigned i = 0; i < names->n; i++)
+		if (strcmp(names->entry[i].name, name) == 0)
+			return &names->entry[i].file;
+	return NULL;
+}
+
+void
+sim_names_put(struct sim_names *names, const char *name, struct sim_file *file)
+{
+	struct sim_file **at = sim_names_find(names, name);
+
+	ASSERT(strlen(name) < SIM_NAME);
+	if (at) {
+		*at = file;
+		return;
+	}
+	if (names->n == names->room) {
+		names->room = names->room * 2 + 8;
+		names->entry = realloc(names->entry, names->room * sizeof(*names->entry));
+		ASSERT(names->entry);
+	}
+	memcpy(names->entry[names->n].name, name, strlen(name) + 1);
+	names->entry[names->n++].file = file;
+}
+
+static void
+take_out(struct sim_names *names, const char *name)
+{
+	for (unsigned i = 0; i < names->n; i++) {
+		if (strcmp(names->entry[i].name, name) == 0) {
+			names->entry[i] = names->entry[--names->n];
+			return;
+		}
+	}
+}
+
+static void
+apply(struct sim_names *names, const struct sim_change *c)
+{
+	if (c->from[0])
+		take_out(names, c->from);
+	if (c->file)
+		sim_names_put(names, c->to, c->file);
+}
+
+void
+sim_names_change(struct sim_file *dir, const char *from, const char *to, struct sim_file *file)
+{
+	struct sim_change *c;
+
+	if (dir->changes == dir->changes_room) {
+		dir->changes_room = dir->changes_room * 2 + 8;
+		dir->change = realloc(dir->change, dir->changes_room * sizeof(*dir->change));
+		ASSERT(dir->change);
+	}
+	c = &dir->change[dir->changes++];
+	*c = (struct sim_change){.file = file};
+	ASSERT(strlen(from) < SIM_NAME && strlen(to) < SIM_NAME);
+	memcpy(c->from, from, strlen(from) + 1);
+	memcpy(c->to, to, strlen(to) + 1);
+	apply(&dir->now, c);
+}
+
+/* ---- A crash ------------------------------------------------------------------------------ */
+
+/* How one crash chooses: by the page, or all alike, as a disk does that wrote nothing or all. */
+enum fate { FATE_ANY, FATE_OLD, FATE_NEW, FATE_TORN, FATES };
+
+struct crash {
+	struct sim_random *random; /* NULL: all is kept */
+	struct sim_disk *to;
+	enum fate data;
+	bool lost;                 /* something was */
+};
+
+static const uint8_t *
+version_of(const struct sim_file *f, uint64_t page, unsigned v)
+{
+	return v == 0 ? f->disk + page * SIM_PAGE : f->page[page].version[v - 1];
+}
+
+/* One page after the crash; which version counts as lost is said by the return value. */
+static bool
+leave_page(struct crash *c, const struct sim_file *f, uint64_t page, uint8_t *to)
+{
+	const unsigned n = f->page[page].n;
+	unsigned v = n;
+
+	if (n > 0 && c->random && c->data != FATE_NEW)
+		v = c->data == FATE_OLD ? 0 : (unsigned)sim_random(c->random, n + 1);
+	memcpy(to, version_of(f, page, v), SIM_PAGE);
+	if (n > 0 && c->random && c->data == FATE_TORN && sim_random(c->random, 2)) {
+		for (unsigned at = 0; at < SIM_PAGE; at += SIM_SECTOR)
+			memcpy(to + at, version_of(f, page, (unsigned)sim_random(c->random, n + 1)) + at,
+				SIM_SECTOR);
+		sim.fault[SIM_PAGE_TORN]++;
+		c->lost = true;
+		return false;
+	}
+	if (v < n) {
+		sim.fault[v == 0 ? SIM_PAGE_LOST : SIM_PAGE_BETWEEN]++;
+		c->lost = true;
+	}
+	return n > 0 && v == 0;
+}
+
+static uint64_t
+leave_size(struct crash *c, const struct sim_file *f)
+{
+	uint64_t at = f->sizes;
+
+	if (f->sizes > 0 && c->random && c->data != FATE_NEW)
+		at = c->data == FATE_OLD ? 0 : sim_random(c->random, f->sizes + 1);
+	if (at < f->sizes) {
+		sim.fault[SIM_SIZE_LOST]++;
+		c->lost = true;
+	}
+	return at == 0 ? f->disk_size : f->past_size[at - 1];
+}
+
+static void
+leave_bytes(struct crash *c, struct sim_file *f, struct sim_file *to)
+{
+	bool hole = false;
+
+	sim_file_look(f);
+	to->size = to->disk_size = leave_size(c, f);
+	sim_file_room(to, to->size);
+	for (uint64_t i = 0; i < to->room / SIM_PAGE; i++) {
+		const bool lost = leave_page(c, f, i, to->disk + i * SIM_PAGE);
+
+		if (hole && !lost && f->page[i].n > 0)
+			sim.fault[SIM_HOLE]++;
+		hole = lost;
+	}
+	if (to->size % SIM_PAGE)
+		memset(to->disk + to->size, 0, to->room - to->size);
+	memcpy(to->live, to->disk, to->room);
+}
+
+static struct sim_file *
+leave(struct crash *c, struct sim_file *f)
+{
+	struct sim_file *to;
+	unsigned kept = f->changes;
+
+	if (f->copy)
+		return f->copy;
+	to = f->copy = sim_file_new(c->to, f->directory);
+	if (!f->directory) {
+		leave_bytes(c, f, to);
+		return to;
+	}
+	if (f->changes > 0 && c->random) {
+		const uint64_t how = sim_random(c->random, 4);
+
+		kept = how == 0 ? 0 : how == 1 ? f->changes :
+			(unsigned)sim_random(c->random, f->changes + 1);
+		if (kept < f->changes)
+			sim.fault[kept ? SIM_NAMES_CUT : SIM_NAMES_LOST]++;
+		c->lost |= kept < f->changes;
+	}
+	for (unsigned i = 0; i < f->kept.n; i++)
+		sim_names_put(&to->now, f->kept.entry[i].name, f->kept.entry[i].file);
+	for (unsigned i = 0; i < kept; i++)
+		apply(&to->now, &f->change[i]);
+	for (unsigned i = 0; i < to->now.n; i++)
+		to->now.entry[i].file = leave(c, to->now.entry[i].file);
+	sim_file_sync(to);
+	return to;
+}
+
+struct sim_disk *
+sim_disk_crash(struct sim_disk *d, struct sim_random *r)
+{
+	struct crash c = {.random = r, .to = calloc(1, sizeof(*c.to))};
+
+	ASSERT(c.to);
+	if (r)
+		c.data = (enum fate)sim_random(r, FATES);
+	for (struct sim_file *f = d->files; f; f = f->next)
+		f->copy = NULL;
+	c.to->root = leave(&c, d->root);
+	if (!c.lost)
+		sim.fault[SIM_NOTHING_LOST]++;
+	return c.to;
+}
+
+/* ---- The disk ----------------------------------------------------------------------------- */
+
+struct sim_disk *
+sim_disk_new(void)
+{
+	struct sim_disk *d = calloc(1, sizeof(*d));
+
+	ASSERT(d);
+	d->root = sim_file_new(d, true);
+	return d;
+}
+
+void
+sim_disk_free(struct sim_disk *d)
+{
+	struct sim_file *next;
+
+	for (struct sim_file *f = d ? d->files : NULL; f; f = next) {
+		next = f->next;
+		file_free(f);
+	}
+	free(d);
+}
+
+void
+sim_disk_look(struct sim_disk *d)
+{
+	for (struct sim_file *f = d->files; f; f = f->next)
+		if (f->maps > 0)
+			sim_file_look(f);
+}
+
+void
+sim_disk_freeze(struct sim_disk *d, bool frozen)
+{
+	d->frozen = frozen;
+}
+
+unsigned
+sim_disk_open_fds(const struct sim_disk *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SIM_FDS; i++)
+		n += d->fd[i] != NULL;
+	return n;
+}
+
+uint8_t *
+sim_disk_bytes(struct sim_disk *d, const char *dir, const char *name, uint64_t *size)
+{
+	struct sim_file **at = dir ? sim_names_find(&d->root->now, dir) : &d->root;
+	struct sim_file *f;
+
+	at = at ? sim_names_find(&(*at)->now, name) : NULL;
+	if (!at)
+		return NULL;
+	f = *at;
+	ASSERT(!f->dirty);
+	*size = f->size;
+	return f->live;
+}
+
+const char *
+sim_disk_name(struct sim_disk *d, const char *dir, unsigned i)
+{
+	struct sim_file **at = dir ? sim_names_find(&d->root->now, dir) : &d->root;
+
+	return at && i < (*at)->now.n ? (*at)->now.entry[i].name : NULL;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * sim_disk.h - a disk in memory behind storage/io.h that knows what a power cut may leave. Each
+ * page remembers every version it had since the last sync of its file (stores into maps are seen
+ * by comparison at the next call that changes something, and at sim_disk_look()); each file its
+ * sizes; each directory the names changed since its last sync. A crash makes another disk: of
+ * every page any version, or 512-byte pieces of several; of the sizes any; of the names a prefix
+ * per directory, as file systems that log their metadata do. Thread: main. */
+#ifndef KIRA_TESTS_SIM_DISK_H
+#define KIRA_TESTS_SIM_DISK_H
+
+#include "storage/io.h"
+
+#define SIM_PAGE   4096
+#define SIM_SECTOR 512
+
+struct sim_disk;
+
+/* Faults that crashes made, by kind. */
+enum sim_fault {
+	SIM_PAGE_LOST,    /* unsynced, and as at the last sync */
+	SIM_PAGE_BETWEEN, /* a version that was overwritten since */
+	SIM_PAGE_TORN,    /* sectors of different versions */
+	SIM_HOLE,         /* lost, while a later page of the file is there */
+	SIM_SIZE_LOST,    /* not the newest size */
+	SIM_NAMES_LOST,   /* none of the directory's changes */
+	SIM_NAMES_CUT,    /* some of them */
+	SIM_NOTHING_LOST, /* a crash that lost nothing: a kill */
+	SIM_FAULTS,
+};
+extern const char *const sim_fault_name[SIM_FAULTS];
+
+struct sim {
+	struct sim_disk *disk;  /* that the calls of sim_io go to */
+	void (*before)(void);   /* each call that changes or syncs something; may change sim.disk if it
+				 * puts it back */
+	uint64_t calls;         /* such calls, of all disks */
+	uint64_t syncs, renames, unlinks;
+	uint64_t fault[SIM_FAULTS];
+};
+extern struct sim sim;
+extern const struct io sim_io;
+
+/* Numbers that follow from a seed. */
+struct sim_random {
+	uint64_t state;
+};
+uint64_t sim_random(struct sim_random *r, uint64_t below);
+
+struct sim_disk *sim_disk_new(void);
+void sim_disk_free(struct sim_disk *d);
+/* What was stored into maps since becomes a version of its page. */
+void sim_disk_look(struct sim_disk *d);
+/* What a power cut leaves. NULL random: all is kept, and durable. */
+struct sim_disk *sim_disk_crash(struct sim_disk *d, struct sim_random *r);
+/* Frozen, every call that would change something fails: its process is gone. Thawed, the next one
+ * begins, on what the page cache holds: a kill, and no power cut. */
+void sim_disk_freeze(struct sim_disk *d, bool frozen);
+unsigned sim_disk_open_fds(const struct sim_disk *d);
+
+/* The bytes of a file, as on the disk and in the cache, for who damages them; NULL: not there.
+ * `dir` NULL: of the root. Only while it has no unsynced changes. */
+uint8_t *sim_disk_bytes(struct sim_disk *d, const char *dir, const char *name, uint64_t *size);
+/* Names in a directory, one after the other; NULL ends. */
+const char *sim_disk_name(struct sim_disk *d, const char *dir, unsigned i);
+
+#endif

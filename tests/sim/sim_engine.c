@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ * sim_engine.c - see the header. Includes storage.c, for what it does not show: a kill frees
+ * memory without stopping anything. */
+#include "storage/producer_state.h"
+
+/* Every open fills the table: a small one. */
+#undef PRODUCERS_PER_LCORE
+#define PRODUCERS_PER_LCORE 64
+
+#include "storage/storage.c"
+
+#include "tests/sim/sim_engine.h"
+
+#define TURNS_MAX 20000
+
+struct engine_world engine_world;
+
+static void
+topic_of(struct storage_topic *t, unsigned i)
+{
+	(void)snprintf(t->name, sizeof(t->name), "t%u", i);
+	for (unsigned k = 0; k < 16; k++)
+		t->id[k] = (uint8_t)(k * 16 + i + 1);
+	t->partitions = 1;
+}
+
+static int
+attach(struct engine *e, const struct storage_topic *t)
+{
+	const unsigned i = (unsigned)(t->name[1] - '0');
+
+	ASSERT(i < SIM_TOPICS && t->partitions == 1);
+	return storage_attach(e->s, t, &engine_world.config[i], &e->part[i], engine_world.wall_ms,
+		&e->err);
+}
+
+int
+engine_open(struct engine *e, struct sim_disk *disk)
+{
+	const struct storage_options o = {.dir = "/sim",
+		.io = &sim_io,
+		.store_lcores = 1,
+		.partitions_max = SIM_TOPICS,
+		.flush_ms = 100,
+		.dirty_budget = 1 * GIB,
+		.disk_cap = 0.8};
+	struct sim_disk *const outer = sim.disk;
+	const struct storage_topic *t;
+	int rc;
+
+	*e = (struct engine){.disk = disk};
+	sim.disk = disk;
+	rc = storage_open(&e->s, &o, engine_world.wall_ms, &e->err);
+	if (rc < 0) {
+		e->s = NULL;
+	} else {
+		e->clean = e->s->was_clean;
+		for (unsigned i = 0; i < storage_topics(e->s, &t) && rc == 0; i++)
+			rc = attach(e, &t[i]);
+	}
+	if (rc < 0)
+		engine_kill(e);
+	sim.disk = outer;
+	return rc;
+}
+
+int
+engine_create(struct engine *e, unsigned i)
+{
+	char text[400], id[23];
+	size_t n = (size_t)snprintf(text, sizeof(text), "version %u\n", i + 1);
+	struct storage_op op = {.kind = OP_CREATE_TOPIC,
+		.config = engine_world.config[i],
+		.part = &e->part[i],
+		.catalogue = text};
+
+	for (unsigned k = 0; k <= i; k++) {
+		topic_of(&op.topic, k);
+		layout_put_id(id, op.topic.id);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "t t%u %s 1\n", k, id);
+	}
+	storage_submit(e->s, &op);
+	for (unsigned k = 0; k < TURNS_MAX; k++) {
+		engine_turns(e, 1);
+		if (storage_reap(e->s)) {
+			e->err = op.err;
+			return op.rc;
+		}
+	}
+	return -ETIMEDOUT;
+}
+
+void
+engine_turns(struct engine *e, unsigned n)
+{
+	struct sim_disk *const outer = sim.disk;
+
+	sim.disk = e->disk;
+	for (unsigned i = 0; i < n; i++) {
+		engine_world.now_ns += NS_PER_MS;
+		engine_world.wall_ms++;
+		sim_disk_look(e->disk);
+		(void)flush_turn(e->s, engine_world.now_ns, engine_world.wall_ms);
+		storage_take_segments(e->s);
+	}
+	sim.disk = outer;
+}
+
+void
+engine_kill(struct engine *e)
+{
+	struct sim_disk *const outer = sim.disk;
+	struct storage *s = e->s;
+
+	if (!s)
+		return;
+	sim.disk = e->disk;
+	/* Nothing reaches the files any more; what had run is reaped for its memory. */
+	sim_disk_look(e->disk);
+	sim_disk_freeze(e->disk, true);
+	for (unsigned i = 0; i < s->o.partitions_max; i++)
+		if (s->flush.live[i] && s->flush.live[i]->f.active)
+			(void)flush_take_full(s, s->flush.live[i]); /* a roll that only it knows */
+	while (!jobs_idle(s->flush.jobs))
+		(void)jobs_reap(s->flush.jobs);
+	storage_take_segments(s);
+	for (unsigned i = 0; i < s->o.partitions_max; i++)
+		if (s->flush.live[i])
+			partition_free(s->flush.live[i]);
+	free(s->flush.state_text);
+	directory_close(s);
+	storage_free(s);
+	sim_disk_freeze(e->disk, false);
+	ASSERT(sim_disk_open_fds(e->disk) == 0);
+	e->s = NULL;
+	sim.disk = outer;
+}
+
+int
+engine_stop(struct engine *e)
+{
+	struct sim_disk *const outer = sim.disk;
+	int rc;
+
+	sim.disk = e->disk;
+	rc = storage_close(e->s, engine_world.wall_ms, &e->err);
+	ASSERT(sim_disk_open_fds(e->disk) == 0);
+	e->s = NULL;
+	sim.disk = outer;
+	return rc;
+}

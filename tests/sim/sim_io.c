@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ * sim_io.c - struct io over the simulated disk. Descriptors are places in a table of the disk,
+ * and a little above zero, so that a real one is never taken for one of them. */
+#include "tests/sim/sim_files.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FD_FIRST 1000
+#define FS_EXT4  0xef53
+
+static struct sim_file *
+file_of(int fd)
+{
+	struct sim_file *f;
+
+	ASSERT(fd >= FD_FIRST && fd < FD_FIRST + SIM_FDS);
+	f = sim.disk->fd[fd - FD_FIRST];
+	ASSERT(f);
+	return f;
+}
+
+/* A call that changes or syncs something. False: the process is gone. */
+static bool
+enter(void)
+{
+	if (sim.disk->frozen)
+		return false;
+	sim_disk_look(sim.disk);
+	sim.calls++;
+	if (sim.before)
+		sim.before();
+	return true;
+}
+
+static int
+new_fd(struct sim_file *f)
+{
+	for (int i = 0; i < SIM_FDS; i++) {
+		if (!sim.disk->fd[i]) {
+			sim.disk->fd[i] = f;
+			return FD_FIRST + i;
+		}
+	}
+	return -EMFILE;
+}
+
+static int
+sim_openat(int dir, const char *name, int flags, unsigned mode)
+{
+	struct sim_file *d, **at, *f;
+
+	if (dir == AT_FDCWD)
+		return new_fd(sim.disk->root);
+	d = file_of(dir);
+	at = sim_names_find(&d->now, name);
+	if (!at && !(flags & O_CREAT))
+		return -ENOENT;
+	if (at && (flags & O_CREAT) && (flags & O_EXCL))
+		return -EEXIST;
+	if (((flags & O_TRUNC) || !at) && !enter())
+		return -EIO;
+	at = sim_names_find(&d->now, name);
+	if (at) {
+		f = *at;
+		if (flags & O_TRUNC)
+			sim_file_resize(f, 0);
+	} else {
+		f = sim_file_new(sim.disk, false);
+		sim_names_change(d, "", name, f);
+	}
+	if ((flags & O_DIRECTORY) && !f->directory)
+		return -ENOTDIR;
+	return new_fd(f);
+}
+
+static int
+sim_close(int fd)
+{
+	if (fd < 0)
+		return 0;
+	(void)file_of(fd);
+	sim.disk->fd[fd - FD_FIRST] = NULL;
+	return 0;
+}
+
+static int
+sim_size(int fd, uint64_t *ret)
+{
+	*ret = file_of(fd)->size;
+	return 0;
+}
+
+static int
+sim_fallocate(int fd, uint64_t at, uint64_t length)
+{
+	struct sim_file *f = file_of(fd);
+
+	if (!enter())
+		return -EIO;
+	if (at + length > f->size)
+		sim_file_resize(f, at + length);
+	return 0;
+}
+
+static int
+sim_ftruncate(int fd, uint64_t size)
+{
+	if (!enter())
+		return -EIO;
+	sim_file_resize(file_of(fd), size);
+	return 0;
+}
+
+static int64_t
+sim_pread(int fd, void *to, size_t n, uint64_t at)
+{
+	const struct sim_file *f = file_of(fd);
+
+	if (at >= f->size)
+		return 0;
+	n = MIN(n, f->size - at);
+	memcpy(to, f->live + at, n);
+	return (int64_t)n;
+}
+
+static int64_t
+sim_pwrite(int fd, const void *from, size_t n, uint64_t at)
+{
+	struct sim_file *f = file_of(fd);
+
+	if (!enter())
+		return -EIO;
+	if (n == 0)
+		return 0;
+	sim_file_room(f, at + n);
+	memcpy(f->live + at, from, n);
+	if (at + n > f->size)
+		sim_file_resize(f, at + n);
+	sim_file_look(f);
+	return (int64_t)n;
+}
+
+static int
+sim_sync(int fd)
+{
+	if (!enter())
+		return -EIO;
+	sim_file_sync(file_of(fd));
+	sim.syncs++;
+	return 0;
+}
+
+static int
+sim_write_behind(int fd, uint64_t at, uint64_t length)
+{
+	return 0; /* a page may be on disk at any time anyway */
+}
+
+static int
+sim_drop_cache(int fd)
+{
+	return 0;
+}
+
+static int
+sim_map(int fd, uint64_t length, uint8_t **ret)
+{
+	struct sim_file *f;
+
+	if (fd < 0) {
+		*ret = calloc(1, length);
+		return *ret ? 0 : -ENOMEM;
+	}
+	f = file_of(fd);
+	sim_file_room(f, length);
+	f->maps++;
+	*ret = f->live;
+	return 0;
+}
+
+static int
+sim_unmap(void *map, uint64_t length)
+{
+	for (struct sim_file *f = map ? sim.disk->files : NULL; f; f = f->next) {
+		if (f->live == map) {
+			sim_file_look(f);
+			f->maps--;
+			return 0;
+		}
+	}
+	free(map);
+	return 0;
+}
+
+static int
+sim_populate(void *at, uint64_t length)
+{
+	return 0;
+}
+
+static int
+sim_renameat(int dir, const char *from, const char *to)
+{
+	struct sim_file *d = file_of(dir);
+
+	if (!sim_names_find(&d->now, from))
+		return -ENOENT;
+	if (!enter())
+		return -EIO;
+	sim_names_change(d, from, to, *sim_names_find(&d->now, from));
+	sim.renames++;
+	return 0;
+}
+
+static int
+sim_unlinkat(int dir, const char *name, bool directory)
+{
+	struct sim_file *d = file_of(dir), **at = sim_names_find(&d->now, name);
+
+	if (!at)
+		return -ENOENT;
+	if ((*at)->directory != directory)
+		return directory ? -ENOTDIR : -EISDIR;
+	if (directory && (*at)->now.n > 0)
+		return -ENOTEMPTY;
+	if (!enter())
+		return -EIO;
+	sim_names_change(d, name, "", NULL);
+	sim.unlinks++;
+	return 0;
+}
+
+static int
+sim_mkdirat(int dir, const char *name)
+{
+	struct sim_file *d = file_of(dir);
+
+	if (sim_names_find(&d->now, name))
+		return -EEXIST;
+	if (!enter())
+		return -EIO;
+	sim_names_change(d, "", name, sim_file_new(sim.disk, true));
+	return 0;
+}
+
+static int
+sim_list(int dir, int (*each)(void *arg, const char *name), void *arg)
+{
+	const struct sim_names *now = &file_of(dir)->now;
+	const unsigned n = now->n;
+	char(*name)[SIM_NAME] = calloc(n + 1, sizeof(*name));
+	int rc = 0;
+
+	ASSERT(name);
+	for (unsigned i = 0; i < n; i++)
+		memcpy(name[i], now->entry[i].name, SIM_NAME);
+	for (unsigned i = 0; i < n && rc == 0; i++)
+		rc = each(arg, name[i]);
+	free(name);
+	return rc;
+}
+
+static int
+sim_lock(int fd)
+{
+	return 0;
+}
+
+static int
+sim_space(int fd, struct io_space *ret)
+{
+	*ret = (struct io_space){.total = 100 * GIB, .free = 50 * GIB, .type = FS_EXT4};
+	return 0;
+}
+
+const struct io sim_io = {
+	.openat = sim_openat,
+	.close = sim_close,
+	.size = sim_size,
+	.fallocate = sim_fallocate,
+	.ftruncate = sim_ftruncate,
+	.pread = sim_pread,
+	.pwrite = sim_pwrite,
+	.fsync = sim_sync,
+	.fdatasync = sim_sync,
+	.write_behind = sim_write_behind,
+	.drop_cache = sim_drop_cache,
+	.map = sim_map,
+	.unmap = sim_unmap,
+	.populate = sim_populate,
+	.unpopulate = sim_populate,
+	.renameat = sim_renameat,
+	.unlinkat = sim_unlinkat,
+	.mkdirat = sim_mkdirat,
+	.list = sim_list,
+	.lock = sim_lock,
+	.space = sim_space,
+};

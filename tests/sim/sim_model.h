@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ * sim_model.h - what was appended, and what a log may look like after a crash. Every batch sent is
+ * remembered; bounds say which of them must be there. Judges a log read back: dense offsets, bytes
+ * and checksums as sent, epochs, the start, duplicates known. Thread: main. */
+#ifndef KIRA_TESTS_SIM_MODEL_H
+#define KIRA_TESTS_SIM_MODEL_H
+
+#include "tests/sim/sim_engine.h"
+
+#define SIM_PRODUCERS 3 /* per topic; the first of no id */
+
+struct item {
+	int64_t offset, append_ms;
+	uint32_t crc, total;
+	int32_t count, leader_epoch, sequence;
+	unsigned producer;
+	int16_t epoch;
+	uint64_t commit; /* that covers it; UINT64_MAX: not published */
+};
+
+struct log {
+	bool asked, created; /* creation */
+	struct item *item;
+	unsigned n, room;
+	int64_t end;
+	int64_t durable;     /* acked, or kept by a recovery */
+	int64_t start, start_now; /* what recovery found; published since: either may be found next */
+	int32_t epoch;       /* of the latest append */
+};
+extern struct log model[SIM_TOPICS];
+
+struct bounds {
+	struct {
+		bool may, must; /* exist */
+		int64_t start_min, start_max, end_min, end_max;
+		int32_t epoch;  /* used up, unless a clean stop was found */
+	} log[SIM_TOPICS];
+};
+
+void model_reset(void);
+/* The next batch of a producer, appended to topic `i`. */
+enum append_verdict model_append(struct engine *e, unsigned i, unsigned producer, uint32_t value,
+	int32_t count, bool new_epoch, struct sim_random *r);
+void model_publish(struct engine *e, unsigned i);
+/* Commits that are done become acks. What they cover now, and what else may be found. `running`:
+ * the engine's published words may be read. */
+void model_bounds(const struct engine *e, bool running, struct bounds *b);
+/* What a recovery found goes on: the rest never happened. */
+void model_adopt(const struct engine *e);
+
+/* NULL: the log is within bounds, and every batch in it is one that was sent there. Else what is
+ * wrong. The number of batches read is added to `*read`. */
+const char *model_judge(struct engine *e, const struct bounds *b, uint64_t *read);
+/* Each producer's latest batches sent again are duplicates, its next one is stored. Changes the log
+ * of `e`, and not the model. */
+const char *model_resend(struct engine *e, struct sim_random *r, uint64_t *duplicates);
+
+#endif
