@@ -29,7 +29,7 @@ commit=$(git rev-parse --short HEAD 2>/dev/null || echo none)
 [ -n "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] && commit=$commit+
 out=$(mktemp /var/tmp/kira-nightly-XXXXXX)
 ran=0 bad=0
-for script in tests/pipeline/* tests/compat/*; do
+for script in tests/pipeline/* tests/compat/* tests/sim/*; do
 	[ -x "$script" ] && [ -f "$script" ] || continue
 	name=$(basename "$script"); name=${name%.*}
 	[ -n "$only" ] && [ "$only" != "$name" ] && continue

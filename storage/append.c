@@ -7,6 +7,7 @@
 #include "storage/sigbus.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 
@@ -64,7 +65,7 @@ storage_publish(struct partition *part)
 		atomic_store(&words_of(part)->wanted, begun + 1); /* W1 */
 		atomic_store(&s->urgent, 1);
 	}
-	return begun + 1;
+	return begun + !BUG(8);
 }
 
 /* ---- Room --------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/clock.h"
 
 #include <kira/record_batch.h>
@@ -195,7 +196,7 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 			.partition = part->index,
 			.epoch = epochs_latest(&part->epochs),
 			.start = atomic_load(&part->start),
-			.recovery = frontier_read(&part->durable).end,
+			.recovery = frontier_read(BUG(3) ? &part->tail : &part->durable).end,
 			.state = partition_state(part),
 		};
 		memcpy(r.topic, part->topic, sizeof(r.topic));

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/bug.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
@@ -203,7 +204,7 @@ producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch, i
 		return PRODUCER_FENCED;
 	if (epoch > e->epoch)
 		return judge_first(first, false);
-	if (first == e->next_sequence)
+	if (first == e->next_sequence || (BUG(14) && first == e->next_sequence + 1))
 		return PRODUCER_NEXT;
 	for (unsigned i = 0; i < e->kept; i++) {
 		if (e->batch[i].first == first && e->batch[i].last == last) {

@@ -7,6 +7,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,7 +95,7 @@ segment_name(struct segment *seg)
 
 	layout_name(name, seg->base, ".log");
 	rc = io->renameat(part->dirfd, LAYOUT_SPARE, name);
-	return rc < 0 ? rc : layout_sync_dir(io, part->dirfd);
+	return rc < 0 || BUG(9) ? rc : layout_sync_dir(io, part->dirfd);
 }
 
 int

@@ -17,6 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define STATES 1500
+#else
+#define STATES 15000
+#endif
 #define DEPTH_MAX 2 /* a crash, one while that is recovered, one more */
 
 enum event {
@@ -332,6 +337,7 @@ run_seed(uint64_t seed)
 
 	run.seed = seed;
 	run.random.state = seed * 0x9e3779b97f4a7c15u;
+	sim_jobs_seed(seed);
 	model_reset();
 	/* Ahead of the real clock, by which recovery dates what it finds. */
 	engine_world.now_ns = clock_now_ns() + 3600 * NS_PER_S;
@@ -382,7 +388,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {{"seed", required_argument, NULL, 'e'},
 		{"states", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
 		{0}};
-	uint64_t seed = 1, states = 20000, seconds = 0, n = 0;
+	uint64_t seed = 1, states = STATES, seconds = 0, n = 0;
 	const uint64_t begun = clock_now_ns();
 	int c;
 

@@ -45,6 +45,7 @@ struct sim_random {
 	uint64_t state;
 };
 uint64_t sim_random(struct sim_random *r, uint64_t below);
+void sim_jobs_seed(uint64_t seed); /* sim_jobs.c: the order in which jobs run */
 
 struct sim_disk *sim_disk_new(void);
 void sim_disk_free(struct sim_disk *d);

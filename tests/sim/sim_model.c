@@ -288,6 +288,15 @@ resend(struct engine *e, unsigned i, unsigned producer, struct partition_ends en
 				result.base_offset);
 		(*duplicates)++;
 	}
+	if (was && sim_random(r, 4) == 0) {
+		it.sequence++;
+		v = storage_append(e->part[i], bytes, make(&it, 20, 3), APPEND_UDP,
+			engine_world.now_ns, engine_world.wall_ms, &result);
+		if (v != APPEND_EARLY)
+			return WRONG("t%u: producer %u's batch after the next: verdict %d", i,
+				producer, v);
+		it.sequence--;
+	}
 	v = storage_append(e->part[i], bytes, make(&it, 20, 2), APPEND_UDP, engine_world.now_ns,
 		engine_world.wall_ms, &result);
 	if (v != APPEND_STORED && v != APPEND_WAIT)
