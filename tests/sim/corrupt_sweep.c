@@ -6,7 +6,7 @@
  *
  *	corrupt_sweep [--every N]
  *
- * Every N-th bit is flipped, of a file that is trusted every 4 N-th. Of an open segment (checked at start) and of a filed one (trusted).
+ * Every N-th bit is flipped, of a file that is trusted every 8 N-th. Of an open segment (checked at start) and of a filed one (trusted).
  * What no checksum covers, the offset and epoch in a batch of a filed segment, is counted apart. */
 #include "tests/sim/sim_model.h"
 
@@ -312,7 +312,7 @@ main(int argc, char **argv)
 			{"the state", NULL, "kira.state", filed}};
 
 		for (unsigned i = 0; i < ARRAY_LENGTH(t); i++)
-			sweep_bits(&t[i], every > 1 ? every * 4 : 1);
+			sweep_bits(&t[i], every > 1 ? every * 8 : 1);
 	}
 	disk = e.disk;
 	engine_kill(&e);

@@ -20,7 +20,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define STATES 1500
 #else
-#define STATES 15000
+#define STATES 12000
 #endif
 #define DEPTH_MAX 2 /* a crash, one while that is recovered, one more */
 
