@@ -43,7 +43,7 @@ static uint64_t outcomes[OUTCOMES], damages[DAMAGES];
 static struct sim_random dice = {4711};
 static const char *program;
 #ifdef __SANITIZE_ADDRESS__
-static uint64_t every = 512;
+static uint64_t every = 128;
 #else
 static uint64_t every = 16;
 #endif

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #ifdef __SANITIZE_ADDRESS__
-#define STATES 1500
+#define STATES 4000
 #else
 #define STATES 12000
 #endif
@@ -307,7 +307,7 @@ step(void)
 		storage_roll(run.live.part[i], engine_world.now_ns);
 	else if (what < 96)
 		engine_world.now_ns += roll_dice(6000) * NS_PER_MS;
-	else if (what < 97)
+	else if (what < 98)
 		end_and_go_on();
 	else
 		engine_turns(&run.live, 30);
