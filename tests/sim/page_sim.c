@@ -100,10 +100,10 @@ cut_live(void)
 {
 	struct bounds b;
 
-	if (roll_dice(4) > 0)
+	if (roll_dice(6) > 0)
 		return;
 	model_bounds(&run.live, run.running, &b);
-	for (uint64_t n = 1 + roll_dice(3); n > 0; n--) {
+	for (uint64_t n = 1 + roll_dice(2); n > 0; n--) {
 		run.event[run.stopping ? CRASH_IN_STOP : CRASH_AT_CALL]++;
 		try_cut(sim.disk, &b);
 	}
@@ -319,7 +319,7 @@ configure(unsigned i)
 	engine_world.config[i] = (struct partition_config){
 		.segment_bytes = (int64_t)(16384u << roll_dice(3)),
 		.segment_ms = INT64_MAX,
-		.retention_bytes = roll_dice(2) ? 40000 : -1,
+		.retention_bytes = roll_dice(3) ? 40000 : -1,
 		.retention_ms = -1,
 		.max_message_bytes = BATCH_BYTES_MAX,
 		.timestamp_before_max_ms = INT64_MAX,
