@@ -99,15 +99,17 @@ index_finish(struct index *ix)
 
 /* ---- Searches ----------------------------------------------------------------------------- */
 
-uint32_t
-index_find(const struct index *ix, uint32_t delta)
+/* Position of the last entry whose last_delta, or position, is <= key; 0 where there is none. */
+static uint32_t
+search(const struct index *ix, uint64_t key, bool by_position)
 {
 	uint32_t lo = 0, hi = atomic_load_explicit(&ix->n, memory_order_acquire); /* I2 */
 
 	while (lo < hi) {
 		const uint32_t mid = lo + (hi - lo) / 2;
+		const struct index_entry *e = &ix->entry[mid];
 
-		if (ix->entry[mid].last_delta <= delta)
+		if ((by_position ? e->position : e->last_delta) <= key)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -116,19 +118,15 @@ index_find(const struct index *ix, uint32_t delta)
 }
 
 uint32_t
+index_find(const struct index *ix, uint64_t delta)
+{
+	return search(ix, delta, false);
+}
+
+uint32_t
 index_floor(const struct index *ix, uint64_t limit)
 {
-	uint32_t lo = 0, hi = atomic_load_explicit(&ix->n, memory_order_acquire); /* I2 */
-
-	while (lo < hi) {
-		const uint32_t mid = lo + (hi - lo) / 2;
-
-		if (ix->entry[mid].position <= limit)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? ix->entry[lo - 1].position : 0;
+	return search(ix, limit, true);
 }
 
 uint32_t
@@ -207,7 +205,7 @@ key_time(const uint8_t *entry)
 }
 
 int
-index_file_find(const struct io *io, int fd, uint64_t size, uint32_t delta, uint32_t *position)
+index_file_find(const struct io *io, int fd, uint64_t size, uint64_t delta, uint32_t *position)
 {
 	uint8_t b[INDEX_ENTRY_BYTES];
 	const int rc = file_search(io, fd, size, sizeof(b), key_delta, delta, true, b);

@@ -48,7 +48,7 @@ void index_add(struct index *ix, uint32_t position, uint32_t length, uint32_t la
 void index_finish(struct index *ix);
 
 /* Where to start looking for `delta`: the position of the last entry <= it, else 0. */
-uint32_t index_find(const struct index *ix, uint32_t delta);
+uint32_t index_find(const struct index *ix, uint64_t delta);
 /* The last entry whose position is <= `limit`, else 0: a batch boundary. */
 uint32_t index_floor(const struct index *ix, uint64_t limit);
 /* Delta of the first batch that may hold a timestamp >= target: search on from there. */
@@ -60,7 +60,7 @@ uint32_t index_find_time(const struct index *ix, int64_t target);
 void index_put(const struct index *ix, uint8_t *entries, uint8_t *times);
 
 /* The same searches over an open file of `size` bytes. -errno when it cannot be read. */
-int index_file_find(const struct io *io, int fd, uint64_t size, uint32_t delta, uint32_t *position);
+int index_file_find(const struct io *io, int fd, uint64_t size, uint64_t delta, uint32_t *position);
 int index_file_floor(const struct io *io, int fd, uint64_t size, uint64_t limit, uint32_t *position);
 int index_file_find_time(const struct io *io, int fd, uint64_t size, int64_t target,
 	uint32_t *delta);

@@ -130,46 +130,41 @@ open_index(const struct segment *seg, uint64_t *size)
 	return rc < 0 ? rc : fd;
 }
 
-/* A batch boundary at or before `offset`. Without an index file (a halted partition may lack it):
- * the beginning. */
+/* A batch boundary from the index, in memory or in its file. Without a file (a halted partition may
+ * lack it): the beginning. */
 static int
-index_before(const struct segment *seg, int64_t offset, uint32_t *position)
+in_index(const struct segment *seg, uint32_t (*memory)(const struct index *ix, uint64_t key),
+	int (*file)(const struct io *io, int fd, uint64_t size, uint64_t key, uint32_t *position),
+	uint64_t key, uint32_t *position)
 {
-	const uint32_t delta = (uint32_t)(offset - seg->base);
 	uint64_t size;
 	int fd, rc;
 
 	*position = 0;
 	if (seg->index.entry) {
-		*position = index_find(&seg->index, delta);
+		*position = memory(&seg->index, key);
 		return 0;
 	}
 	fd = open_index(seg, &size);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	rc = index_file_find(seg->io, fd, size, delta, position);
+	rc = file(seg->io, fd, size, key, position);
 	(void)seg->io->close(fd);
 	return rc;
 }
 
-/* The last batch boundary in the index at or before `limit`. */
+/* The last one at or before the batch with `offset`. */
+static int
+index_before(const struct segment *seg, int64_t offset, uint32_t *position)
+{
+	return in_index(seg, index_find, index_file_find, (uint64_t)(offset - seg->base), position);
+}
+
+/* The last one at or before the position `limit`. */
 static int
 boundary_before(const struct segment *seg, uint64_t limit, uint32_t *position)
 {
-	uint64_t size;
-	int fd, rc;
-
-	*position = 0;
-	if (seg->index.entry) {
-		*position = index_floor(&seg->index, limit);
-		return 0;
-	}
-	fd = open_index(seg, &size);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	rc = index_file_floor(seg->io, fd, size, limit, position);
-	(void)seg->io->close(fd);
-	return rc;
+	return in_index(seg, index_floor, index_file_floor, limit, position);
 }
 
 /* ---- Cursors: who reads on from where it stopped needs no search -------------------------- */
