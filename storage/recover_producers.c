@@ -35,6 +35,35 @@ load_snapshot(struct recovery *r, struct producers *p, int64_t offset)
 	return good;
 }
 
+/* Was there one at this offset? Not asked of whether it is good. */
+static bool
+has_snapshot(const struct recovery *r, int64_t offset)
+{
+	for (unsigned i = 0; i < r->found.snapshots; i++)
+		if (r->found.snapshot[i] == offset)
+			return true;
+	return false;
+}
+
+/* What a recovery sealed, no roll wrote down: once retention has taken that, only this remembers. */
+static int
+put_snapshot(struct recovery *r, const struct producers *p, int64_t offset)
+{
+	const uint32_t room = PRODUCER_SNAPSHOT_BYTES(producers_count(p, r->part->slot));
+	uint8_t *bytes = malloc(room);
+	char name[LAYOUT_NAME];
+	uint32_t n;
+	int rc;
+
+	ASSERT(bytes);
+	n = producers_put(p, r->part->slot, bytes, room);
+	producers_seal_snapshot(bytes, n);
+	layout_name(name, offset, ".snapshot");
+	rc = layout_put(r->io, r->part->dirfd, name, bytes, n);
+	free(bytes);
+	return rc;
+}
+
 /* Headers of one segment, in the order they were appended. */
 static int
 fold_segment(struct recovery *r, struct producers *p, const struct segment *seg, uint64_t now_ns)
@@ -87,10 +116,15 @@ recover_producers(struct recovery *r, struct err *err)
 	}
 	if (r->n == 0)
 		(void)load_snapshot(r, p, r->end);
-	for (; first < r->n && rc == 0 && !BUG(12); first++)
+	for (; first < r->n && rc == 0 && !BUG(12); first++) {
 		rc = fold_segment(r, p, r->seg[first], now_ns);
+		if (rc < 0)
+			return err_sys(err, rc, "read batch headers for producer state");
+		if (!has_snapshot(r, r->seg[first]->end))
+			rc = put_snapshot(r, p, r->seg[first]->end);
+	}
 	if (rc < 0)
-		return err_sys(err, rc, "read batch headers for producer state");
+		return err_sys(err, rc, "write a producer snapshot");
 	atomic_store(&r->part->producers, producers_count(p, r->part->slot));
 	return 0;
 }

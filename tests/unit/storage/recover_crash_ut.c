@@ -217,6 +217,30 @@ a_torn_front_leaves_an_empty_log_whichever_call_fails(void)
 	world_end();
 }
 
+/* What a start seals has no roll that wrote its producers down. Retention takes it; nothing but a
+ * snapshot remembers then. */
+static void
+a_retry_is_known_after_retention_took_what_a_recovery_sealed(void)
+{
+	const struct batch_of once = {.producer = 5};
+	struct partition_ends ends;
+
+	world_begin(1);
+	(void)world_append(0, once);
+	world_sync();
+	world_kill();
+	w.config.retention_bytes = 40000;
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	world_fill(0, WORLD_SEGMENT + 10000);
+	world_settle();
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.start, 1);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(world_append_as(0, once, 0), APPEND_DUPLICATE);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("dies", a_torn_tail_is_recovered_whenever_recovery_dies),
 	UT("dies", an_unnamed_roll_is_adopted_whenever_recovery_dies),
@@ -224,6 +248,7 @@ static const struct ut_test tests[] = {
 	UT("fails", a_torn_tail_is_recovered_whichever_call_fails),
 	UT("fails", an_unnamed_roll_is_adopted_whichever_call_fails),
 	UT("fails", a_torn_front_leaves_an_empty_log_whichever_call_fails),
+	UT("producers", a_retry_is_known_after_retention_took_what_a_recovery_sealed),
 };
 
 UT_MAIN(tests)
