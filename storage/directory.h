@@ -43,6 +43,8 @@ struct storage {
 	uint64_t incarnation, dirty_budget;
 	char cluster_id[23];
 	bool is_volatile, was_clean;
+	bool cache_is_opaque;                            /* recovery: a dropped page shows as cached here */
+	unsigned cache_waited_ms;                        /* recovery: for pages that stay, of all partitions */
 	unsigned words;                                  /* of a bitmap */
 	struct storage_counters own, *count;
 	struct store_words lcore[STORE_LCORES_MAX];

@@ -26,6 +26,8 @@ struct io {
 	int (*fdatasync)(int fd);
 	int (*write_behind)(int fd, uint64_t at, uint64_t length); /* starts, promises nothing */
 	int (*drop_cache)(int fd);
+	int64_t (*cached)(int fd, uint64_t size); /* bytes of the file in the page cache, in pages */
+	void (*sleep_ms)(unsigned ms);
 	/* fd -1: zeroed memory. Shared and writable; may be longer than the file. */
 	int (*map)(int fd, uint64_t length, uint8_t **ret);
 	int (*unmap)(void *map, uint64_t length);

@@ -143,6 +143,69 @@ check_middle(struct recovery *r, struct segment *seg, int64_t next, struct err *
 	return -EBADMSG;
 }
 
+/* ---- Only what is on the disk ------------------------------------------------------------- */
+
+#define CACHE_WAIT_MS 100
+#define CACHE_MAX_MS  5000 /* of one start: connections of a killed process end within this */
+#define CACHE_PROBE   "kira.cache.tmp"
+
+/* Does a dropped page look dropped here? Not on every kernel and file system; where it does not, the
+ * check below would halt every partition of every unclean start. */
+static bool
+cache_shows(struct storage *s)
+{
+	static const uint8_t page[4096];
+	const struct io *io = s->io;
+	int64_t left = 1;
+	int rc, fd = io->openat(s->dirfd, CACHE_PROBE, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+	if (fd < 0)
+		return true;
+	rc = io->pwrite(fd, page, sizeof(page), 0) == sizeof(page) ? io->fsync(fd) : -EIO;
+	if (rc == 0)
+		rc = io->drop_cache(fd);
+	if (rc == 0)
+		left = io->cached(fd, sizeof(page));
+	(void)io->close(fd);
+	(void)layout_unlink(io, s->dirfd, CACHE_PROBE);
+	return rc < 0 || left == 0;
+}
+
+/* The page cache of a killed process goes to the disk, so that `log` acks survive; then it is dropped,
+ * since clean pages may hold bytes that are not on disk: after a failed write-back they look clean,
+ * and the next fsync says 0. Pages that a dying socket or another process's map holds stay. */
+static int
+read_from_disk_only(struct recovery *r, int fd, uint64_t size, int64_t base, struct err *err)
+{
+	struct storage *s = r->part->storage;
+	int64_t left = 0;
+	int rc = r->io->fsync(fd);
+
+	while (rc == 0) {
+		rc = r->io->drop_cache(fd);
+		if (rc < 0 || s->is_volatile || s->cache_is_opaque)
+			break;
+		left = r->io->cached(fd, size);
+		if (left <= 0) {
+			rc = (int)left;
+			break;
+		}
+		if (s->cache_waited_ms == 0 && !cache_shows(s)) {
+			s->cache_is_opaque = true;
+			break;
+		}
+		if (s->cache_waited_ms >= CACHE_MAX_MS) {
+			err_set(err, "%" PRId64 " bytes of %020" PRId64 ".log stay in memory (held by an "
+				"old connection, or by a process that maps the file), so what is on disk "
+				"cannot be seen: restart when they are gone", left, base);
+			return -EBUSY;
+		}
+		s->cache_waited_ms += CACHE_WAIT_MS;
+		r->io->sleep_ms(CACHE_WAIT_MS);
+	}
+	return rc < 0 ? err_sys(err, rc, "sync %020" PRId64 ".log", base) : 0;
+}
+
 /* Every batch of an unsealed segment; index and size are made anew. 0: more may follow in the next
  * segment, 1: the log ends here. */
 static int
@@ -156,13 +219,12 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
-	/* Carries the page cache of a killed process to the disk, so that `log` acks survive; then
-	 * dropped, since clean pages may hold bytes that are not on disk. */
-	rc = r->io->fsync(fd);
-	if (rc == 0)
-		rc = r->io->drop_cache(fd);
-	if (rc == 0)
-		rc = index_open(&seg->index, r->io, size);
+	rc = read_from_disk_only(r, fd, size, seg->base, err);
+	if (rc < 0) {
+		(void)r->io->close(fd);
+		return rc;
+	}
+	rc = index_open(&seg->index, r->io, size);
 	if (rc == 0)
 		rc = scan_open(&sc, r->io, fd, 0);
 	if (rc < 0) {

@@ -168,6 +168,17 @@ sim_drop_cache(int fd)
 	return 0;
 }
 
+static int64_t
+sim_cached(int fd, uint64_t size)
+{
+	return 0; /* what is read after a cut is the disk's */
+}
+
+static void
+sim_sleep_ms(unsigned ms)
+{
+}
+
 static int
 sim_map(int fd, uint64_t length, uint8_t **ret)
 {
@@ -291,6 +302,8 @@ const struct io sim_io = {
 	.fdatasync = sim_sync,
 	.write_behind = sim_write_behind,
 	.drop_cache = sim_drop_cache,
+	.cached = sim_cached,
+	.sleep_ms = sim_sleep_ms,
 	.map = sim_map,
 	.unmap = sim_unmap,
 	.populate = sim_populate,

@@ -106,6 +106,23 @@ fake_drop_cache(int fd)
 	return refused(IO_DROP_CACHE, fd, NULL);
 }
 
+static int64_t
+fake_cached(int fd, uint64_t size)
+{
+	const int rc = refused(IO_CACHED, fd, NULL);
+
+	if (rc < 0 || fake.cached_for == 0)
+		return rc;
+	fake.cached_for--;
+	return 8192;
+}
+
+static void
+fake_sleep_ms(unsigned ms)
+{
+	fake.slept_ms += ms;
+}
+
 static int
 fake_map(int fd, uint64_t length, uint8_t **ret)
 {
@@ -199,6 +216,8 @@ const struct io fake_io = {
 	.fdatasync = fake_fdatasync,
 	.write_behind = fake_write_behind,
 	.drop_cache = fake_drop_cache,
+	.cached = fake_cached,
+	.sleep_ms = fake_sleep_ms,
 	.map = fake_map,
 	.unmap = fake_unmap,
 	.populate = fake_populate,

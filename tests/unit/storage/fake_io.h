@@ -19,6 +19,7 @@ enum io_kind {
 	IO_FDATASYNC,
 	IO_WRITE_BEHIND,
 	IO_DROP_CACHE,
+	IO_CACHED,
 	IO_MAP,
 	IO_UNMAP,
 	IO_POPULATE,
@@ -39,6 +40,8 @@ struct fake_io {
 	uint64_t dies_at;  /* this call, counted by `total`, and all after it fail */
 	uint64_t fails_at; /* only this one */
 	int fail_rc;
+	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
+	uint64_t slept_ms;   /* nobody sleeps */
 	struct io_space space;
 };
 

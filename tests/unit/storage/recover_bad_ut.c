@@ -253,6 +253,71 @@ a_sealed_segment_in_the_middle_that_cannot_be_read_halts(void)
 	world_end();
 }
 
+/* Looks at the page cache: one for the file, one for the probe, which must find it empty. */
+static unsigned looks_left, looks_of_probe;
+
+static int
+probe_is_dropped(enum io_kind kind, int fd, const char *n)
+{
+	if (kind == IO_OPENAT && strcmp(n, "kira.cache.tmp") == 0) {
+		looks_left = fake.cached_for;
+		fake.cached_for = 0;
+		looks_of_probe++;
+	} else if (kind == IO_UNLINKAT && strcmp(n, "kira.cache.tmp") == 0) {
+		fake.cached_for = looks_left;
+	}
+	return 0;
+}
+
+static void
+pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together(void)
+{
+	two_of_them(false);
+	fake.hook = probe_is_dropped;
+	fake.slept_ms = 0;
+	looks_of_probe = 0;
+	fake.cached_for = UINT32_MAX;
+	reopen();
+	is_halted_for("stay in memory");
+	CU_ASSERT_EQUAL(storage_state(w.part[1]), PART_HALTED);
+	CU_ASSERT_EQUAL(fake.slept_ms, 5000);
+	CU_ASSERT_EQUAL(looks_of_probe, 1);
+	CU_ASSERT_TRUE(ends.end > 0); /* sealed segments are served */
+	fake.hook = NULL;
+	fake.cached_for = 0;
+	is_whole_after_a_stop();
+	the_other_goes_on();
+	world_end();
+}
+
+static void
+pages_that_leave_memory_within_that_time_cost_nothing(void)
+{
+	two_of_them(false);
+	fake.hook = probe_is_dropped;
+	fake.cached_for = 3;
+	fake.slept_ms = 0;
+	reopen();
+	CU_ASSERT_EQUAL(fake.slept_ms, 300);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(world_read(0), 2 * w.was_n[0]);
+	world_end();
+}
+
+static void
+where_a_dropped_page_looks_cached_nobody_is_halted(void)
+{
+	two_of_them(false);
+	fake.cached_for = UINT32_MAX;
+	fake.slept_ms = 0;
+	reopen();
+	CU_ASSERT_EQUAL(fake.slept_ms, 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	the_other_goes_on();
+	fake.cached_for = 0;
+	world_end();
+}
+
 static int
 no_space(enum io_kind kind, int fd, const char *n)
 {
@@ -280,6 +345,9 @@ static const struct ut_test tests[] = {
 	UT("bad", a_file_that_cannot_be_read_halts_its_partition_alone),
 	UT("bad", a_sealed_segment_cut_short_in_the_middle_halts_and_is_served_up_to_there),
 	UT("bad", a_sealed_segment_in_the_middle_that_cannot_be_read_halts),
+	UT("cache", pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together),
+	UT("cache", pages_that_leave_memory_within_that_time_cost_nothing),
+	UT("cache", where_a_dropped_page_looks_cached_nobody_is_halted),
 	UT("bad", a_full_disk_at_a_start_halts_nobody),
 };
 

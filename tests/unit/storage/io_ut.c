@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * io_ut.c - storage/io_posix.c against a real file: what recovery takes from `cached`. */
+#include "storage/io.h"
+#include "tests/unit/ut.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FS_EXT 0xef53
+#define FS_XFS 0x58465342
+
+#define PAGES 5000 /* more than are looked at in one piece */
+
+static int
+written_file(void)
+{
+	char name[] = "/var/tmp/kira-io-XXXXXX";
+	const int fd = mkstemp(name);
+	static uint8_t page[4096];
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	(void)unlink(name);
+	for (unsigned i = 0; i < PAGES; i++)
+		CU_ASSERT_EQUAL_FATAL(io_posix.pwrite(fd, page, sizeof(page), i * sizeof(page)),
+			sizeof(page));
+	return fd;
+}
+
+static void
+pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped(void)
+{
+	const uint64_t size = PAGES * 4096;
+	struct io_space space;
+	int fd = written_file();
+	uint8_t *map;
+
+	CU_ASSERT_EQUAL(io_posix.space(fd, &space), 0);
+	CU_ASSERT_EQUAL(io_posix.cached(fd, 0), 0);
+	CU_ASSERT_EQUAL(io_posix.cached(fd, size), size);
+	if (space.type == FS_EXT || space.type == FS_XFS) { /* others may hide it, or keep them */
+		CU_ASSERT_EQUAL(io_posix.fsync(fd), 0);
+		CU_ASSERT_EQUAL(io_posix.drop_cache(fd), 0);
+		CU_ASSERT_EQUAL(io_posix.cached(fd, size), 0);
+		map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+		CU_ASSERT_TRUE_FATAL(map != MAP_FAILED);
+		CU_ASSERT_EQUAL(map[4500 * 4096], 0);
+		CU_ASSERT_EQUAL(io_posix.drop_cache(fd), 0);
+		CU_ASSERT_TRUE(io_posix.cached(fd, size) > 0);
+		(void)munmap(map, size);
+		CU_ASSERT_EQUAL(io_posix.drop_cache(fd), 0);
+		CU_ASSERT_EQUAL(io_posix.cached(fd, size), 0);
+	}
+	(void)io_posix.close(fd);
+	CU_ASSERT_TRUE(io_posix.cached(fd, size) < 0);
+}
+
+static const struct ut_test tests[] = {
+	UT("cache", pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped),
+};
+
+UT_MAIN(tests)
