@@ -35,11 +35,18 @@ look(struct control *ctl, uint64_t now_ns)
 {
 	struct disk_watch *dw = &ctl->disk_watch;
 	const uint64_t failures = storage_failures(ctl->storage);
+	const char *root = storage_root_failure(ctl->storage);
 	const uint64_t full = counter_read(&ctl->storage_count->disk_full);
 
 	if (failures != dw->failures) {
 		dw->failures = failures;
 		say_failed(ctl);
+	}
+	if (root && !dw->said_root) {
+		dw->said_root = true;
+		log_error("a file of the data directory failed: %s; it is tried again and records are "
+			"taken meanwhile, but while this lasts topics cannot be changed, nothing expires, "
+			"and a start after a crash checks more: look at the disk", root);
 	}
 	if (full != dw->full && dw->full_ns == 0) {
 		dw->full_ns = now_ns;

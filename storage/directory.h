@@ -68,6 +68,9 @@ struct storage {
 	struct segment *_Atomic sealed;                  /* stacks for control: index memory and */
 	struct segment *_Atomic gone;                    /* descriptor are its now; in no array any more */
 
+	_Atomic bool root_failed;                        /* release, after root_err; never back */
+	struct err root_err;
+
 	/* Givers. */
 	_Alignas(CACHE_LINE) _Atomic uint32_t urgent;    /* set after A1 and W1; flush clears, seq_cst */
 	_Atomic uint64_t failures;  /* X1; X2 */

@@ -50,6 +50,10 @@ struct flush {
 	uint64_t began_ns;
 };
 
+/* A file that is no segment's data could not be replaced or removed: counted, and the first time kept
+ * for control to say. Not a full disk, which passes. flush_tidy.c */
+void flush_file_failed(struct storage *s, int rc, const char *what);
+
 /* flush_room.c: reserve, fault in ahead, spare segments, write behind. */
 unsigned flush_room(struct storage *s, struct partition *part);
 /* F2: a segment that was left is filed, named after, and queued for its seal. True if there was. */

@@ -197,6 +197,10 @@ op_done(struct job *job)
 	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.op_job));
 	struct storage_op *op = s->flush.op;
 
+	if (op->rc < 0)
+		flush_file_failed(s, op->rc, op->kind == OP_PRODUCER_IDS ? "write kira.ids" :
+			op->kind == OP_CATALOGUE ? "write kira.topics" :
+			"create or delete a topic's directories and write kira.topics");
 	if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
 		for (int32_t i = 0; i < op->topic.partitions; i++)
 			flush_adopt(s, op->part[i]);

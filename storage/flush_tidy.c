@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define TIDY_NS       (500 * NS_PER_MS)
@@ -19,6 +20,26 @@
 #define FREE_MIN      (5 * GIB)            /* or 5 %, whichever is less: nothing is reserved below */
 #define FREE_SHARE    20
 #define STEP_SHARE    32                   /* of what is free, the most that one file reserves ahead */
+
+/* ---- What cannot be written or removed ---------------------------------------------------- */
+
+void
+flush_file_failed(struct storage *s, int rc, const char *what)
+{
+	if (rc != -EIO && rc != -EROFS && rc != -EUCLEAN)
+		return;
+	counter_add(&s->count->file_failures, 1);
+	if (atomic_load_explicit(&s->root_failed, memory_order_relaxed))
+		return;
+	(void)err_sys(&s->root_err, rc, "%s", what);
+	atomic_store_explicit(&s->root_failed, true, memory_order_release);
+}
+
+const char *
+storage_root_failure(const struct storage *s)
+{
+	return atomic_load_explicit(&s->root_failed, memory_order_acquire) ? s->root_err.text : NULL;
+}
 
 /* ---- kira.state --------------------------------------------------------------------------- */
 
@@ -39,10 +60,12 @@ state_done(struct job *job)
 	free(f->state_text);
 	f->state_text = NULL;
 	f->state_busy = false;
-	if (job->rc == 0)
+	if (job->rc == 0) {
 		f->states_done = f->states_begun;
-	else
+	} else {
 		f->state_moved = true; /* again next time: what it says lags, which is safe */
+		flush_file_failed(s, job->rc, "write kira.state");
+	}
 }
 
 static unsigned
@@ -75,11 +98,13 @@ trim_run(struct job *job)
 	char name[LAYOUT_NAME];
 
 	job->rc = 0;
+	part->f.unlinked = 0;
 	for (unsigned i = 0; i < part->f.expired_n && job->rc == 0; i++) {
 		for (unsigned j = 0; j < ARRAY_LENGTH(suffix) && job->rc == 0; j++) {
 			layout_name(name, part->f.expired[i]->base, suffix[j]);
 			job->rc = layout_unlink(io, part->dirfd, name);
 		}
+		part->f.unlinked += job->rc == 0;
 	}
 }
 
@@ -93,7 +118,13 @@ trim_done(struct job *job)
 	/* What could not be unlinked lies below the start: the next start removes it. */
 	for (unsigned i = 0; i < part->f.expired_n; i++)
 		flush_hand_gone(s, part->f.expired[i]);
-	counter_add(&s->count->segments_deleted, part->f.expired_n);
+	counter_add(&s->count->segments_deleted, part->f.unlinked);
+	if (job->rc < 0) {
+		char what[TOPIC_NAME_MAX + 64];
+
+		(void)snprintf(what, sizeof(what), "remove expired segments of %s", part->name);
+		flush_file_failed(s, job->rc, what);
+	}
 	part->f.jobs--;
 	free(part->f.expired);
 	part->f.expired = NULL;

@@ -37,6 +37,7 @@ struct flush_half {
 	bool sync_submitted, sync_failed;
 	unsigned syncs;                 /* jobs of the running commit still in flight */
 	struct segment **expired;       /* below the start: waiting for kira.state, then for trim_job */
+	unsigned unlinked;              /* of them, by trim_job */
 	unsigned expired_n, over_cap;   /* over_cap: how many of the oldest go for the disk cap */
 	uint64_t expired_after;         /* the write of kira.state that carries the new start */
 	bool trim_waits;

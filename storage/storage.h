@@ -181,6 +181,9 @@ int32_t storage_index(const struct partition *part);    /* partition number with
 const char *storage_topic_name(const struct partition *part);
 uint64_t storage_commit_done(const struct storage *s);  /* K4 */
 uint64_t storage_failures(const struct storage *s);     /* X2: moved = some partition has failed */
+/* The first I/O error of the directory's own files since the start, as a sentence; NULL: none. Kept: it
+ * is tried again, but a disk that did this once is to be looked at. */
+const char *storage_root_failure(const struct storage *s);
 
 /* A giver waits for this commit number (W1, then Z2). Givers: rx lcores 0.., control the last. */
 #define STORAGE_GIVERS_MAX 32

@@ -87,8 +87,21 @@ a_full_disk_is_said_when_it_begins_and_when_it_ends(void)
 	done();
 }
 
+static void
+a_file_of_the_directory_that_failed_is_said_once(void)
+{
+	listen_to_the_log();
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("data directory"), 0);
+	fake.root_failure = "write kira.state: Read-only file system";
+	world_pass(&w, 3 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("data directory failed: write kira.state: Read-only"), 1);
+	done();
+}
+
 static const struct ut_test tests[] = {
 	UT("watch", a_failed_partition_is_said_once),
+	UT("watch", a_file_of_the_directory_that_failed_is_said_once),
 	UT("watch", a_full_disk_is_said_when_it_begins_and_when_it_ends),
 };
 

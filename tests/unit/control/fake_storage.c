@@ -318,6 +318,12 @@ storage_commit_done(const struct storage *s)
 	return s->commit_done;
 }
 
+const char *
+storage_root_failure(const struct storage *s)
+{
+	return s->root_failure;
+}
+
 uint64_t
 storage_failures(const struct storage *s)
 {

@@ -186,6 +186,76 @@ nothing_is_deleted_while_kira_state_cannot_be_written(void)
 	world_end();
 }
 
+/* ---- Errors of files that hold no records --------------------------------------------------- */
+
+static int file_rc;
+static const char *file_name;
+
+static int
+no_file(enum io_kind kind, int fd, const char *name)
+{
+	const bool changes = kind == IO_RENAMEAT || kind == IO_UNLINKAT;
+
+	return changes && strstr(name, file_name) ? file_rc : 0;
+}
+
+static void
+an_io_error_of_kira_state_is_kept_and_counted_and_a_full_disk_is_not(void)
+{
+	world_begin(1);
+	file_name = "kira.state";
+	file_rc = -ENOSPC;
+	fake.hook = no_file;
+	(void)world_append(0, (struct batch_of){.count = 1});
+	world_sync();
+	world_turns(12000);
+	CU_ASSERT_PTR_NULL(storage_root_failure(w.s));
+	CU_ASSERT_EQUAL(counter_read(&w.count.file_failures), 0);
+	file_rc = -EROFS;
+	world_turns(12000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(storage_root_failure(w.s));
+	CU_ASSERT_TRUE(strstr(storage_root_failure(w.s), "kira.state: Read-only") != NULL);
+	CU_ASSERT_TRUE(counter_read(&w.count.file_failures) >= 2);
+	fake.hook = NULL;
+	world_turns(6000);
+	CU_ASSERT_TRUE(strstr(storage_root_failure(w.s), "kira.state") != NULL);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	world_end();
+}
+
+static void
+an_io_error_of_the_catalogue_is_kept_and_counted(void)
+{
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	file_name = "kira.topics";
+	file_rc = -EIO;
+	fake.hook = no_file;
+	CU_ASSERT_EQUAL(world_create("u", 1), -EIO);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(storage_root_failure(w.s));
+	CU_ASSERT_TRUE(strstr(storage_root_failure(w.s), "kira.topics") != NULL);
+	CU_ASSERT_EQUAL(counter_read(&w.count.file_failures), 1);
+	world_end();
+}
+
+static void
+a_file_that_could_not_be_removed_does_not_count_as_deleted(void)
+{
+	world_begin(1);
+	world_fill(0, 5 * WORLD_SEGMENT);
+	world_settle();
+	file_name = ".log";
+	file_rc = -EIO;
+	fake.hook = no_file;
+	w.part[0]->config.retention_bytes = WORLD_SEGMENT;
+	world_turns(6000);
+	look(0);
+	CU_ASSERT_TRUE(ends.start > 0);
+	CU_ASSERT_EQUAL(counter_read(&w.count.segments_deleted), 0);
+	CU_ASSERT_TRUE(strstr(storage_root_failure(w.s), "remove expired segments of t-0") != NULL);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("retention", retention_by_size_deletes_the_oldest_whole_segments_in_order),
 	UT("retention", retention_by_time_deletes_what_is_older),
@@ -193,6 +263,9 @@ static const struct ut_test tests[] = {
 	UT("retention",
 		beyond_the_directorys_cap_the_oldest_segment_goes_whatever_its_topic_allows),
 	UT("retention", a_wall_clock_that_jumps_expires_nothing_for_an_hour),
+	UT("files", an_io_error_of_kira_state_is_kept_and_counted_and_a_full_disk_is_not),
+	UT("files", an_io_error_of_the_catalogue_is_kept_and_counted),
+	UT("files", a_file_that_could_not_be_removed_does_not_count_as_deleted),
 	UT("retention", nothing_is_deleted_while_kira_state_cannot_be_written),
 };
 
