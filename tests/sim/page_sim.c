@@ -37,11 +37,12 @@ enum event {
 	RETAINED,
 	EPOCH_RAISED, /* a producer's */
 	CLOCK_BACK,
+	DELETED,
 	EVENTS,
 };
 static const char *const event_name[EVENTS] = {"crashes at a call", "crashes in recovery",
 	"crashes after recovery", "crashes in a stop", "kills", "recovered again", "clean stops",
-	"duplicates known", "rolls", "segments retained away", "producer epochs", "clocks back"};
+	"duplicates known", "rolls", "segments retained away", "producer epochs", "clocks back", "topics deleted"};
 
 static struct run {
 	uint64_t seed, states, batches, event[EVENTS];
@@ -292,22 +293,41 @@ create_next(void)
 }
 
 static void
+pass(uint64_t ms)
+{
+	engine_world.now_ns += ms * NS_PER_MS;
+	engine_world.wall_ms += (int64_t)ms;
+}
+
+static void
+delete(unsigned i)
+{
+	model[i].deleting = true;
+	if (engine_delete(&run.live, i) < 0)
+		violation(run.live.err.text);
+	model_deleted(i);
+	run.event[DELETED]++;
+}
+
+static void
 step(void)
 {
 	const unsigned i = (unsigned)roll_dice(SIM_TOPICS);
 	const uint64_t what = roll_dice(100);
 
-	if (what < 3 || !model[0].created)
+	if (what < 5 || !model[0].created)
 		create_next();
-	else if (what < 60 && model[i].created)
+	else if (what < 6 && model[i].created && roll_dice(2))
+		delete(i);
+	else if (what < 66 && model[i].created)
 		append_some(i);
-	else if (what < 88)
+	else if (what < 85)
 		engine_turns(&run.live, 1 + (unsigned)roll_dice(8));
-	else if (what < 91 && model[i].created)
+	else if (what < 88 && model[i].created)
 		storage_roll(run.live.part[i], engine_world.now_ns);
-	else if (what < 96)
-		engine_world.now_ns += roll_dice(6000) * NS_PER_MS;
-	else if (what < 98)
+	else if (what < 94)
+		pass(roll_dice(6000));
+	else if (what < 97)
 		end_and_go_on();
 	else
 		engine_turns(&run.live, 30);
@@ -317,10 +337,10 @@ static void
 configure(unsigned i)
 {
 	engine_world.config[i] = (struct partition_config){
-		.segment_bytes = (int64_t)(16384u << roll_dice(3)),
+		.segment_bytes = (int64_t)(8192u << roll_dice(3)),
 		.segment_ms = INT64_MAX,
-		.retention_bytes = roll_dice(3) ? 40000 : -1,
-		.retention_ms = -1,
+		.retention_bytes = roll_dice(3) ? 20000 + (int64_t)roll_dice(30000) : -1,
+		.retention_ms = roll_dice(3) ? -1 : 15000,
 		.max_message_bytes = BATCH_BYTES_MAX,
 		.timestamp_before_max_ms = INT64_MAX,
 		.timestamp_after_max_ms = INT64_MAX,

@@ -20,7 +20,7 @@ topic_of(struct storage_topic *t, unsigned i)
 {
 	(void)snprintf(t->name, sizeof(t->name), "t%u", i);
 	for (unsigned k = 0; k < 16; k++)
-		t->id[k] = (uint8_t)(k * 16 + i + 1);
+		t->id[k] = (uint8_t)(k * 16 + i + 1 + engine_world.generation[i] * 7);
 	t->partitions = 1;
 }
 
@@ -64,30 +64,70 @@ engine_open(struct engine *e, struct sim_disk *disk)
 	return rc;
 }
 
+/* Those that are there, and `with`, but not `without`. */
+static void
+put_catalogue(const struct engine *e, char text[400], unsigned with, unsigned without)
+{
+	static unsigned version;
+	size_t n = (size_t)snprintf(text, 400, "version %u\n", ++version);
+
+	for (unsigned i = 0; i < SIM_TOPICS; i++) {
+		struct storage_topic t;
+		char id[23];
+
+		if (i == without || (i != with && !e->part[i]))
+			continue;
+		topic_of(&t, i);
+		layout_put_id(id, t.id);
+		n += (size_t)snprintf(text + n, 400 - n, "t t%u %s 1\n", i, id);
+	}
+}
+
+static int
+run_op(struct engine *e, struct storage_op *op)
+{
+	struct sim_disk *const outer = sim.disk;
+	struct storage_op *done = NULL;
+
+	sim.disk = e->disk;
+	storage_submit(e->s, op);
+	for (unsigned k = 0; k < TURNS_MAX && !done; k++) {
+		engine_turns(e, 1);
+		done = storage_reap(e->s);
+	}
+	sim.disk = outer;
+	e->err = op->err;
+	return done ? op->rc : -ETIMEDOUT;
+}
+
 int
 engine_create(struct engine *e, unsigned i)
 {
-	char text[400], id[23];
-	size_t n = (size_t)snprintf(text, sizeof(text), "version %u\n", i + 1);
+	char text[400];
+	struct partition *part = NULL;
 	struct storage_op op = {.kind = OP_CREATE_TOPIC,
 		.config = engine_world.config[i],
-		.part = &e->part[i],
+		.part = &part,
 		.catalogue = text};
+	int rc;
 
-	for (unsigned k = 0; k <= i; k++) {
-		topic_of(&op.topic, k);
-		layout_put_id(id, op.topic.id);
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "t t%u %s 1\n", k, id);
-	}
-	storage_submit(e->s, &op);
-	for (unsigned k = 0; k < TURNS_MAX; k++) {
-		engine_turns(e, 1);
-		if (storage_reap(e->s)) {
-			e->err = op.err;
-			return op.rc;
-		}
-	}
-	return -ETIMEDOUT;
+	topic_of(&op.topic, i);
+	put_catalogue(e, text, i, SIM_TOPICS);
+	rc = run_op(e, &op);
+	e->part[i] = part;
+	return rc;
+}
+
+int
+engine_delete(struct engine *e, unsigned i)
+{
+	char text[400];
+	struct storage_op op = {.kind = OP_DELETE_TOPIC, .part = &e->part[i], .catalogue = text};
+
+	topic_of(&op.topic, i);
+	put_catalogue(e, text, SIM_TOPICS, i);
+	storage_detach_lcore(e->part[i]);
+	return run_op(e, &op);
 }
 
 void

@@ -21,6 +21,7 @@ struct engine {
 /* What all engines of a run agree on. */
 struct engine_world {
 	struct partition_config config[SIM_TOPICS];
+	unsigned generation[SIM_TOPICS]; /* how often it was deleted: part of its id */
 	uint64_t now_ns;
 	int64_t wall_ms;
 };
@@ -30,6 +31,7 @@ extern struct engine_world engine_world;
 int engine_open(struct engine *e, struct sim_disk *disk);
 /* Topic `i`, of one partition. */
 int engine_create(struct engine *e, unsigned i);
+int engine_delete(struct engine *e, unsigned i);
 void engine_turns(struct engine *e, unsigned n); /* of a millisecond each */
 /* Memory and descriptors go; the disk stays as the process left it, its cache included. */
 void engine_kill(struct engine *e);

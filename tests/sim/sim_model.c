@@ -29,6 +29,14 @@ model_reset(void)
 	memset(model, 0, sizeof(model));
 }
 
+void
+model_deleted(unsigned i)
+{
+	free(model[i].item);
+	model[i] = (struct log){0};
+	engine_world.generation[i]++;
+}
+
 /* ---- Sending ------------------------------------------------------------------------------ */
 
 /* The latest batch of a producer below `end`; NULL: none. `back`: so many before it. */
@@ -127,14 +135,17 @@ model_bounds(const struct engine *e, bool running, struct bounds *b)
 		struct partition_ends ends;
 
 		if (running && l->created) {
-			take_acks(e, l);
 			storage_ends(e->part[i], &ends);
-			/* What visible-at-disk consumers may have read is a promise too. */
-			l->durable = MAX(l->durable, ends.durable);
 			l->start_now = MAX(l->start_now, ends.start);
 		}
+		/* Given to be deleted, a topic is in no commit any more, and none is an ack of its. */
+		if (running && l->created && !l->deleting) {
+			take_acks(e, l);
+			/* What visible-at-disk consumers may have read is a promise too. */
+			l->durable = MAX(l->durable, ends.durable);
+		}
 		b->log[i].may = l->asked;
-		b->log[i].must = l->created;
+		b->log[i].must = l->created && !l->deleting;
 		b->log[i].start_min = l->start;
 		b->log[i].start_max = l->start_now;
 		b->log[i].end_min = l->durable;
@@ -150,9 +161,12 @@ model_adopt(const struct engine *e)
 		struct log *l = &model[i];
 		struct partition_ends ends;
 
-		l->created = l->asked = e->part[i] != NULL;
-		if (!l->created)
+		if (!e->part[i]) {
+			model_deleted(i);
 			continue;
+		}
+		l->created = l->asked = true;
+		l->deleting = false;
 		storage_ends(e->part[i], &ends);
 		l->end = l->durable = ends.end;
 		l->start = l->start_now = ends.start;
@@ -192,6 +206,20 @@ batch_is(const struct log *l, const uint8_t *b, uint32_t left, int64_t at)
 		rb_leader_epoch(b) == it->leader_epoch && rb_count(b) == it->count;
 }
 
+/* From the middle of a batch on: a read begins with the batch that holds the offset. */
+static const char *
+judge_middle(struct engine *e, unsigned i, const struct item *it)
+{
+	struct storage_range r;
+	const int64_t at = it->offset + it->count - 1;
+	const int16_t error = storage_read(e->part[i], at, 1, true, &r);
+
+	if (error != 0 || r.length != it->total || r.first_offset != it->offset)
+		return WRONG("t%u: a read at %" PRId64 " finds another batch, error %d", i, at, error);
+	storage_unpin(r.pinned);
+	return NULL;
+}
+
 static const char *
 judge_batches(struct engine *e, unsigned i, const struct partition_ends *ends, uint64_t *read)
 {
@@ -216,7 +244,13 @@ judge_batches(struct engine *e, unsigned i, const struct partition_ends *ends, u
 			(*read)++;
 		}
 	}
-	return at == ends->end ? NULL : WRONG("t%u: the log ends within a batch", i);
+	if (at != ends->end)
+		return WRONG("t%u: the log ends within a batch", i);
+	for (unsigned k = 0; k < model[i].n; k += 1 + k % 7)
+		if (model[i].item[k].offset >= ends->start && model[i].item[k].offset < ends->end &&
+			judge_middle(e, i, &model[i].item[k]))
+			return wrong;
+	return NULL;
 }
 
 static const char *

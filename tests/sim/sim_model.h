@@ -20,6 +20,7 @@ struct item {
 
 struct log {
 	bool asked, created; /* creation */
+	bool deleting;
 	struct item *item;
 	unsigned n, room;
 	int64_t end;
@@ -45,6 +46,8 @@ void model_publish(struct engine *e, unsigned i);
 /* Commits that are done become acks. What they cover now, and what else may be found. `running`:
  * the engine's published words may be read. */
 void model_bounds(const struct engine *e, bool running, struct bounds *b);
+/* The topic is gone; another of its name may come. */
+void model_deleted(unsigned i);
 /* What a recovery found goes on: the rest never happened. */
 void model_adopt(const struct engine *e);
 
