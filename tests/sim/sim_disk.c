@@ -11,7 +11,8 @@
 struct sim sim;
 
 const char *const sim_fault_name[SIM_FAULTS] = {"pages lost", "pages in between", "pages torn",
-	"holes", "sizes lost", "names lost", "names cut", "nothing lost"};
+	"holes", "sizes lost", "names lost", "names cut",
+	"names out of order", "nothing lost"};
 
 uint64_t
 sim_random(struct sim_random *r, uint64_t below)
@@ -289,6 +290,7 @@ leave(struct crash *c, struct sim_file *f)
 {
 	struct sim_file *to;
 	unsigned kept = f->changes;
+	bool any = false;
 
 	if (f->copy)
 		return f->copy;
@@ -298,18 +300,22 @@ leave(struct crash *c, struct sim_file *f)
 		return to;
 	}
 	if (f->changes > 0 && c->random) {
-		const uint64_t how = sim_random(c->random, 4);
+		const uint64_t how = sim_random(c->random, 5);
 
-		kept = how == 0 ? 0 : how == 1 ? f->changes :
+		any = how == 0;
+		kept = any || how == 1 ? f->changes : how == 2 ? 0 :
 			(unsigned)sim_random(c->random, f->changes + 1);
-		if (kept < f->changes)
+		if (any)
+			sim.fault[SIM_NAMES_ANY]++;
+		else if (kept < f->changes)
 			sim.fault[kept ? SIM_NAMES_CUT : SIM_NAMES_LOST]++;
-		c->lost |= kept < f->changes;
+		c->lost |= any || kept < f->changes;
 	}
 	for (unsigned i = 0; i < f->kept.n; i++)
 		sim_names_put(&to->now, f->kept.entry[i].name, f->kept.entry[i].file);
 	for (unsigned i = 0; i < kept; i++)
-		apply(&to->now, &f->change[i]);
+		if (!any || sim_random(c->random, 2))
+			apply(&to->now, &f->change[i]);
 	for (unsigned i = 0; i < to->now.n; i++)
 		to->now.entry[i].file = leave(c, to->now.entry[i].file);
 	sim_file_sync(to);

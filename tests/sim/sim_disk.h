@@ -4,7 +4,7 @@
  * by comparison at the next call that changes something, and at sim_disk_look()); each file its
  * sizes; each directory the names changed since its last sync. A crash makes another disk: of
  * every page any version, or 512-byte pieces of several; of the sizes any; of the names a prefix
- * per directory, as file systems that log their metadata do. Thread: main. */
+ * per directory, as file systems that log their metadata leave, or any. Thread: main. */
 #ifndef KIRA_TESTS_SIM_DISK_H
 #define KIRA_TESTS_SIM_DISK_H
 
@@ -23,7 +23,8 @@ enum sim_fault {
 	SIM_HOLE,         /* lost, while a later page of the file is there */
 	SIM_SIZE_LOST,    /* not the newest size */
 	SIM_NAMES_LOST,   /* none of the directory's changes */
-	SIM_NAMES_CUT,    /* some of them */
+	SIM_NAMES_CUT,    /* the newest of them */
+	SIM_NAMES_ANY,    /* any of them */
 	SIM_NOTHING_LOST, /* a crash that lost nothing: a kill */
 	SIM_FAULTS,
 };
