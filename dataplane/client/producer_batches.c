@@ -394,9 +394,10 @@ sendable(struct io *io, struct partition *part, bool tcp)
 	 * the first batch refused (a full disk), the second would be stored before it. */
 	if (!part->known && part->outstanding > 0 && !io->p->o.no_idempotence)
 		return false;
-	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. */
-	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp
-				   : part->outstanding == 0;
+	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. At level disk nothing
+	 * waits for the disk either: a power cut may take it, the session does not know yet, and over
+	 * TCP the new kirad would take a number from the middle. */
+	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp : !part->sent.head;
 }
 
 /* The next batch to send by that transport, in turn over the partitions; NULL: none may go. */

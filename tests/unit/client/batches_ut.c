@@ -313,6 +313,25 @@ with_transport_udp_nothing_goes_over_tcp(void)
 	CU_ASSERT_PTR_NULL(batch_next(&io, true));
 }
 
+static void
+beside_udp_a_tcp_batch_waits_for_the_disk_of_those_before_it(void)
+{
+	struct batch *a, *b;
+
+	fresh();
+	producer.o.acks = KIRA_ACKS_DISK;
+	a = make(0);
+	b = make(1);
+	CU_ASSERT_PTR_EQUAL(send_next(), a);
+	part->outstanding--;
+	batch_logged(&io, a, 0);
+	io.path = b->length + KUP_DATA_BATCH - 1; /* fits no datagram any more */
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	batch_unlogged(&io, a);
+	batch_stored(&io, a, 0);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), b);
+}
+
 /* The broker knows nothing of us: over TCP it would take the second as the first. */
 static void
 over_tcp_the_first_batch_of_a_producer_goes_alone(void)
@@ -352,6 +371,7 @@ static const struct ut_test tests[] = {
 	UT("batches", a_refusal_that_judged_no_number_settles_no_earlier_sending),
 	UT("batches", a_fenced_producer_sends_nothing_more),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
+	UT("batches", beside_udp_a_tcp_batch_waits_for_the_disk_of_those_before_it),
 	UT("batches", over_tcp_the_first_batch_of_a_producer_goes_alone),
 	UT("batches", a_topic_that_is_gone_fails_all_its_batches_after_two_seconds),
 	UT("batches", with_transport_udp_nothing_goes_over_tcp),
