@@ -165,6 +165,32 @@ every_flipped_byte_of_an_index_or_snapshot_is_found(void)
 }
 
 static void
+a_snapshot_that_is_whole_but_not_what_the_headers_give_is_found(void)
+{
+	uint8_t b[PRODUCER_SNAPSHOT_BYTES(2)];
+	int64_t second = 0;
+	char name[40];
+	int fd;
+
+	begin();
+	stop();
+	while (!world_has(0, (layout_name(name, ++second, ".snapshot"), name)))
+		;
+	fd = world_open_file(0, name);
+	CU_ASSERT_EQUAL_FATAL(pread(fd, b, sizeof(b), 0), sizeof(b));
+	put_be32(b + 20, get_be32(b + 20) + 1); /* last sequence of the first */
+	producers_seal_snapshot(b, sizeof(b));
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, b, sizeof(b), 0), sizeof(b));
+	(void)close(fd);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_file, ".snapshot"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_what, "the batch headers give"));
+	world_open();
+	world_end();
+}
+
+static void
 a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it(void)
 {
 	char name[40], path[256];
@@ -262,6 +288,7 @@ static const struct ut_test tests[] = {
 	UT("whole", no_data_directory_is_an_error_and_not_damage),
 	UT("damage", every_flipped_bit_of_a_batch_is_one_finding_or_two_at_its_place),
 	UT("damage", every_flipped_byte_of_an_index_or_snapshot_is_found),
+	UT("damage", a_snapshot_that_is_whole_but_not_what_the_headers_give_is_found),
 	UT("damage", a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it),
 	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
 	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
