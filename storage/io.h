@@ -36,6 +36,7 @@ struct io {
 	int (*renameat)(int dir, const char *from, const char *to);
 	int (*unlinkat)(int dir, const char *name, bool directory);
 	int (*mkdirat)(int dir, const char *name);
+	int (*changed_ms)(int dir, const char *name, int64_t *wall_ms); /* ctime: also by a rename */
 	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
 	int (*lock)(int fd); /* -EAGAIN: somebody else has it */
 	int (*space)(int fd, struct io_space *ret);

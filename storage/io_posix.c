@@ -220,6 +220,17 @@ posix_mkdirat(int dir, const char *name)
 }
 
 static int
+posix_changed_ms(int dir, const char *name, int64_t *wall_ms)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*wall_ms = (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+	return 0;
+}
+
+static int
 posix_list(int dir, int (*each)(void *arg, const char *name), void *arg)
 {
 	const int fd = posix_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -288,6 +299,7 @@ const struct io io_posix = {
 	.renameat = posix_renameat,
 	.unlinkat = posix_unlinkat,
 	.mkdirat = posix_mkdirat,
+	.changed_ms = posix_changed_ms,
 	.list = posix_list,
 	.lock = posix_lock,
 	.space = posix_space,

@@ -239,7 +239,10 @@ recover(struct recovery *r, struct err *err)
 	file_segments(r);
 	/* Syncs the directory: all of the above is durable before a batch carries the new epoch. Each
 	 * step alone, whichever of them a crash leaves, is found and done again by the next start. */
-	return partition_begin(r->part, r->start, r->end, err);
+	rc = partition_begin(r->part, r->start, r->end, err);
+	if (rc == 0)
+		recover_forget_dropped(r);
+	return rc;
 }
 
 int
@@ -267,6 +270,7 @@ recover_partition(struct partition *part, const struct state_row *row, int64_t w
 	free(r.seg);
 	free(r.found.base);
 	free(r.found.snapshot);
+	free(r.found.dropped);
 	free(r.found.junk);
 	return rc;
 }

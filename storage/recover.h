@@ -11,6 +11,8 @@ struct found {
 	unsigned n, room;
 	int64_t *snapshot;
 	unsigned snapshots, snapshots_room;
+	int64_t *dropped; /* of .log.dropped files */
+	unsigned droppeds, droppeds_room;
 	bool pool;
 	char (*junk)[64];
 	unsigned junks, junks_room;
@@ -35,6 +37,8 @@ int recover_open(struct recovery *r, struct err *err);
 int recover_file(const struct recovery *r, int64_t base, const char *suffix, int flags,
 	uint64_t *size);
 int recover_unlink(struct recovery *r, int64_t base, bool snapshot);
+/* What an older start put aside; after a recovery that went well. */
+void recover_forget_dropped(const struct recovery *r);
 
 /* recover_check.c: where the log ends. Segments above it have end -1. */
 int recover_check(struct recovery *r, struct err *err);

@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define DROPPED_KEPT_MS (24 * 3600 * (int64_t)1000)
+
 static void
 push(int64_t **list, unsigned *n, unsigned *room, int64_t v)
 {
@@ -44,6 +46,8 @@ look(void *arg, const char *name)
 		push(&f->base, &f->n, &f->room, v);
 	} else if ((v = layout_offset(name, ".snapshot")) >= 0) {
 		push(&f->snapshot, &f->snapshots, &f->snapshots_room, v);
+	} else if ((v = layout_offset(name, ".log.dropped")) >= 0) {
+		push(&f->dropped, &f->droppeds, &f->droppeds_room, v);
 	} else if (strcmp(name, LAYOUT_SPARE) == 0) {
 		f->pool = true;
 	} else if (is_junk(name) && strlen(name) < sizeof(f->junk[0])) {
@@ -79,6 +83,22 @@ recover_unlink(struct recovery *r, int64_t base, bool snapshot)
 		rc = layout_unlink(r->io, r->part->dirfd, name);
 	}
 	return rc;
+}
+
+/* Behind a torn tail, above what kira.state said was durable: a day for a person to look. By ctime: the
+ * renaming set it, mtime may be old already. What cannot be removed waits for the next start. */
+void
+recover_forget_dropped(const struct recovery *r)
+{
+	for (unsigned i = 0; i < r->found.droppeds; i++) {
+		char name[LAYOUT_NAME];
+		int64_t since_ms;
+
+		layout_name(name, r->found.dropped[i], ".log.dropped");
+		if (r->io->changed_ms(r->part->dirfd, name, &since_ms) == 0 &&
+			r->wall_ms - DROPPED_KEPT_MS > since_ms)
+			(void)layout_unlink(r->io, r->part->dirfd, name);
+	}
 }
 
 int

@@ -261,6 +261,13 @@ sim_mkdirat(int dir, const char *name)
 }
 
 static int
+sim_changed_ms(int dir, const char *name, int64_t *wall_ms)
+{
+	*wall_ms = INT64_MAX; /* files do not age here */
+	return 0;
+}
+
+static int
 sim_list(int dir, int (*each)(void *arg, const char *name), void *arg)
 {
 	const struct sim_names *now = &file_of(dir)->now;
@@ -311,6 +318,7 @@ const struct io sim_io = {
 	.renameat = sim_renameat,
 	.unlinkat = sim_unlinkat,
 	.mkdirat = sim_mkdirat,
+	.changed_ms = sim_changed_ms,
 	.list = sim_list,
 	.lock = sim_lock,
 	.space = sim_space,

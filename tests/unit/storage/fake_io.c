@@ -179,6 +179,15 @@ fake_mkdirat(int dir, const char *name)
 }
 
 static int
+fake_changed_ms(int dir, const char *name, int64_t *wall_ms)
+{
+	const int rc = refused(IO_CHANGED_MS, dir, name);
+
+	*wall_ms = fake.changed_ms;
+	return rc;
+}
+
+static int
 fake_list(int dir, int (*each)(void *arg, const char *name), void *arg)
 {
 	const int rc = refused(IO_LIST, dir, NULL);
@@ -225,6 +234,7 @@ const struct io fake_io = {
 	.renameat = fake_renameat,
 	.unlinkat = fake_unlinkat,
 	.mkdirat = fake_mkdirat,
+	.changed_ms = fake_changed_ms,
 	.list = fake_list,
 	.lock = fake_lock,
 	.space = fake_space,

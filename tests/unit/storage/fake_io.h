@@ -27,6 +27,7 @@ enum io_kind {
 	IO_RENAMEAT,
 	IO_UNLINKAT,
 	IO_MKDIRAT,
+	IO_CHANGED_MS,
 	IO_LIST,
 	IO_LOCK,
 	IO_SPACE,
@@ -42,6 +43,7 @@ struct fake_io {
 	int fail_rc;
 	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
 	uint64_t slept_ms;   /* nobody sleeps */
+	int64_t changed_ms;  /* of every file: the test's wall clock is none of the kernel's */
 	struct io_space space;
 };
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * io_ut.c - storage/io_posix.c against a real file: what recovery takes from `cached`. */
+ * io_ut.c - storage/io_posix.c against a real file: what recovery takes from `cached` and `changed_ms`. */
 #include "storage/io.h"
 #include "tests/unit/ut.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FS_EXT 0xef53
@@ -55,7 +57,29 @@ pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped(void)
 	CU_ASSERT_TRUE(io_posix.cached(fd, size) < 0);
 }
 
+static void
+a_rename_is_a_change_and_a_missing_file_an_error(void)
+{
+	char name[] = "/var/tmp/kira-io-XXXXXX", to[sizeof(name) + 2];
+	const int fd = mkstemp(name);
+	int64_t before = 0, after = 0;
+	struct timespec now;
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	(void)snprintf(to, sizeof(to), "%s.b", name);
+	CU_ASSERT_EQUAL(io_posix.changed_ms(AT_FDCWD, name, &before), 0);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	CU_ASSERT_TRUE(before <= now.tv_sec * 1000 + 999 && before > now.tv_sec * 1000 - 600000);
+	CU_ASSERT_EQUAL(io_posix.renameat(AT_FDCWD, name, to), 0);
+	CU_ASSERT_EQUAL(io_posix.changed_ms(AT_FDCWD, to, &after), 0);
+	CU_ASSERT_TRUE(after >= before);
+	CU_ASSERT_TRUE(io_posix.changed_ms(AT_FDCWD, name, &after) < 0);
+	(void)unlink(to);
+	(void)io_posix.close(fd);
+}
+
 static const struct ut_test tests[] = {
+	UT("time", a_rename_is_a_change_and_a_missing_file_an_error),
 	UT("cache", pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped),
 };
 

@@ -285,6 +285,44 @@ a_segment_behind_a_torn_one_is_no_part_of_the_log(void)
 	world_end();
 }
 
+/* Not while it is halted: then it may be what a person needs. */
+static void
+what_was_dropped_is_kept_for_a_day_and_goes_at_the_first_good_start_after(void)
+{
+	const int64_t day_ms = 24 * 3600 * 1000;
+	char path[200], log[200], away[210];
+
+	world_begin(1);
+	append(3);
+	until_kira_state_says_so();
+	(void)snprintf(path, sizeof(path), "%s/t-0/00000000000000000009.log.dropped", w.dir);
+	{
+		FILE *f = fopen(path, "w");
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+		(void)fclose(f);
+	}
+	fake.changed_ms = w.wall_ms;
+	w.wall_ms += day_ms - 1;
+	kill_and_reopen();
+	CU_ASSERT_EQUAL(world_count(0, ".dropped"), 1);
+	world_kill();
+	w.wall_ms += 2;
+	(void)snprintf(log, sizeof(log), "%s/t-0/00000000000000000000.log", w.dir);
+	(void)snprintf(away, sizeof(away), "%s.away", log);
+	CU_ASSERT_EQUAL(rename(log, away), 0);
+	reopen();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	CU_ASSERT_EQUAL(world_count(0, ".dropped"), 1);
+	world_kill();
+	CU_ASSERT_EQUAL(rename(away, log), 0);
+	reopen();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(world_count(0, ".dropped"), 0);
+	CU_ASSERT_EQUAL(world_read(0), 3);
+	world_end();
+}
+
 static void
 a_stale_batch_of_an_older_epoch_is_no_part_of_the_log(void)
 {
@@ -540,6 +578,7 @@ static const struct ut_test tests[] = {
 	UT("torn", a_first_segment_that_is_missing_halts),
 	UT("torn", a_segment_missing_in_the_middle_halts_and_what_lies_before_is_served),
 	UT("torn", a_segment_behind_a_torn_one_is_no_part_of_the_log),
+	UT("torn", what_was_dropped_is_kept_for_a_day_and_goes_at_the_first_good_start_after),
 	UT("torn", a_stale_batch_of_an_older_epoch_is_no_part_of_the_log),
 	UT("roll", a_roll_that_was_not_named_yet_is_adopted),
 	UT("roll", a_spare_that_nobody_wrote_to_is_removed),
