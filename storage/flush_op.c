@@ -138,6 +138,15 @@ delete(struct storage *s, struct storage_op *op)
 	}
 }
 
+/* A commit that left its last records out would make false `disk` acks: until the catalogue is
+ * durable a power cut brings the topic back. Its touched bit stands, so a commit is on its way. */
+static bool
+all_durable(const struct partition *part)
+{
+	return partition_state(part) != PART_OK ||
+		frontier_read(&part->durable).end == frontier_read(&part->tail).end;
+}
+
 /* Nothing of it may be in flight. True: the flush daemon let go of all its partitions. */
 static bool
 let_go(struct storage *s, const struct storage_op *op)
@@ -146,7 +155,7 @@ let_go(struct storage *s, const struct storage_op *op)
 
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
 		(void)flush_take_full(s, op->part[i]); /* a last roll: no list but this knows it */
-		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit)
+		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit || !all_durable(op->part[i]))
 			return false;
 	}
 	for (int32_t i = 0; i < op->topic.partitions; i++) {

@@ -99,6 +99,31 @@ a_create_that_finds_the_disk_full_is_undone_and_works_later(void)
 	world_end();
 }
 
+static uint64_t synced_before;
+
+static int
+look_at_the_catalogue(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_OPENAT && name && strcmp(name, "kira.topics.tmp") == 0)
+		synced_before = fake.calls[IO_FDATASYNC];
+	return 0;
+}
+
+static void
+what_was_appended_is_synced_before_its_topic_goes(void)
+{
+	uint64_t synced;
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	synced = fake.calls[IO_FDATASYNC];
+	synced_before = 0;
+	fake.hook = look_at_the_catalogue;
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_TRUE(synced_before > synced);
+	world_end();
+}
+
 /* Whichever call of a create fails once, the topic is there wholly or not at all. */
 static void
 a_create_that_fails_at_any_call_can_be_repeated(void)
@@ -307,6 +332,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_topic_can_be_deleted_and_created_again_and_begins_at_0),
 	UT("topics", a_deleted_topics_producers_are_forgotten),
 	UT("topics", a_create_that_finds_the_disk_full_is_undone_and_works_later),
+	UT("topics", what_was_appended_is_synced_before_its_topic_goes),
 	UT("topics", a_create_that_fails_at_any_call_can_be_repeated),
 	UT("topics", a_topic_with_more_partitions_than_slots_is_refused),
 	UT("topics", a_directory_that_is_no_topic_of_the_catalogue_is_left_alone),
