@@ -51,6 +51,7 @@ static struct run {
 	struct engine live;
 	bool running;  /* the live engine's published words may be read */
 	bool stopping;
+	bool failed;   /* a sync of the live engine did */
 	/* The recovery that is being checked. */
 	unsigned depth;
 	uint64_t cut_in; /* calls until the crash inside it; 0: none */
@@ -93,6 +94,16 @@ cut_recovery(void)
 		return;
 	run.event[CRASH_IN_RECOVERY]++;
 	try_cut(sim.disk, run.bounds);
+}
+
+/* Never while it stops, which would have to say so. */
+static bool
+sync_fails(void)
+{
+	const bool fails = run.depth == 0 && run.running && !run.stopping && roll_dice(30) == 0;
+
+	run.failed |= fails;
+	return fails;
 }
 
 /* Before a call of the live engine. */
@@ -218,7 +229,7 @@ append_some(unsigned i)
 		const enum append_verdict v = model_append(&run.live, i, producer, value,
 			value > 600 ? 1 : 1 + (int32_t)roll_dice(3), raise, &run.random);
 
-		if (v == APPEND_WAIT)
+		if (v == APPEND_WAIT || storage_state(run.live.part[i]) != PART_OK)
 			break;
 		if (v != APPEND_STORED)
 			violation("a batch in sequence was refused");
@@ -245,6 +256,7 @@ go_on_after(struct sim_disk *disk)
 	open_or_fail(&run.live, disk);
 	judge(&run.live, &b);
 	model_adopt(&run.live);
+	run.failed = false;
 	run.running = true;
 	if (old != disk)
 		sim_disk_free(old);
@@ -259,12 +271,15 @@ end_and_go_on(void)
 	struct bounds b;
 
 	if (how == 0) {
+		model_bounds(&run.live, true, &b);
 		run.stopping = true;
 		if (engine_stop(&run.live) < 0)
 			violation(run.live.err.text);
 		run.stopping = run.running = false;
 		for (unsigned i = 0; i < SIM_TOPICS; i++)
-			model[i].durable = model[i].start_now = model[i].end;
+			model[i].start_now = model[i].end;
+		for (unsigned i = 0; i < SIM_TOPICS; i++)
+			model[i].durable = run.failed ? model[i].durable : model[i].end;
 		run.event[STOPPED_CLEAN]++;
 	} else {
 		model_bounds(&run.live, true, &b); /* acks up to now */
@@ -358,6 +373,8 @@ run_seed(uint64_t seed)
 	run.seed = seed;
 	run.random.state = seed * 0x9e3779b97f4a7c15u;
 	sim_jobs_seed(seed);
+	sim.failing.state = seed;
+	sim.sync_fails = sync_fails;
 	model_reset();
 	/* Ahead of the real clock, by which recovery dates what it finds. */
 	engine_world.now_ns = clock_now_ns() + 3600 * NS_PER_S;

@@ -5,9 +5,9 @@
 # long:
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-declare -A by=([2]=page_sim [3]=page_sim [7]=page_sim [8]=page_sim [9]=page_sim [10]=corrupt_sweep
+declare -A by=([2]=page_sim [3]=page_sim [5]=page_sim [7]=page_sim [8]=page_sim [9]=page_sim [10]=corrupt_sweep
 	[11]=corrupt_sweep [12]=page_sim [14]=page_sim)
-[ $# -gt 0 ] || set -- 2 3 7 8 9 10 11 12 14
+[ $# -gt 0 ] || set -- 2 3 5 7 8 9 10 11 12 14
 dir=$(mktemp -d /var/tmp/kira-bugs-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 missed=

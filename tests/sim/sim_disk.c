@@ -12,7 +12,7 @@ struct sim sim;
 
 const char *const sim_fault_name[SIM_FAULTS] = {"pages lost", "pages in between", "pages torn",
 	"holes", "sizes lost", "names lost", "names cut",
-	"names out of order", "nothing lost"};
+	"names out of order", "syncs failed", "lying pages dropped", "nothing lost"};
 
 uint64_t
 sim_random(struct sim_random *r, uint64_t below)
@@ -48,10 +48,19 @@ forget_versions(struct sim_file *f)
 	}
 }
 
+/* What the cache holds as clean. */
+static const uint8_t *
+clean_page(const struct sim_file *f, uint64_t i)
+{
+	return f->page[i].lie ? f->page[i].lie : f->disk + i * SIM_PAGE;
+}
+
 static void
 file_free(struct sim_file *f)
 {
 	forget_versions(f);
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++)
+		free(f->page[i].lie);
 	free(f->live);
 	free(f->disk);
 	free(f->page);
@@ -93,7 +102,7 @@ sim_file_look(struct sim_file *f)
 {
 	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
 		struct sim_page *p = &f->page[i];
-		const uint8_t *last = p->n ? p->version[p->n - 1] : f->disk + i * SIM_PAGE;
+		const uint8_t *last = p->n ? p->version[p->n - 1] : clean_page(f, i);
 		uint8_t *copy;
 
 		if (memcmp(f->live + i * SIM_PAGE, last, SIM_PAGE) == 0)
@@ -131,13 +140,52 @@ sim_file_sync(struct sim_file *f)
 		return;
 	}
 	sim_file_look(f);
-	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++)
-		if (f->page[i].n > 0)
-			memcpy(f->disk + i * SIM_PAGE, f->live + i * SIM_PAGE, SIM_PAGE);
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+		if (f->page[i].n == 0)
+			continue;
+		memcpy(f->disk + i * SIM_PAGE, f->live + i * SIM_PAGE, SIM_PAGE);
+		free(f->page[i].lie);
+		f->page[i].lie = NULL;
+	}
 	forget_versions(f);
 	f->disk_size = f->size;
 	f->sizes = 0;
 	f->dirty = false;
+}
+
+void
+sim_file_fail(struct sim_file *f, struct sim_random *r)
+{
+	sim_file_look(f);
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+		struct sim_page *p = &f->page[i];
+
+		if (p->n == 0 || sim_random(r, 2))
+			continue; /* the sync writes it */
+		if (!p->lie)
+			p->lie = malloc(SIM_PAGE);
+		ASSERT(p->lie);
+		memcpy(p->lie, f->live + i * SIM_PAGE, SIM_PAGE);
+		while (p->n > 0)
+			free(p->version[--p->n]);
+	}
+	sim_file_sync(f);
+	sim.fault[SIM_SYNC_FAILED]++;
+}
+
+void
+sim_file_drop(struct sim_file *f)
+{
+	for (uint64_t i = 0; i < f->room / SIM_PAGE && f->maps == 0; i++) {
+		struct sim_page *p = &f->page[i];
+
+		if (!p->lie || p->n > 0)
+			continue;
+		memcpy(f->live + i * SIM_PAGE, f->disk + i * SIM_PAGE, SIM_PAGE);
+		free(p->lie);
+		p->lie = NULL;
+		sim.fault[SIM_LIE_DROPPED]++;
+	}
 }
 
 /* ---- Names -------------------------------------------------------------------------------- */
@@ -282,7 +330,8 @@ leave_bytes(struct crash *c, struct sim_file *f, struct sim_file *to)
 	}
 	if (to->size % SIM_PAGE)
 		memset(to->disk + to->size, 0, to->room - to->size);
-	memcpy(to->live, to->disk, to->room);
+	if (to->room > 0)
+		memcpy(to->live, to->disk, to->room);
 }
 
 static struct sim_file *

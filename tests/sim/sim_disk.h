@@ -25,26 +25,31 @@ enum sim_fault {
 	SIM_NAMES_LOST,   /* none of the directory's changes */
 	SIM_NAMES_CUT,    /* the newest of them */
 	SIM_NAMES_ANY,    /* any of them */
+	SIM_SYNC_FAILED,
+	SIM_LIE_DROPPED,  /* a page that only the cache had after that, dropped from it */
 	SIM_NOTHING_LOST, /* a crash that lost nothing: a kill */
 	SIM_FAULTS,
 };
 extern const char *const sim_fault_name[SIM_FAULTS];
 
+/* Numbers that follow from a seed. */
+struct sim_random {
+	uint64_t state;
+};
+
 struct sim {
 	struct sim_disk *disk;  /* that the calls of sim_io go to */
 	void (*before)(void);   /* each call that changes or syncs something; may change sim.disk if it
 				 * puts it back */
+	/* Does this sync of a segment fail? NULL: none does. Numbers: those of failing. */
+	bool (*sync_fails)(void);
+	struct sim_random failing;
 	uint64_t calls;         /* such calls, of all disks */
-	uint64_t syncs, renames, unlinks;
 	uint64_t fault[SIM_FAULTS];
 };
 extern struct sim sim;
 extern const struct io sim_io;
 
-/* Numbers that follow from a seed. */
-struct sim_random {
-	uint64_t state;
-};
 uint64_t sim_random(struct sim_random *r, uint64_t below);
 void sim_jobs_seed(uint64_t seed); /* sim_jobs.c: the order in which jobs run */
 

@@ -15,6 +15,7 @@ struct sim_file;
 struct sim_page {
 	unsigned n;
 	uint8_t *version[SIM_VERSIONS]; /* since the last sync, oldest first */
+	uint8_t *lie; /* after a failed sync: in the cache, taken for clean, and not on the disk */
 };
 
 struct sim_names {
@@ -34,7 +35,7 @@ struct sim_change {
 struct sim_file {
 	struct sim_file *next;   /* of the disk; unlinked ones too */
 	struct sim_file *copy;   /* in the crash that is being made */
-	bool directory, dirty;
+	bool directory, dirty, was_mapped;
 	unsigned maps;
 	/* Of a file: the page cache, and what a power cut cannot take. Bytes above the size are 0. */
 	uint8_t *live, *disk;
@@ -58,6 +59,9 @@ void sim_file_room(struct sim_file *f, uint64_t bytes);
 void sim_file_look(struct sim_file *f);
 void sim_file_resize(struct sim_file *f, uint64_t size);
 void sim_file_sync(struct sim_file *f);
+/* A sync that fails: of the pages some are written, the others are clean in the cache all the same. */
+void sim_file_fail(struct sim_file *f, struct sim_random *r);
+void sim_file_drop(struct sim_file *f); /* clean pages leave the cache */
 
 struct sim_file **sim_names_find(const struct sim_names *names, const char *name);
 void sim_names_put(struct sim_names *names, const char *name, struct sim_file *file);

@@ -149,10 +149,15 @@ sim_pwrite(int fd, const void *from, size_t n, uint64_t at)
 static int
 sim_sync(int fd)
 {
+	struct sim_file *f = file_of(fd);
+
 	if (!enter())
 		return -EIO;
-	sim_file_sync(file_of(fd));
-	sim.syncs++;
+	if (f->was_mapped && sim.sync_fails && sim.sync_fails()) {
+		sim_file_fail(f, &sim.failing);
+		return -EIO;
+	}
+	sim_file_sync(f);
 	return 0;
 }
 
@@ -165,6 +170,7 @@ sim_write_behind(int fd, uint64_t at, uint64_t length)
 static int
 sim_drop_cache(int fd)
 {
+	sim_file_drop(file_of(fd));
 	return 0;
 }
 
@@ -191,6 +197,7 @@ sim_map(int fd, uint64_t length, uint8_t **ret)
 	f = file_of(fd);
 	sim_file_room(f, length);
 	f->maps++;
+	f->was_mapped = true;
 	*ret = f->live;
 	return 0;
 }
@@ -225,7 +232,6 @@ sim_renameat(int dir, const char *from, const char *to)
 	if (!enter())
 		return -EIO;
 	sim_names_change(d, from, to, *sim_names_find(&d->now, from));
-	sim.renames++;
 	return 0;
 }
 
@@ -243,7 +249,6 @@ sim_unlinkat(int dir, const char *name, bool directory)
 	if (!enter())
 		return -EIO;
 	sim_names_change(d, name, "", NULL);
-	sim.unlinks++;
 	return 0;
 }
 

@@ -140,7 +140,8 @@ model_bounds(const struct engine *e, bool running, struct bounds *b)
 		}
 		/* Given to be deleted, a topic is in no commit any more, and none is an ack of its. */
 		if (running && l->created && !l->deleting) {
-			take_acks(e, l);
+			if (storage_state(e->part[i]) == PART_OK)
+				take_acks(e, l);
 			/* What visible-at-disk consumers may have read is a promise too. */
 			l->durable = MAX(l->durable, ends.durable);
 		}
