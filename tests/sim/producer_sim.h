@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ * producer_sim.h - what the files of producer_sim share. One run: two clients, each libkira's own I/O
+ * thread files, against the real rx_turn and store_turn with storage's producer table, over a wire, a disk
+ * and a broker that misbehave as the run's seed says. One thread; time and chance are the simulator's, so
+ * the same seed is the same run. Included by both sides: it names neither side's struct partition. */
+#ifndef KIRA_TESTS_PRODUCER_SIM_H
+#define KIRA_TESTS_PRODUCER_SIM_H
+
+#include "base/bits.h"
+#include "base/clock.h"
+
+#include <kira/producer.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SIM_CLIENTS    2
+#define SIM_BATCHES    300 /* of each client */
+#define SIM_PARTITIONS 3
+#define SIM_MANY       10000 /* batches of room: never full */
+
+enum sim_fault {
+#define FAULT(name, text) FAULT_##name,
+#include "tests/sim/producer_sim_faults.def"
+#undef FAULT
+	FAULTS
+};
+
+/* What may happen in a run; drawn before it begins. */
+struct sim_plan {
+	uint32_t loss, doubling, damage; /* permille of the datagrams, each way */
+	uint32_t jitter_us;
+	unsigned chaos;                  /* 0: the wire alone misbehaves .. 3 */
+	unsigned credit;
+	unsigned pace;                   /* a batch in about so many turns, until it is calm */
+	unsigned sync_in;                /* turns, about, of a sync */
+	uint32_t lease_ms;
+	bool power_cuts;                 /* kills lose what is not synced; level disk only */
+	bool short_timeouts, failing, draining;
+	bool snapshots;                  /* each start is from a snapshot and the log behind it */
+	bool tcp_only;                   /* on a disk that is full for the first second */
+	bool no_idempotence;             /* at least once is all that is promised */
+	uint64_t calm_ns;                /* from then on nothing new happens, and all must end well */
+};
+
+struct sim_batch {
+	int32_t partition;
+	unsigned told;
+	bool stored, failed;             /* as told */
+};
+
+struct sim {
+	uint64_t seed, now_ns, begun_ns;
+	struct sim_plan plan;
+	bool calm;
+	bool dark, away, cut_off;        /* no datagram gets through; no kirad runs; no new connection */
+	uint64_t dark_until_ns, away_until_ns, cut_off_until_ns, drain_until_ns; /* drain: 0 none */
+	uint64_t incarnation;
+	struct {
+		enum kira_acks acks;
+		unsigned made, told, failed;
+		struct sim_batch batch[SIM_BATCHES];
+	} client[SIM_CLIENTS];
+	const char *wrong;               /* the first thing that was; NULL: none */
+	uint64_t trace;                  /* of every line noted */
+	uint64_t fired[FAULTS];          /* over all runs */
+	bool print;
+};
+extern struct sim sim;
+
+/* producer_sim.c */
+uint32_t sim_draw(uint32_t n);           /* 0..n-1, the run's only chance */
+static inline bool
+sim_once_in(uint32_t n)
+{
+	return sim_draw(n) == 0;
+}
+void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sim_wrong(const char *what);
+static inline void
+sim_fired(enum sim_fault f)
+{
+	sim.fired[f]++;
+}
+/* A batch is known by the timestamp of its records. */
+static inline int64_t
+sim_tag(unsigned client, unsigned batch)
+{
+	return (int64_t)client * 1000000 + batch;
+}
+
+/* producer_sim_plan.c: what goes wrong, and when */
+void sim_plan_draw(void);
+void sim_plan_turn(void);
+
+/* producer_sim_wire.c: datagrams on their way, and client_udp.h over them */
+void sim_wire_begin(void);
+void sim_wire_turn(void);                /* what is due arrives */
+void sim_wire_answers(void);             /* what the turns sent goes out */
+uint64_t sim_wire_next_ns(void);
+
+/* producer_sim_tcp.c: client_tcp.h, and kirad's half of a Produce connection */
+void sim_tcp_turn(void);
+void sim_tcp_die(void);                  /* every connection is cut; kirad lives */
+void sim_tcp_killed(void);               /* after the turns ended: what they had is gone */
+
+/* producer_sim_broker.c: storage.h in memory with the producer table, sessions, kills */
+struct sim_open {
+	bool repeat, want_disk;
+	uint32_t id;                     /* in and out */
+	uint64_t secret;
+	uint16_t window;
+	uint32_t credit_limit;
+	int16_t error;
+};
+
+void sim_broker_begin(void);
+unsigned sim_broker_end(void);           /* packet buffers missing */
+void sim_broker_turn(void);
+void sim_broker_open(struct sim_open *o);
+void sim_broker_anchor_gone(uint32_t id, uint64_t secret);
+void sim_broker_withdraw(uint32_t id, uint64_t secret);
+void sim_broker_kill(bool power);
+void sim_broker_fail(unsigned partition);
+bool sim_broker_failed(void);            /* is a partition? */
+void sim_broker_room(unsigned partition, unsigned batches);
+int64_t sim_broker_tag(unsigned partition, unsigned batch); /* of the log */
+
+/* producer_sim_client.c: libkira's I/O thread, with a set-up thread that is played */
+void sim_client_begin(unsigned client);
+void sim_client_end(unsigned client);
+void sim_client_turn(unsigned client);
+bool sim_client_done(unsigned client);   /* nothing is alive in it */
+uint64_t sim_client_next_ns(unsigned client);
+bool sim_client_session(unsigned client, uint32_t *id, uint64_t *secret);
+void sim_client_lose_anchor(unsigned client);
+void sim_client_kirad_died(unsigned client);
+void sim_client_udp_again(unsigned client);
+void sim_client_datagram(unsigned client, const uint8_t *p, uint32_t length);
+const char *sim_client_text(unsigned client); /* for the report of a failure */
+
+/* producer_sim_judge.c: what must be true */
+void sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset);
+void sim_judge_turn(void);               /* sessions and credit */
+void sim_judge_drained(void);
+void sim_judge_end(void);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT
+ * producer_sim_client.c - libkira's I/O thread: its real batches, routes and transports, one turn of each
+ * as in producer_io.c; application and set-up thread are played. See producer_sim.h. */
+#include "tests/sim/producer_sim.h"
+
+#include "dataplane/client/producer_io.h"
+
+#include <kira/errors.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIVE_MAX  200
+#define LONG_MS    100000000 /* a delivery timeout that nothing here reaches */
+#define MEMORY     8192
+
+struct ckafka { /* the anchor */
+	uint32_t id;
+	uint64_t secret, incarnation;
+};
+
+struct datagram {
+	struct datagram *next;
+	uint32_t length;
+	uint8_t bytes[KUP_DGRAM_MAX];
+};
+
+struct cudp {
+	struct datagram *head, *tail;
+	uint8_t got[CUDP_BURST][KUP_DGRAM_MAX];
+};
+
+static struct client {
+	struct kira_producer p;
+	struct io io;
+	struct kira_topic *topic;
+	struct ckafka anchor;
+	uint64_t job_at_ns;          /* 0: none runs */
+	enum io_state was;
+} clients[SIM_CLIENTS];
+
+static int64_t next_id; /* of a producer */
+
+/* ---- client_udp.h, the receiving half; the anchor ------------------------------------------ */
+
+void
+cudp_close(struct cudp *u)
+{
+	while (u && u->head) {
+		struct datagram *d = u->head;
+
+		u->head = d->next;
+		free(d);
+	}
+	free(u);
+}
+
+unsigned
+cudp_receive(struct cudp *u, const uint8_t **p, uint32_t *length)
+{
+	unsigned n = 0;
+
+	for (; u->head && n < CUDP_BURST; n++) {
+		struct datagram *d = u->head;
+
+		u->head = d->next;
+		memcpy(u->got[n], d->bytes, d->length);
+		p[n] = u->got[n];
+		length[n] = d->length;
+		free(d);
+	}
+	return n;
+}
+
+/* Both clients share an address: a session takes what bears its id. */
+void
+sim_client_datagram(unsigned client, const uint8_t *p, uint32_t length)
+{
+	struct cudp *u = clients[client].io.udp;
+	struct datagram *d;
+
+	if (!u || length > KUP_DGRAM_MAX)
+		return;
+	d = calloc(1, sizeof(*d));
+	ASSERT(d);
+	d->length = length;
+	memcpy(d->bytes, p, length);
+	if (u->head)
+		u->tail->next = d;
+	else
+		u->head = d;
+	u->tail = d;
+}
+
+void
+ckafka_close(struct ckafka *k)
+{
+	if (k && k->incarnation == sim.incarnation)
+		sim_broker_anchor_gone(k->id, k->secret);
+}
+
+/* ---- The set-up thread --------------------------------------------------------------------- */
+
+static bool
+reachable(void)
+{
+	return !sim.away && !sim.cut_off;
+}
+
+static void
+opened(struct client *c, const struct sim_open *o)
+{
+	struct job *job = &c->p.job;
+
+	c->anchor = (struct ckafka){o->id, o->secret, sim.incarnation};
+	job->anchor = &c->anchor;
+	job->verdict = OPEN_OK;
+	for (unsigned i = 0; i < job->topic_count; i++)
+		job->topics[i].handle = 1;
+	if (job->repeat)
+		return;
+	job->udp = calloc(1, sizeof(*job->udp));
+	ASSERT(job->udp);
+	job->session = (struct ckafka_session){
+		.wire = {.id = o->id, .secret = o->secret, .incarnation = sim.incarnation},
+		.max_dgram = 1472, .window = o->window, .credit_limit = o->credit_limit,
+		.ack_every = 16, .keepalive_s = 10, .ack_delay_us = 50, .lease_ms = sim.plan.lease_ms,
+		.credit_lease_ms = 200};
+}
+
+static void
+run_open(struct client *c)
+{
+	struct job *job = &c->p.job;
+	struct sim_open o = {.repeat = job->repeat, .window = (uint16_t)(2 + sim_draw(200)),
+		.want_disk = c->p.o.acks == KIRA_ACKS_DISK, .id = job->session_id,
+		.secret = job->secret};
+
+	job->verdict = OPEN_AGAIN;
+	job->retry_ms = 200;
+	if (!job->repeat)
+		o.secret = (uint64_t)sim_draw(1u << 31) << 32 | sim_draw(1u << 31);
+	if (!reachable() || sim_once_in(30)) {
+		ckafka_close(job->anchor);
+		job->anchor = NULL;
+		return;
+	}
+	job->anchor = NULL;
+	sim_broker_open(&o);
+	if (o.error == KIRA_E_THROTTLING_QUOTA_EXCEEDED) {
+		job->verdict = OPEN_BUSY;
+		job->retry_ms = 500;
+	} else if (o.error != 0) {
+		job->verdict = OPEN_NO_SESSION;
+		if (job->repeat)
+			sim_fired(FAULT_NO_SESSION);
+	} else if (sim_once_in(20)) { /* granted, and never heard */
+		sim_fired(FAULT_OPEN_UNHEARD);
+		sim_broker_anchor_gone(o.id, o.secret);
+	} else {
+		opened(c, &o);
+	}
+}
+
+static void
+run_raise(struct client *c)
+{
+	struct job *job = &c->p.job;
+
+	job->rc = -1;
+	if (!reachable())
+		return;
+	if (sim_once_in(10)) {
+		sim_fired(FAULT_RAISE_UNHEARD);
+		return;
+	}
+	job->rc = 0;
+	if (job->id.producer_id < 0) {
+		job->id = (struct ckafka_producer_id){.producer_id = next_id++};
+		sim_fired(FAULT_FRESH_ID);
+		return;
+	}
+	/* Another data directory under the same address. */
+	if (sim_once_in(20)) {
+		job->id.error = KIRA_E_INVALID_REQUEST;
+		return;
+	}
+	job->id.epoch++;
+	sim_fired(FAULT_RAISED);
+}
+
+static void
+setup_turn(unsigned client)
+{
+	struct client *c = &clients[client];
+	struct job *job = &c->p.job;
+
+	if (!c->io.job_running || job->done)
+		return;
+	if (c->job_at_ns == 0)
+		c->job_at_ns = sim.now_ns + sim_draw(3) * NS_PER_MS;
+	if (sim.now_ns < c->job_at_ns)
+		return;
+	c->job_at_ns = 0;
+	if (job->kind == JOB_OPEN) {
+		run_open(c);
+	} else if (job->kind == JOB_RAISE) {
+		run_raise(c);
+	} else {
+		job->fd = -1;
+		job->rc = reachable() ? 0 : -1;
+	}
+	job->done = true;
+	sim_note("client %u job %d repeat %d verdict %d rc %d", client, job->kind, job->repeat,
+		job->verdict, job->rc);
+}
+
+/* ---- The application ----------------------------------------------------------------------- */
+
+static void
+on_record(void *arg, void *opaque, int16_t error, int64_t offset)
+{
+	const uintptr_t which = (uintptr_t)opaque;
+
+	if (which >> 16 == 0) /* the first of its batch */
+		sim_judge_told((unsigned)(uintptr_t)arg, (unsigned)which, error, offset);
+}
+
+static void
+make(unsigned client)
+{
+	static const uint8_t value[2500];
+	static const struct cbatch_identity nobody = {-1, -1, -1};
+	struct client *c = &clients[client];
+	const unsigned k = sim.client[client].made++, records = 1 + sim_draw(5);
+	/* One in 25 fits no datagram. */
+	const uint32_t length = sim_once_in(25) && c->p.o.transport != KIRA_TRANSPORT_UDP
+		? sizeof(value) / records : 1 + sim_draw(100);
+	struct batch *b = calloc(1, sizeof(*b));
+
+	ASSERT(b);
+	b->part = &c->topic->part[sim_draw(SIM_PARTITIONS)];
+	sim.client[client].batch[k].partition = b->part->index;
+	b->memory_bytes = MEMORY;
+	b->memory = calloc(1, MEMORY);
+	b->opaque = calloc(records, sizeof(void *));
+	ASSERT(b->memory && b->opaque);
+	b->order = k;
+	b->born_ns = sim.now_ns;
+	b->deadline_ns = sim.now_ns + c->p.o.delivery_timeout_ms * NS_PER_MS;
+	cbatch_open(&b->build, b->memory + KUP_DATA_BATCH, MEMORY - KUP_DATA_BATCH);
+	for (unsigned i = 0; i < records; i++) {
+		(void)cbatch_add(&b->build, sim_tag(client, k), NULL, 0, value, length);
+		b->opaque[i] = (void *)(uintptr_t)(k | (i > 0 ? 1u << 16 : 0));
+	}
+	b->length = cbatch_close(&b->build, c->p.o.no_idempotence ? &nobody : NULL, false);
+	b->packed = true;
+	batch_ready(&c->io, b);
+}
+
+static void
+free_batch(struct batch *b)
+{
+	free(b->memory);
+	free(b->opaque);
+	free(b);
+}
+
+static void
+take_freed(struct client *c)
+{
+	while (c->io.freed) {
+		struct batch *b = c->io.freed;
+
+		c->io.freed = b->next;
+		free_batch(b);
+	}
+}
+
+/* ---- Turns --------------------------------------------------------------------------------- */
+
+void
+sim_client_turn(unsigned client)
+{
+	struct client *c = &clients[client];
+	struct io *io = &c->io;
+
+	io->now_ns = sim.now_ns;
+	io->next_wait_ns = CW_NEVER;
+	c->p.routed = c->p.topics;
+	while (sim.client[client].made < SIM_BATCHES && (sim.calm || sim_once_in(sim.plan.pace))
+			&& io->alive < ALIVE_MAX && sim_draw(3) > 0)
+		make(client);
+	route_turn(io);
+	setup_turn(client);
+	udp_turn(io);
+	tcp_turn(io);
+	batches_expire(io);
+	take_freed(c);
+	if (io->state == IO_TCP && c->was != IO_TCP && c->p.o.transport == KIRA_TRANSPORT_AUTO)
+		sim_fired(FAULT_FELL_BACK);
+	if (io->state != IO_TCP && c->was == IO_TCP)
+		sim_fired(FAULT_UDP_AGAIN);
+	c->was = io->state;
+}
+
+bool
+sim_client_done(unsigned client)
+{
+	return sim.client[client].told == SIM_BATCHES && clients[client].io.alive == 0;
+}
+
+uint64_t
+sim_client_next_ns(unsigned client)
+{
+	const struct io *io = &clients[client].io;
+
+	return io->state == IO_UDP ? cw_deadline(&io->window, sim.now_ns) : CW_NEVER;
+}
+
+void
+sim_client_begin(unsigned client)
+{
+	const struct sim_plan *plan = &sim.plan;
+	struct client *c = &clients[client];
+	struct kira_producer_options *o = &c->p.o;
+
+	memset(c, 0, sizeof(*c));
+	if (client == 0)
+		next_id = 7;
+	(void)pthread_mutex_init(&c->p.lock, NULL);
+	(void)pthread_cond_init(&c->p.room, NULL);
+	(void)pthread_cond_init(&c->p.job_posted, NULL);
+	o->acks = plan->power_cuts || sim_once_in(2) ? KIRA_ACKS_DISK : KIRA_ACKS_LOG;
+	o->transport = plan->tcp_only ? KIRA_TRANSPORT_TCP
+		: sim_once_in(3) ? KIRA_TRANSPORT_UDP : KIRA_TRANSPORT_AUTO;
+	o->delivery_timeout_ms = plan->short_timeouts ? 500 + sim_draw(sim_once_in(2) ? 1500 : 12000) : LONG_MS;
+	o->no_idempotence = plan->no_idempotence;
+	o->window = KUP_WINDOW_MAX;
+	o->on_record = on_record;
+	o->arg = (void *)(uintptr_t)client;
+	c->p.producer_id = plan->no_idempotence ? -1 : next_id++;
+	c->p.epoch = plan->no_idempotence ? -1 : 0;
+	c->topic = calloc(1, sizeof(*c->topic) + SIM_PARTITIONS * sizeof(c->topic->part[0]));
+	ASSERT(c->topic);
+	(void)snprintf(c->topic->name, sizeof(c->topic->name), "orders");
+	c->topic->producer = &c->p;
+	c->topic->partitions = SIM_PARTITIONS;
+	for (int32_t i = 0; i < SIM_PARTITIONS; i++) {
+		c->topic->part[i].topic = c->topic;
+		c->topic->part[i].index = i;
+		c->topic->part[i].producer_id = c->topic->part[i].epoch = -1;
+	}
+	c->p.topic[0] = c->topic;
+	c->p.topics = 1;
+	c->io.p = &c->p;
+	c->io.repeat_at_ns = c->io.udp_again_ns = c->io.linger_at_ns = CW_NEVER;
+	c->io.path = KUP_DGRAM_BASE;
+	sim.client[client].acks = o->acks;
+}
+
+/* Before the broker ends, which frees what its connections hold. */
+void
+sim_client_end(unsigned client)
+{
+	struct client *c = &clients[client];
+
+	cudp_close(c->io.udp ? c->io.udp : c->io.job_running ? c->p.job.udp : NULL);
+	ctcp_close(c->io.tcp);
+	for (int32_t i = 0; i < SIM_PARTITIONS; i++) {
+		struct batch_list *list[] = {&c->topic->part[i].ready, &c->topic->part[i].sent};
+
+		for (unsigned k = 0; k < ARRAY_LENGTH(list); k++) {
+			while (list[k]->head) {
+				struct batch *b = list[k]->head;
+
+				list[k]->head = b->next;
+				free_batch(b);
+			}
+		}
+	}
+	free(c->topic);
+	(void)pthread_mutex_destroy(&c->p.lock);
+	(void)pthread_cond_destroy(&c->p.room);
+	(void)pthread_cond_destroy(&c->p.job_posted);
+}
+
+/* ---- What the plan does to it -------------------------------------------------------------- */
+
+bool
+sim_client_session(unsigned client, uint32_t *id, uint64_t *secret)
+{
+	const struct cwire_session *s = &clients[client].io.session.wire;
+
+	*id = s->id;
+	*secret = s->secret;
+	return s->id != 0 && s->incarnation == sim.incarnation;
+}
+
+void
+sim_client_lose_anchor(unsigned client)
+{
+	struct ckafka *k = clients[client].io.anchor;
+
+	if (!k)
+		return;
+	sim_note("anchor %u lost", client);
+	sim_fired(FAULT_ANCHOR_LOST);
+	clients[client].io.anchor = NULL;
+	ckafka_close(k);
+}
+
+void
+sim_client_kirad_died(unsigned client)
+{
+	clients[client].io.anchor = NULL;
+}
+
+void
+sim_client_udp_again(unsigned client)
+{
+	struct io *io = &clients[client].io;
+
+	io->udp_again_ns = MIN(io->udp_again_ns, sim.now_ns);
+}
+
+const char *
+sim_client_text(unsigned client)
+{
+	static char text[SIM_CLIENTS][160];
+	const struct client *c = &clients[client];
+
+	(void)snprintf(text[client], sizeof(text[client]),
+		"told %u, %u of them failed, %llu alive, state %d, acks %d, transport %d",
+		sim.client[client].told, sim.client[client].failed, (unsigned long long)c->io.alive,
+		c->io.state, c->p.o.acks, c->p.o.transport);
+	return text[client];
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * producer_sim_judge.c - what must be true: of each delivery when it is told, of sessions and credit at
+ * every turn, of the whole log at the end. Sees all, changes nothing. See producer_sim.h. */
+#include "dataplane/kira_dpdk_compat.h"
+
+#include "tests/sim/producer_sim.h"
+
+#include "tests/unit/dataplane/world.h"
+
+#include <kira/errors.h>
+
+/* How often the batch lies in the first `upto` of its partition's log, and where first. */
+static unsigned
+count(unsigned client, unsigned batch, bool durable, int64_t *offset)
+{
+	const unsigned slot = (unsigned)sim.client[client].batch[batch].partition;
+	const struct partition *part = &world.part[slot];
+	const unsigned upto = durable ? part->durable : part->published;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < upto; i++) {
+		if (sim_broker_tag(slot, i) != sim_tag(client, batch))
+			continue;
+		if (n++ == 0)
+			*offset = part->log[i].base_offset;
+	}
+	return n;
+}
+
+void
+sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
+{
+	struct sim_batch *b = &sim.client[client].batch[batch];
+	int64_t lies_at = -1;
+	unsigned n;
+
+	sim_note("told %u/%u %d", client, batch, error);
+	if (b->told++ > 0)
+		sim_wrong("told twice");
+	sim.client[client].told++;
+	if (error == KIRA_E_REQUEST_TIMED_OUT) { /* perhaps stored, so it says */
+		b->failed = true;
+		sim.client[client].failed++;
+		sim_fired(FAULT_TIMED_OUT);
+		return;
+	}
+	if (error != 0) {
+		sim_wrong("failed for good, and nothing here is");
+		return;
+	}
+	b->stored = true;
+	n = count(client, batch, sim.client[client].acks == KIRA_ACKS_DISK, &lies_at);
+	if (n == 0)
+		sim_wrong("told stored, and is not");
+	else if (n > 1 && !sim.plan.no_idempotence)
+		sim_wrong("told stored, and is so twice");
+	else if (n == 1 && offset >= 0 && offset != lies_at)
+		sim_wrong("told another offset than it lies at");
+}
+
+void
+sim_judge_turn(void)
+{
+	const struct sessions *ss = &world.rx.sessions;
+	uint32_t weights = 0, in_store = 0;
+
+	for (uint32_t i = 0; i < ss->live_n; i++) {
+		const struct session *s = &ss->session[ss->live[i]];
+
+		weights += s->weight;
+		in_store += s->in_store;
+		if (s->bytes_out > s->bytes_in)
+			sim_wrong("answers outweigh what came in");
+	}
+	if (weights != ss->credit_out || weights > ss->credit)
+		sim_wrong("credit does not add up");
+	if (in_store != world.rx.in_store)
+		sim_wrong("packets in storage do not add up");
+}
+
+void
+sim_judge_drained(void)
+{
+	const struct sessions *ss = &world.rx.sessions;
+
+	for (uint32_t i = 0; i < ss->live_n; i++) {
+		const struct session *s = &ss->session[ss->live[i]];
+
+		if (s->in_store > 0 || (s->state != SESSION_ENDED && window_out(&s->window) > 0))
+			sim_wrong("drained, with packets received and not final");
+	}
+}
+
+/* A client that lost a batch to its time may store what came after it before an earlier one: the order
+ * is promised while nothing fails. */
+static void
+judge_order(unsigned slot)
+{
+	int64_t last[SIM_CLIENTS];
+
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		last[i] = -1;
+	for (unsigned i = 0; i < world.part[slot].published; i++) {
+		const int64_t tag = sim_broker_tag(slot, i);
+		const unsigned client = (unsigned)(tag / sim_tag(1, 0));
+
+		if (tag <= last[client] && sim.client[client].failed == 0) {
+			sim_note("partition %u at %u: batch %lld behind %lld", slot, i, (long long)tag,
+				(long long)last[client]);
+			sim_wrong("stored out of order");
+		}
+		last[client] = MAX(last[client], tag);
+	}
+}
+
+void
+sim_judge_end(void)
+{
+	int64_t at;
+
+	for (unsigned c = 0; c < SIM_CLIENTS; c++) {
+		for (unsigned k = 0; k < sim.client[c].made; k++) {
+			const unsigned n = count(c, k, false, &at);
+
+			if (n > 1 && !sim.plan.no_idempotence) {
+				sim_note("client %u batch %u: %u times", c, k, n);
+				sim_wrong("stored twice");
+			}
+			if (n == 0 && sim.client[c].batch[k].stored)
+				sim_wrong("told stored, and lost");
+		}
+	}
+	for (unsigned i = 0; i < SIM_PARTITIONS && !sim.plan.no_idempotence; i++)
+		judge_order(i);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ * producer_sim_wire.c - datagrams on their way: lost, doubled, late, damaged; and libkira's client_udp.h
+ * over them. See producer_sim.h. */
+#include "dataplane/kira_dpdk_compat.h"
+
+#include "tests/sim/producer_sim.h"
+
+#include "base/assert.h"
+#include "dataplane/client/client_udp.h"
+#include "dataplane/rx_parse.h"
+#include "tests/unit/dataplane/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FLYING_MAX 4096
+#define LATE_IN    400 /* one of so many is late by up to LATE_MS: from an earlier session, even */
+#define LATE_MS    3000
+
+struct flying {
+	uint64_t at_ns;
+	bool to_broker;
+	struct frame frame;
+};
+
+static struct flying air[FLYING_MAX];
+static unsigned n_air;
+
+void
+sim_wire_begin(void)
+{
+	n_air = 0;
+}
+
+static void
+fly(bool to_broker, const struct frame *f)
+{
+	const struct sim_plan *p = &sim.plan;
+	unsigned copies = 1;
+
+	if (sim.dark)
+		return;
+	if (sim_draw(1000) < p->loss) {
+		copies = 0;
+		sim_fired(FAULT_LOST);
+	} else if (sim_draw(1000) < p->doubling) {
+		copies = 2;
+		sim_fired(FAULT_DOUBLED);
+	}
+	for (; copies > 0 && n_air < FLYING_MAX; copies--) {
+		struct flying *a = &air[n_air++];
+
+		a->to_broker = to_broker;
+		a->frame = *f;
+		a->at_ns = sim.now_ns + (20 + sim_draw(p->jitter_us)) * NS_PER_US;
+		if (sim_once_in(LATE_IN)) {
+			a->at_ns += sim_draw(LATE_MS) * NS_PER_MS;
+			sim_fired(FAULT_LATE);
+		}
+		if (sim_draw(1000) < p->damage) {
+			a->frame.bytes[14 + sim_draw(f->len - 14u)] ^= (uint8_t)(1 + sim_draw(255));
+			sim_fired(FAULT_DAMAGED);
+		}
+	}
+}
+
+static void
+to_clients(const struct frame *f)
+{
+	struct parsed p;
+
+	/* As a kernel would: sums are judged, and the session's id says whose it is. */
+	if (rx_parse(f->bytes, f->len, PARSE_SUM_IP | PARSE_SUM_UDP, &p) != PARSE_UDP)
+		return;
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		sim_client_datagram(i, f->bytes + p.payload, p.payload_len);
+}
+
+void
+sim_wire_turn(void)
+{
+	for (unsigned i = 0; i < n_air;) {
+		struct flying *a = &air[i];
+
+		if (a->at_ns > sim.now_ns) {
+			i++;
+			continue;
+		}
+		if (!a->to_broker)
+			to_clients(&a->frame);
+		else if (!sim.away)
+			world_put(&a->frame);
+		*a = air[--n_air];
+	}
+}
+
+void
+sim_wire_answers(void)
+{
+	for (unsigned i = 0; i < world.out_n; i++)
+		fly(false, &world.out[i]);
+	world_clear();
+}
+
+uint64_t
+sim_wire_next_ns(void)
+{
+	uint64_t at_ns = UINT64_MAX;
+
+	for (unsigned i = 0; i < n_air; i++)
+		at_ns = MIN(at_ns, air[i].at_ns);
+	return at_ns;
+}
+
+/* ---- client_udp.h, the sending half -------------------------------------------------------- */
+
+void
+cudp_send(struct cudp *u, const void *p, uint32_t length)
+{
+	static struct frame f;
+
+	(void)u;
+	ASSERT(length <= FRAME_MAX - PAYLOAD_AT);
+	memcpy(world_udp(&f, (uint16_t)length), p, length);
+	world_sums(&f);
+	fly(true, &f);
+}
+
+void
+cudp_flush(struct cudp *u)
+{
+	(void)u;
+}
+
+uint32_t
+cudp_payload_max(const struct cudp *u)
+{
+	(void)u;
+	return FRAME_MAX - PAYLOAD_AT;
+}
+
+int
+cudp_fd(const struct cudp *u)
+{
+	(void)u;
+	return -1;
+}
