@@ -200,6 +200,25 @@ judge(const struct recovery *r, struct err *err)
 	return 0;
 }
 
+/* All that was found lies below the start, above which nothing was promised: left-overs of a deletion
+ * whose unlinks reached the disk in another order. */
+static int
+remove_left_overs(struct recovery *r, struct err *err)
+{
+	int rc = 0;
+
+	if (r->end >= r->start || !r->row || r->row->recovery > r->start)
+		return 0;
+	for (unsigned i = 0; i < r->n && rc == 0; i++)
+		rc = recover_unlink(r, r->seg[i]->base, true);
+	if (rc < 0)
+		return err_sys(err, rc, "remove files below the start");
+	while (r->n > 0)
+		segment_free(r->seg[--r->n]);
+	r->end = r->start;
+	return 0;
+}
+
 /* Not of these files: every partition would meet it, and the start is given up. */
 static bool
 is_of_process(int rc)
@@ -221,6 +240,8 @@ recover(struct recovery *r, struct err *err)
 		rc = recover_open(r, err);
 	if (rc == 0)
 		rc = recover_check(r, err);
+	if (rc == 0)
+		rc = remove_left_overs(r, err);
 	if (rc < 0)
 		return rc;
 	rc = judge(r, err);

@@ -241,6 +241,47 @@ a_retry_is_known_after_retention_took_what_a_recovery_sealed(void)
 	world_end();
 }
 
+/* A file system may lose the newer of two unlinks and keep the older: of a log that retention emptied
+ * a file below the start comes back, alone. */
+static void
+a_file_of_before_an_empty_logs_start_is_no_damage(void)
+{
+	char log[200], kept[200], empty[200];
+	struct partition_ends ends;
+
+	world_begin(1);
+	(void)snprintf(log, sizeof(log), "%s/t-0/00000000000000000000.log", w.dir);
+	(void)snprintf(kept, sizeof(kept), "%s/t-0/kept", w.dir);
+	(void)snprintf(empty, sizeof(empty), "%s/t-0/00000000000000000008.log", w.dir);
+	append(3);
+	w.config.retention_ms = 60000;
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	append(5);
+	CU_ASSERT_EQUAL_FATAL(world_stop(), 0);
+	CU_ASSERT_EQUAL_FATAL(link(log, kept), 0);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		w.now_ns += NS_PER_S;
+		w.wall_ms += 1000;
+		world_turns(1);
+	}
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL_FATAL(ends.start, 8);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(rename(kept, log), 0);
+	CU_ASSERT_EQUAL_FATAL(unlink(empty), 0);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.start, 8);
+	CU_ASSERT_EQUAL(ends.end, 8);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.producer = 7, .sequence = 3, .count = 5}, 0),
+		APPEND_DUPLICATE);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("dies", a_torn_tail_is_recovered_whenever_recovery_dies),
 	UT("dies", an_unnamed_roll_is_adopted_whenever_recovery_dies),
@@ -248,6 +289,7 @@ static const struct ut_test tests[] = {
 	UT("fails", a_torn_tail_is_recovered_whichever_call_fails),
 	UT("fails", an_unnamed_roll_is_adopted_whichever_call_fails),
 	UT("fails", a_torn_front_leaves_an_empty_log_whichever_call_fails),
+	UT("names", a_file_of_before_an_empty_logs_start_is_no_damage),
 	UT("producers", a_retry_is_known_after_retention_took_what_a_recovery_sealed),
 };
 
