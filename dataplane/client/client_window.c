@@ -75,6 +75,17 @@ heard(struct client_window *w, uint64_t now_ns)
 	}
 }
 
+/* The same question again, with nothing heard since: as a probe. A session that ended unheard answers
+ * nothing any more; would only packets count, one whose packets are all received were asked for ever. */
+static void
+unanswered(struct client_window *w, uint64_t asked_ns)
+{
+	if (w->heard_ns >= asked_ns)
+		return;
+	w->probes++;
+	set_pto(w);
+}
+
 static uint64_t
 loss_after_ns(const struct client_window *w)
 {
@@ -301,6 +312,8 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 	if (now_ns >= loss_at(w))
 		detect_losses(w, now_ns);
 	if (query_due(w) && (!w->querying || now_ns >= w->query_ns + w->pto_ns)) {
+		if (w->querying)
+			unanswered(w, w->query_ns);
 		w->querying = true;
 		w->query_ns = w->sent_ns = now_ns;
 		w->stats.queries++;
@@ -334,6 +347,7 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 		}
 	}
 	if (now_ns >= ping_at(w)) {
+		unanswered(w, w->ping_ns);
 		ret->ack_now = level_due(w);
 		w->ping_ns = w->sent_ns = now_ns;
 		return CW_PING;

@@ -663,6 +663,39 @@ an_idle_session_pings_every_keepalive(void)
 	CU_ASSERT_FALSE(step.ack_now);
 }
 
+/* The session is gone and nobody said so: else it would be asked for ever. */
+static void
+an_unanswered_ping_or_query_counts_as_a_probe(void)
+{
+	struct cw_options o = options();
+	struct cw_step step = {0};
+	struct told_ack t;
+
+	o.want_disk = true;
+	start(&o);
+	(void)send_new(2);
+	(void)take_plain(2);
+	for (unsigned i = 0; i <= KUP_PROBES; i++) {
+		CU_ASSERT_EQUAL(w.probes, i > 0 ? i - 1 : 0);
+		now = cw_deadline(&w, now);
+		CU_ASSERT_EQUAL(cw_next(&w, now, &step), CW_PING);
+	}
+	CU_ASSERT_EQUAL(w.probes, KUP_PROBES);
+	cw_pong(&w, 0, ++now);
+	CU_ASSERT_EQUAL(w.probes, 0);
+	t = make_ack(2, 2);
+	start(&o);
+	(void)send_new(2);
+	t.a.err_total = 1;
+	(void)take(&t);
+	now++;
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(w.probes, i > 0 ? i - 1 : 0);
+		now = cw_deadline(&w, now);
+		CU_ASSERT_EQUAL(cw_next(&w, now, &step), CW_QUERY);
+	}
+}
+
 static void
 what_is_unknown_can_be_walked_for_the_next_session(void)
 {
@@ -710,6 +743,7 @@ static const struct ut_test tests[] = {
 	UT("congestion", the_round_trip_is_smoothed_and_leaves_out_the_brokers_delay),
 	UT("disk", the_disk_mark_never_passes_an_unknown_outcome),
 	UT("disk", a_level_still_due_is_asked_for_by_ping),
+	UT("disk", an_unanswered_ping_or_query_counts_as_a_probe),
 	UT("disk", an_idle_session_pings_every_keepalive),
 	UT("disk", what_is_unknown_can_be_walked_for_the_next_session),
 };
