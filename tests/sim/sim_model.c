@@ -339,7 +339,7 @@ resend(struct engine *e, unsigned i, unsigned producer, struct partition_ends en
 			     "error %d", i, producer, it.sequence, v, result.error);
 	if (v == APPEND_STORED && result.append_ms >= 0 && l->n > 0) {
 		was = latest(l, producer, ends.end, 0);
-		if (was && result.append_ms < was->append_ms)
+		if (was && was->offset >= ends.start && result.append_ms < was->append_ms)
 			return WRONG("t%u: LogAppendTime went back", i);
 	}
 	(void)storage_publish(e->part[i]);
