@@ -194,7 +194,8 @@ class Partition:
                 continue
             raw = self.read(name)
             version, crc, count = struct.unpack_from(">hIi", raw) if len(raw) >= 10 else (-1, 0, 0)
-            if version != 1 or len(raw) != 10 + 46 * count or crc32c(raw[6:]) != crc:
+            # Behind Kafka's entries Kira's 4 bytes for each, or, where Kafka wrote it, nothing.
+            if version != 1 or len(raw) not in (10 + 46 * count, 10 + 50 * count) or crc32c(raw[6:]) != crc:
                 self.complain(name, "version %d, %d bytes for %d entries, or its CRC is wrong" % (version, len(raw), count))
                 continue
             offset = int(name[:20])
@@ -204,9 +205,12 @@ class Partition:
             if states[offset] is None:      # inside a segment: a checkpoint's; only the form is checked
                 continue
             have = {}
+            runs = struct.unpack_from(">%di" % count, raw, 10 + 46 * count) if len(raw) > 10 + 46 * count else ()
             for i in range(count):
                 pid, ep, seq, last, delta, _, coordinator, txn = struct.unpack_from(">qhiqiqiq", raw, 10 + 46 * i)
                 have[pid] = (ep, seq, last, delta)
+                if runs and (runs[i] < 0 or (seq - runs[i]) % 2**31 < delta):
+                    self.complain(name, "producer %d: its run begins at %d, above its last batch" % (pid, runs[i]))
                 if coordinator != -1 or txn != -1:
                     self.complain(name, "producer %d: transactional fields %d %d" % (pid, coordinator, txn))
             if have != states[offset]:
