@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/uuid.h"
 #include "control/conn.h"
 #include "control/control.h"
 #include "control/log.h"
@@ -261,20 +262,6 @@ topics_close(struct control *ctl)
 
 /* ---- Operations ---- */
 
-static void
-put_base64(char ret[23], const uint8_t id[16])
-{
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-	for (unsigned i = 0; i < 22; i++) {
-		const unsigned bit = i * 6, at = bit / 8;
-		const unsigned two = (unsigned)id[at] << 8 | (at + 1 < 16 ? id[at + 1] : 0);
-
-		ret[i] = digit[two >> (10 - bit % 8) & 63];
-	}
-	ret[22] = 0;
-}
-
 /* kira.topics between its first and last line: what will be true once the operation is done. */
 static char *
 catalogue_text(struct control *ctl)
@@ -289,7 +276,7 @@ catalogue_text(struct control *ctl)
 		/* Of those being created only the one whose turn it is. */
 		if (t->state != TOPIC_LIVE && !(t->state == TOPIC_CREATING && t == ctl->topics.op_running))
 			continue;
-		put_base64(id, t->id);
+		uuid_put(id, t->id);
 		fprintf(f, "t %s %s %d\n", t->name, id, t->partitions);
 		for (uint32_t i = 0; i < t->configs; i++)
 			fprintf(f, "c %s %s %s\n", t->name, t->config[2 * i], t->config[2 * i + 1]);

@@ -5,6 +5,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,7 +63,7 @@ topic_id(char **p, uint8_t id[16])
 {
 	const char *w = word(p);
 
-	return w && layout_parse_id(w, id);
+	return w && uuid_parse(w, id);
 }
 
 /* ---- kira.topics -------------------------------------------------------------------------- */

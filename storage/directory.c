@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/uuid.h"
 
 #include <kira/record_batch.h>
 
@@ -100,8 +101,8 @@ create_meta(struct storage *s, int64_t wall_ms, struct err *err)
 	ASSERT(getrandom(cluster, sizeof(cluster), 0) == sizeof(cluster));
 	ASSERT(getrandom(directory, sizeof(directory), 0) == sizeof(directory));
 	cluster[0] &= 0x7f; /* no '-' in front: tools would take it for a flag */
-	layout_put_id(s->cluster_id, cluster);
-	layout_put_id(id, directory);
+	uuid_put(s->cluster_id, cluster);
+	uuid_put(id, directory);
 	(void)snprintf(text, sizeof(text), "format %d\ncluster.id %s\nnode.id 1\ndirectory.id %s\n"
 		"created_ms %" PRId64 "\n", FORMAT, s->cluster_id, id, wall_ms);
 	rc = layout_put_text(s->io, s->dirfd, "meta", text);
@@ -150,7 +151,7 @@ put_row(FILE *f, const struct state_row *r)
 {
 	char id[23];
 
-	layout_put_id(id, r->id);
+	uuid_put(id, r->id);
 	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", r->topic,
 		r->partition, id, r->epoch, r->start, r->recovery, state_name[r->state]);
 }

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ put_partition_files(struct partition *part, struct err *err)
 	char id[23], text[64], *epochs;
 	int rc;
 
-	layout_put_id(id, part->topic_id);
+	uuid_put(id, part->topic_id);
 	(void)snprintf(text, sizeof(text), "version: 0\ntopic_id: %s", id);
 	rc = layout_put(io, part->dirfd, LAYOUT_METADATA, text, strlen(text));
 	if (rc < 0)
@@ -106,7 +107,7 @@ deleted_name(char ret[TOPIC_NAME_MAX + 64], const struct storage_op *op, int32_t
 {
 	char id[23];
 
-	layout_put_id(id, op->topic.id);
+	uuid_put(id, op->topic.id);
 	(void)snprintf(ret, TOPIC_NAME_MAX + 64, "%.200s-%d.%s-delete", op->topic.name, index, id);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +129,7 @@ metadata(struct partition_files *f)
 		return;
 	}
 	if (f->p->id) {
-		layout_put_id(id, f->p->id);
+		uuid_put(id, f->p->id);
 		(void)snprintf(want, sizeof(want), "version: 0\ntopic_id: %s", id);
 		if (strcmp(text, want) != 0)
 			inspect_say(f->in, INSPECT_DAMAGE, f->at, LAYOUT_METADATA, -1, -1,

@@ -35,8 +35,4 @@ int layout_sync_dir(const struct io *io, int dir);
 /* Unlink what is there; a file that is not is no error. */
 int layout_unlink(const struct io *io, int dir, const char *name);
 
-/* An id as 22 characters of url-safe base64, and back. */
-void layout_put_id(char ret[23], const uint8_t id[16]);
-bool layout_parse_id(const char *text, uint8_t id[16]);
-
 #endif

@@ -10,6 +10,7 @@
 #include "storage/storage.c"
 
 #include "tests/sim/sim_engine.h"
+#include "base/uuid.h"
 
 #define TURNS_MAX 20000
 
@@ -78,7 +79,7 @@ put_catalogue(const struct engine *e, char text[400], unsigned with, unsigned wi
 		if (i == without || (i != with && !e->part[i]))
 			continue;
 		topic_of(&t, i);
-		layout_put_id(id, t.id);
+		uuid_put(id, t.id);
 		n += (size_t)snprintf(text + n, 400 - n, "t t%u %s 1\n", i, id);
 	}
 }

@@ -4,6 +4,7 @@
 #include "storage/layout.c"
 
 #include "base/bits.h"
+#include "base/uuid.h"
 #include "tests/unit/storage/fake_io.h"
 #include "tests/unit/ut.h"
 
@@ -80,18 +81,18 @@ an_id_survives_the_way_to_text_and_back(void)
 
 	for (unsigned i = 0; i < 16; i++)
 		id[i] = (uint8_t)i;
-	layout_put_id(text, id);
+	uuid_put(text, id);
 	CU_ASSERT_STRING_EQUAL(text, "AAECAwQFBgcICQoLDA0ODw");
 	for (unsigned i = 0; i < 16; i++)
 		id[i] = (uint8_t)(0xf0 + i);
-	layout_put_id(text, id);
+	uuid_put(text, id);
 	CU_ASSERT_STRING_EQUAL(text, "8PHy8_T19vf4-fr7_P3-_w");
-	CU_ASSERT_TRUE(layout_parse_id(text, again));
+	CU_ASSERT_TRUE(uuid_parse(text, again));
 	CU_ASSERT_EQUAL(memcmp(id, again, 16), 0);
-	layout_put_id(text, zeros);
-	CU_ASSERT_TRUE(layout_parse_id(text, again) && memcmp(zeros, again, 16) == 0);
-	layout_put_id(text, ones);
-	CU_ASSERT_TRUE(layout_parse_id(text, again) && memcmp(ones, again, 16) == 0);
+	uuid_put(text, zeros);
+	CU_ASSERT_TRUE(uuid_parse(text, again) && memcmp(zeros, again, 16) == 0);
+	uuid_put(text, ones);
+	CU_ASSERT_TRUE(uuid_parse(text, again) && memcmp(ones, again, 16) == 0);
 }
 
 static void
@@ -103,7 +104,7 @@ text_that_is_no_id_is_refused(void)
 	uint8_t id[16];
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(bad); i++)
-		CU_ASSERT_FALSE(layout_parse_id(bad[i], id));
+		CU_ASSERT_FALSE(uuid_parse(bad[i], id));
 }
 
 static void

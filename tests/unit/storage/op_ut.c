@@ -2,6 +2,7 @@
  * op_ut.c - control's operations (storage/flush_op.c) and the files of the directory
  * (storage/directory.c): topics made, removed, made again, undone; ids; who may open what. */
 #include "tests/unit/storage/world.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -216,7 +217,7 @@ a_deletion_that_was_cut_short_is_finished_at_the_next_start(void)
 
 	world_begin(1);
 	(void)world_append(0, (struct batch_of){.count = 4});
-	layout_put_id(id, w.part[0]->topic_id);
+	uuid_put(id, w.part[0]->topic_id);
 	(void)snprintf(path, sizeof(path), "t-0.%s-delete", id);
 	fake.hook = dies_in_delete;
 	CU_ASSERT_EQUAL(world_delete(), -EIO);

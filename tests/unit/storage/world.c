@@ -11,6 +11,7 @@
 
 #include "storage/batch.h"
 #include "tests/unit/storage/world.h"
+#include "base/uuid.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -194,7 +195,7 @@ world_create(const char *name, unsigned partitions)
 	op.topic.partitions = (int32_t)partitions;
 	for (unsigned i = 0; i < 16; i++)
 		op.topic.id[i] = (uint8_t)(i * 16 + strlen(name) + w.now_ns / NS_PER_MS);
-	layout_put_id(id, op.topic.id);
+	uuid_put(id, op.topic.id);
 	(void)snprintf(text, sizeof(text), "version 1\nt %s %s %u\n", name, id, partitions);
 	memset(w.part, 0xa5, sizeof(w.part)); /* storage must not look at what it did not set */
 	rc = run(&op);
