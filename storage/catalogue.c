@@ -149,10 +149,11 @@ catalogue_free(struct storage_topic *topic, unsigned n)
 
 /* ---- kira.state --------------------------------------------------------------------------- */
 
+const char *const catalogue_state_name[PART_HALTED + 1] = {"ok", "failed", "halted"};
+
 static bool
 parse_row(char *p, struct state_row *row)
 {
-	static const char *const name[] = {"ok", "failed", "halted"};
 	int64_t partition, epoch;
 	const char *state;
 
@@ -164,8 +165,8 @@ parse_row(char *p, struct state_row *row)
 	row->partition = (int32_t)partition;
 	row->epoch = (int32_t)epoch;
 	state = word(&p);
-	for (unsigned i = 0; state && i < ARRAY_LENGTH(name); i++) {
-		if (strcmp(state, name[i]) == 0) {
+	for (unsigned i = 0; state && i < ARRAY_LENGTH(catalogue_state_name); i++) {
+		if (strcmp(state, catalogue_state_name[i]) == 0) {
 			row->state = (enum partition_state)i;
 			return *p == 0;
 		}

@@ -137,8 +137,6 @@ read_meta(struct storage *s, int64_t wall_ms, struct err *err)
 
 /* ---- kira.state --------------------------------------------------------------------------- */
 
-static const char *const state_name[] = {"ok", "failed", "halted"};
-
 static void
 put_head(FILE *f, const struct storage *s, bool clean, int64_t wall_ms)
 {
@@ -153,7 +151,7 @@ put_row(FILE *f, const struct state_row *r)
 
 	uuid_put(id, r->id);
 	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", r->topic,
-		r->partition, id, r->epoch, r->start, r->recovery, state_name[r->state]);
+		r->partition, id, r->epoch, r->start, r->recovery, catalogue_state_name[r->state]);
 }
 
 static bool

@@ -105,6 +105,8 @@ int directory_remove_blank(struct storage *s, const char *name);
 /* Parse the body of kira.topics. False: it is not one. */
 bool catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n);
 void catalogue_free(struct storage_topic *topic, unsigned n);
+/* Of a row of kira.state, by enum partition_state. */
+extern const char *const catalogue_state_name[PART_HALTED + 1];
 /* The body of kira.state. False: it is not one. */
 bool catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean,
 	struct state_row **row, unsigned *n);

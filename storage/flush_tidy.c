@@ -90,20 +90,14 @@ write_state(struct storage *s)
 static void
 trim_run(struct job *job)
 {
-	/* The log last: cut short, the next start finds it below the start and removes the rest. */
-	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
 	struct partition *part = (struct partition *)((char *)job -
 		offsetof(struct partition, f.trim_job));
-	const struct io *io = part->storage->io;
-	char name[LAYOUT_NAME];
 
 	job->rc = 0;
 	part->f.unlinked = 0;
 	for (unsigned i = 0; i < part->f.expired_n && job->rc == 0; i++) {
-		for (unsigned j = 0; j < ARRAY_LENGTH(suffix) && job->rc == 0; j++) {
-			layout_name(name, part->f.expired[i]->base, suffix[j]);
-			job->rc = layout_unlink(io, part->dirfd, name);
-		}
+		job->rc = layout_unlink_segment(part->storage->io, part->dirfd,
+			part->f.expired[i]->base, true);
 		part->f.unlinked += job->rc == 0;
 	}
 }

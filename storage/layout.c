@@ -3,6 +3,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/crc32c.h"
 
 #include <errno.h>
@@ -44,6 +45,20 @@ layout_unlink(const struct io *io, int dir, const char *name)
 	const int rc = io->unlinkat(dir, name, false);
 
 	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+layout_unlink_segment(const struct io *io, int dir, int64_t base, bool snapshot)
+{
+	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
+	char name[LAYOUT_NAME];
+	int rc = 0;
+
+	for (unsigned i = snapshot ? 0 : 1; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
+		layout_name(name, base, suffix[i]);
+		rc = layout_unlink(io, dir, name);
+	}
+	return rc;
 }
 
 int

@@ -34,5 +34,9 @@ int layout_read_text(const struct io *io, int dir, const char *kind, char **body
 int layout_sync_dir(const struct io *io, int dir);
 /* Unlink what is there; a file that is not is no error. */
 int layout_unlink(const struct io *io, int dir, const char *name);
+/* All files of a segment; `snapshot`: that at its base, too. The log last: cut short, the segment is
+ * found again and the rest goes then. Indexes left alone would lie beside the next log of that name,
+ * and make it look sealed. */
+int layout_unlink_segment(const struct io *io, int dir, int64_t base, bool snapshot);
 
 #endif

@@ -81,7 +81,7 @@ cut(struct recovery *r, struct err *err)
 		} else if (seg->end < 0) {
 			keep = false;
 		} else if (seg->end == seg->base) {
-			rc = recover_unlink(r, seg->base, false); /* empty: the new one takes its name */
+			rc = layout_unlink_segment(r->io, r->part->dirfd, seg->base, false); /* empty: the new one takes its name */
 			keep = false;
 		} else if (i >= r->unsealed) {
 			rc = cut_segment(r, seg);
@@ -210,7 +210,7 @@ remove_left_overs(struct recovery *r, struct err *err)
 	if (r->end >= r->start || !r->row || r->row->recovery > r->start)
 		return 0;
 	for (unsigned i = 0; i < r->n && rc == 0; i++)
-		rc = recover_unlink(r, r->seg[i]->base, true);
+		rc = layout_unlink_segment(r->io, r->part->dirfd, r->seg[i]->base, true);
 	if (rc < 0)
 		return err_sys(err, rc, "remove files below the start");
 	while (r->n > 0)

@@ -36,7 +36,6 @@ int recover_open(struct recovery *r, struct err *err);
 /* A file of a segment, and its size. -ENOENT. */
 int recover_file(const struct recovery *r, int64_t base, const char *suffix, int flags,
 	uint64_t *size);
-int recover_unlink(struct recovery *r, int64_t base, bool snapshot);
 /* What an older start put aside; after a recovery that went well. */
 void recover_forget_dropped(const struct recovery *r);
 

@@ -69,22 +69,6 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int
-recover_unlink(struct recovery *r, int64_t base, bool snapshot)
-{
-	/* The log last: cut short, it is found again and the rest goes then. Indexes left alone would
-	 * lie beside the next log of that name, and make it look sealed. */
-	static const char *const suffix[] = {".snapshot", ".index", ".timeindex", ".log"};
-	char name[LAYOUT_NAME];
-	int rc = 0;
-
-	for (unsigned i = snapshot ? 0 : 1; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
-		layout_name(name, base, suffix[i]);
-		rc = layout_unlink(r->io, r->part->dirfd, name);
-	}
-	return rc;
-}
-
 /* Behind a torn tail, above what kira.state said was durable: a day for a person to look. By ctime: the
  * renaming set it, mtime may be old already. What cannot be removed waits for the next start. */
 void
@@ -120,7 +104,7 @@ recover_list(struct recovery *r, struct err *err)
 	r->start = r->row ? r->row->start : f->n ? f->base[0] : 0;
 	/* Wholly below the start: their deletion was cut short. */
 	for (; rc == 0 && first + 1 < f->n && f->base[first + 1] <= r->start; first++)
-		rc = recover_unlink(r, f->base[first], true);
+		rc = layout_unlink_segment(r->io, r->part->dirfd, f->base[first], true);
 	if (rc < 0)
 		return err_sys(err, rc, "remove left-over files");
 	f->n -= first;
