@@ -8,7 +8,7 @@
 #   --keep-logs      leave the log of each case in build/test-logs
 # Builds: build (warnings are errors), build-asan (address, undefined), build-fuzz (clang, libFuzzer).
 # A case is a unit test program, a fuzz driver (at least 100,000 executions), a rule of check.sh, or a
-# script of tests/pipeline and tests/compat that says how it runs quickly (tests/README.md).
+# script of tests/ that says how it runs quickly (tests/README.md).
 # What could not run for want of something of the machine is skipped, and named at the end with the way
 # to get it. The last line is "N passed, N failed", from what was run; exit 1 if one failed.
 set -uo pipefail
@@ -153,7 +153,7 @@ fuzz_case() {
 # Scripts say in their own heads how they run: see tests/README.md.
 scripted_cases() {
 	local key=$1 build=$2 script name args limit first
-	for script in tests/pipeline/* tests/compat/*; do
+	for script in tests/{pipeline,compat,sim,crash}/*; do
 		[ -x "$script" ] && [ -f "$script" ] || continue
 		limit=$(sed -n 's/^# timeout: *//p' "$script" | head -n 1)
 		name=$(basename "$script")
@@ -205,7 +205,8 @@ export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 # Warnings are no errors here: gcc says itself that its sanitizers cause false ones (its manual, -fsanitize).
 asan=0
 if wanted asan; then
-	if build build-asan -Dwerror=false -Db_sanitize=address,undefined -Db_lundef=false > "$quiet" 2>&1 \
+	# Bugs on purpose can be chosen in it: seeded_bugs.sh.
+	if build build-asan -Dwerror=false -Dc_args=-DKIRA_BUG_CHOSEN -Db_sanitize=address,undefined -Db_lundef=false > "$quiet" 2>&1 \
 			&& { [ $list = 1 ] || ninja_run build-asan; }; then
 		asan=1
 		unit_cases asan build-asan

@@ -3,7 +3,7 @@
  * synced (sim_disk.h). A seeded workload runs; at random system calls of it, and of the recoveries
  * too, crashes are tried: what each leaves is recovered by the real code and judged (sim_model.h).
  *
- *	page_sim [--seed N] [--states N] [--seconds N]
+ *	page_sim [--seed N] [--states N | --minutes N]
  *
  * Seeds from N on are run until so many crash states were checked. Every kind of fault must have
  * fired. A violation ends the run with exit 1 and names the command that repeats it. */
@@ -423,9 +423,9 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {{"seed", required_argument, NULL, 'e'},
-		{"states", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
+		{"states", required_argument, NULL, 't'}, {"minutes", required_argument, NULL, 'm'},
 		{0}};
-	uint64_t seed = 1, states = STATES, seconds = 0, n = 0;
+	uint64_t seed = 1, states = STATES, minutes = 0, n = 0;
 	const uint64_t begun = clock_now_ns();
 	int c;
 
@@ -433,14 +433,14 @@ main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == '?')
 			return 2;
-		*(c == 'e' ? &seed : c == 't' ? &states : &seconds) = strtoull(optarg, NULL, 10);
+		*(c == 'e' ? &seed : c == 't' ? &states : &minutes) = strtoull(optarg, NULL, 10);
 	}
-	if (seconds)
+	if (minutes)
 		states = UINT64_MAX;
 	do
 		run_seed(seed + n++);
 	while (run.states < states &&
-		(!seconds || clock_now_ns() - begun < seconds * NS_PER_S));
+		(!minutes || clock_now_ns() - begun < minutes * 60 * NS_PER_S));
 	model_reset();
 	return tell(n, (clock_now_ns() - begun) / NS_PER_MS);
 }

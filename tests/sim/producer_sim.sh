@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# producer_sim.sh - producer_sim for a while, from a seed that follows from the date.
-# long: {minutes}
+# producer_sim.sh - producer_sim for a while.
+# about: include storage dataplane tests/sim
+# long: --from {seed} --minutes {minutes}
 set -euo pipefail
-exec "${KIRA_BUILD:-build}/tests/sim/producer_sim" --from "$(($(date +%s) * 1000))" --minutes "${1:-1}"
+exec "${KIRA_BUILD:-build}/tests/sim/producer_sim" "$@"

@@ -1,32 +1,85 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# seeded_bugs.sh - builds the simulators with each bug of tests/README.md (include/base/bug.h), one at
-# a time: the one named beside it must fail. Arguments: only these bugs.
+# seeded_bugs.sh - with each bug of the table in tests/README.md (include/base/bug.h), one at a time, the
+# command named beside it must fail. Without any it must hold, or its failing would prove nothing.
+#
+# Usage: tests/sim/seeded_bugs.sh [--quick] [N..]
+#   --quick    those marked q, in the build $KIRA_BUILD, which has -Dc_args=-DKIRA_BUG_CHOSEN; that the
+#              commands hold without a bug is left to the run that has them as tests
+#   N..        only these
+# A command is a program of the build, or a script of the tree, which finds the build in $KIRA_BUILD.
+# about: include storage dataplane control tests/sim tests/crash tests/unit tests/compat
+# asan: --quick
 # long:
+# timeout: 300
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-declare -A by=([2]=page_sim [3]=page_sim [5]=page_sim [7]=page_sim [8]=page_sim [9]=page_sim [10]=corrupt_sweep
-	[11]=corrupt_sweep [12]=page_sim [14]=page_sim)
-[ $# -gt 0 ] || set -- 2 3 5 7 8 9 10 11 12 14
-dir=$(mktemp -d /var/tmp/kira-bugs-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-missed=
-for n in "$@"; do
-	program=${by[$n]:-}
-	[ -n "$program" ] || { echo "no simulator is named for bug $n"; exit 2; }
-	if [ -e "$dir/build.ninja" ]; then
-		meson configure "$dir" -Dc_args="-DKIRA_BUG=$n" || exit 1
-	else
-		meson setup "$dir" -Dc_args="-DKIRA_BUG=$n" > /dev/null || exit 1
+quick=0
+[ "${1:-}" = --quick ] && { quick=1; shift; }
+
+# A row of the table: | N | q or nothing | bug | `command` or what is missing |
+declare -a bugs=() missing=()
+declare -A command_of=()
+while IFS='|' read -r _ n q bug command _; do
+	n=${n// /} q=${q// /}
+	if [ $# -gt 0 ]; then
+		[[ " $* " == *" $n "* ]] || continue
+	elif [ $quick = 1 ]; then
+		[ "$q" = q ] || continue
 	fi
-	ninja -C "$dir" "tests/sim/$program" > "$dir/log" 2>&1 || { tail "$dir/log"; exit 1; }
-	timeout 120 "$dir/tests/sim/$program" > "$dir/log" 2>&1
-	if [ $? = 1 ]; then
-		echo "bug $n: caught by $program: $(grep '^FAILED' "$dir/log" | head -n 1)"
+	if [[ $command =~ \`(.*)\` ]]; then
+		bugs+=("$n")
+		command_of[$n]=${BASH_REMATCH[1]}
 	else
-		echo "FAILED  bug $n: not caught by $program: $(tail -n 1 "$dir/log")"
-		missed="$missed $n"
+		missing+=("$n")
+		echo "bug $n,${bug% }: ${command# }"
 	fi
+done < <(sed -n '/^| N | q | bug /,/^$/p' tests/README.md | grep -E '^\| [0-9]+ \|')
+[ $((${#bugs[@]} + ${#missing[@]})) -gt 0 ] || { echo "FAILED  no bug '$*' in the table of tests/README.md"; exit 1; }
+
+if [ $quick = 1 ]; then
+	dir=${KIRA_BUILD:?}
+else
+	dir=build-bugs
+	[ -e $dir/build.ninja ] || meson setup $dir -Dc_args=-DKIRA_BUG_CHOSEN > /dev/null || exit 1
+fi
+log=$(mktemp /var/tmp/kira-bugs-XXXXXX)
+trap 'rm -f "$log"' EXIT
+trap 'exit 143' INT TERM HUP
+
+# run N COMMAND..: with bug N.
+run() {
+	local bug=$1 program=$2
+	shift 2
+	case $program in
+	*.py) set -- /usr/bin/python3 "$program" "$@" ;;
+	*.sh) set -- bash "$program" "$@" ;;
+	*) set -- "$dir/$program" "$@" ;;
+	esac
+	KIRA_BUG=$bug KIRA_BUILD=$(realpath "$dir") PYTHONDONTWRITEBYTECODE=1 timeout -k 10 240 "$@" > "$log" 2>&1 < /dev/null
+}
+
+missed= holds=
+for n in "${bugs[@]}"; do
+	command=${command_of[$n]}
+	if [ $quick = 0 ]; then
+		target=${command%% *}
+		case $target in *.py|*.sh) target=all ;; esac
+		ninja -C $dir "$target" > "$log" 2>&1 || { tail "$log"; exit 1; }
+		if [[ "$holds" != *"<$command>"* ]]; then
+			# shellcheck disable=SC2086
+			run 0 $command || { tail "$log"; echo "FAILED  without a bug: $command"; exit 1; }
+			holds+="<$command>"
+		fi
+	fi
+	# shellcheck disable=SC2086
+	run "$n" $command
+	rc=$?
+	case $rc in
+	0) echo "FAILED  bug $n: not caught by $command: $(tail -n 1 "$log")"; missed+=" $n" ;;
+	77|124|126|127|137) echo "FAILED  bug $n: exit $rc of $command: $(tail -n 1 "$log")"; missed+=" $n" ;;
+	*) echo "bug $n: caught by $command: $(grep -aE 'FAILED|ERROR|CHECK|ASSERT|assert' "$log" | head -n 1)" ;;
+	esac
 done
-echo "result: $# seeded bugs, not caught:${missed:- none}"
+echo "result: ${#bugs[@]} seeded bugs, not caught:${missed:- none}; their feature is missing: ${missing[*]:-none}"
 [ -z "$missed" ]

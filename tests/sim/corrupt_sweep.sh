@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# corrupt_sweep.sh - corrupt_sweep over every bit.
+# about: include storage tests/sim
+# long: --every 1
+set -euo pipefail
+exec "${KIRA_BUILD:-build}/tests/sim/corrupt_sweep" "$@"
