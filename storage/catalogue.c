@@ -174,6 +174,48 @@ parse_row(char *p, struct state_row *row)
 	return false;
 }
 
+/* Of the partition of the row before it. */
+static bool
+parse_hole(char *p, struct state_row *row)
+{
+	char topic[TOPIC_NAME_MAX + 1];
+	int64_t partition, from, to;
+
+	if (!row || !topic_name(&p, topic) || strcmp(topic, row->topic) != 0 ||
+		!number(&p, row->partition, row->partition, &partition) ||
+		!number(&p, 0, INT64_MAX, &from) || !number(&p, 0, INT64_MAX, &to) || *p)
+		return false;
+	if (from >= to || to > row->recovery || (row->holes.n > 0 &&
+		from <= row->holes.hole[row->holes.n - 1].to))
+		return false;
+	holes_add(&row->holes, from, to);
+	return true;
+}
+
+void
+catalogue_put_row(FILE *f, const struct state_row *row)
+{
+	const struct holes *h = &row->holes;
+	char id[23];
+
+	uuid_put(id, row->id);
+	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", row->topic,
+		row->partition, id, row->epoch, row->start, row->recovery,
+		catalogue_state_name[row->state]);
+	for (unsigned i = 0; i < h->n; i++)
+		if (h->hole[i].to > row->start)
+			fprintf(f, "hole %s %" PRId32 " %" PRId64 " %" PRId64 "\n", row->topic,
+				row->partition, h->hole[i].from, h->hole[i].to);
+}
+
+void
+catalogue_free_rows(struct state_row *row, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		holes_free(&row[i].holes);
+	free(row);
+}
+
 bool
 catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean, struct state_row **row,
 	unsigned *n)
@@ -194,6 +236,8 @@ catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean, stru
 			*row = realloc(*row, (*n + 1) * sizeof(**row));
 			ASSERT(*row);
 			good = parse_row(p, &(*row)[(*n)++]);
+		} else if (kind && strcmp(kind, "hole") == 0) {
+			good = parse_hole(p, *n ? &(*row)[*n - 1] : NULL);
 		} else if (kind && strcmp(kind, "incarnation") == 0) {
 			good = counted = number(&p, 1, INT64_MAX - 1, &v);
 			*incarnation = (uint64_t)v;
@@ -207,7 +251,7 @@ catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean, stru
 	free(text);
 	if (good && counted)
 		return true;
-	free(*row);
+	catalogue_free_rows(*row, *n);
 	*row = NULL;
 	*n = 0;
 	return false;

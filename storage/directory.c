@@ -144,16 +144,6 @@ put_head(FILE *f, const struct storage *s, bool clean, int64_t wall_ms)
 		wall_ms);
 }
 
-static void
-put_row(FILE *f, const struct state_row *r)
-{
-	char id[23];
-
-	uuid_put(id, r->id);
-	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", r->topic,
-		r->partition, id, r->epoch, r->start, r->recovery, catalogue_state_name[r->state]);
-}
-
 static bool
 unreached(const struct storage *s)
 {
@@ -175,7 +165,7 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 	put_head(f, s, clean && !unreached(s), wall_ms);
 	for (unsigned i = 0; i < s->rows; i++)
 		if (!s->row[i].used)
-			put_row(f, &s->row[i]);
+			catalogue_put_row(f, &s->row[i]);
 	for (unsigned i = 0; i < s->o.partitions_max; i++) {
 		const struct partition *part = s->flush.live[i];
 		struct state_row r;
@@ -187,7 +177,7 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 			if (part->found_row) {
 				r = *part->found_row;
 				r.state = PART_HALTED;
-				put_row(f, &r);
+				catalogue_put_row(f, &r);
 			}
 			continue;
 		}
@@ -197,10 +187,11 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 			.start = atomic_load(&part->start),
 			.recovery = frontier_read(BUG(3) ? &part->tail : &part->durable).end,
 			.state = partition_state(part),
+			.holes = *part->holes,
 		};
 		memcpy(r.topic, part->topic, sizeof(r.topic));
 		memcpy(r.id, part->topic_id, sizeof(r.id));
-		put_row(f, &r);
+		catalogue_put_row(f, &r);
 	}
 	ASSERT(fclose(f) == 0);
 	return text;
@@ -242,7 +233,7 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 	put_head(f, s, false, wall_ms);
 	for (unsigned i = 0; i < s->rows; i++)
 		if (!s->row[i].used)
-			put_row(f, &s->row[i]);
+			catalogue_put_row(f, &s->row[i]);
 	ASSERT(fclose(f) == 0);
 	rc = layout_put_text(s->io, s->dirfd, "state", body);
 	free(body);
@@ -490,7 +481,7 @@ void
 directory_close(struct storage *s)
 {
 	catalogue_free(s->topic, s->topics);
-	free(s->row);
+	catalogue_free_rows(s->row, s->rows);
 	(void)s->io->close(s->lock_fd); /* the lock goes with it */
 	(void)s->io->close(s->dirfd);
 }

@@ -5,11 +5,13 @@
 #define KIRA_STORAGE_DIRECTORY_H
 
 #include "storage/flush.h"
+#include "storage/holes.h"
 #include "storage/io.h"
 #include "storage/partition.h"
 #include "storage/producer_state.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #define DIR_PATH_MAX 4096
 enum { FLUSH_AWAKE, FLUSH_DOZES, FLUSH_SLEEPS };
@@ -24,6 +26,7 @@ struct state_row {
 	int64_t start, recovery; /* recovery: everything below was durable */
 	enum partition_state state;
 	bool used;               /* its partition is open now, or no topic names it */
+	struct holes holes;      /* below `recovery` */
 };
 
 /* Words of one storage lcore. Bitmaps: a bit per slot. */
@@ -107,6 +110,9 @@ bool catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n
 void catalogue_free(struct storage_topic *topic, unsigned n);
 /* Of a row of kira.state, by enum partition_state. */
 extern const char *const catalogue_state_name[PART_HALTED + 1];
+/* A row as it stands in kira.state, and the lines of its holes, but of those wholly below the start. */
+void catalogue_put_row(FILE *f, const struct state_row *row);
+void catalogue_free_rows(struct state_row *row, unsigned n);
 /* The body of kira.state. False: it is not one. */
 bool catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean,
 	struct state_row **row, unsigned *n);

@@ -57,6 +57,8 @@ int inspect_index_file(struct inspect *in, const char *path, struct err *err);
 bool inspect_snapshot_right(const uint8_t *bytes, uint32_t length);
 bool inspect_epochs_right(const char *text, size_t length);
 bool inspect_text_right(struct inspect *in, const char *dir, const char *kind);
+/* The offset, or the end of the hole it lies in, by the kira.state above a partition's directory. */
+int64_t inspect_hole_after(struct inspect *in, const char *dir, int64_t offset);
 /* 00000000000000004711.log: 4711. -1: no such name. */
 int64_t inspect_name(const char *name, const char *suffix);
 

@@ -46,6 +46,40 @@ inspect_text_right(struct inspect *in, const char *dir, const char *kind)
 	return rc == 0;
 }
 
+int64_t
+inspect_hole_after(struct inspect *in, const char *dir, int64_t offset)
+{
+	char up[DIR_PATH_MAX], *body = NULL, *path = realpath(dir, NULL), *slash = path ? strrchr(path, '/') : NULL;
+	struct state_row *row = NULL;
+	uint64_t incarnation;
+	unsigned n = 0;
+	bool clean;
+	int fd;
+
+	if (!slash || slash == path) {
+		free(path);
+		return offset;
+	}
+	(void)snprintf(up, sizeof(up), "%.*s", (int)(slash - path), path);
+	fd = in->io->openat(AT_FDCWD, up, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0 && layout_read_text(in->io, fd, "state", &body) == 0 &&
+		catalogue_parse_state(body, &incarnation, &clean, &row, &n)) {
+		for (unsigned i = 0; i < n; i++) {
+			char name[TOPIC_NAME_MAX + 16];
+
+			(void)snprintf(name, sizeof(name), "%s-%" PRId32, row[i].topic, row[i].partition);
+			if (strcmp(name, slash + 1) == 0)
+				offset = holes_after(&row[i].holes, offset);
+		}
+		catalogue_free_rows(row, n);
+	}
+	if (fd >= 0)
+		(void)in->io->close(fd);
+	free(body);
+	free(path);
+	return offset;
+}
+
 static void
 bad_file(struct whole *w, const char *name, int rc, const char *cure)
 {
@@ -301,7 +335,7 @@ inspect_directory(struct inspect *in, const char *path, struct err *err)
 	}
 	producers_close(w.producers);
 	catalogue_free(w.topic, w.topics);
-	free(w.row);
+	catalogue_free_rows(w.row, w.rows);
 	(void)in->io->close(w.at.fd);
 	return rc;
 }

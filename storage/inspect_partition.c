@@ -160,11 +160,20 @@ epoch_file(struct partition_files *f)
 
 /* ---- The chain ---------------------------------------------------------------------------- */
 
+/* Where the next batch is looked for: behind a hole, if one was recorded there. */
+static int64_t
+next_offset(const struct partition_files *f)
+{
+	return f->p->row && !f->over ? holes_after(&f->p->row->holes, f->end) : f->end;
+}
+
 static void
 link(struct partition_files *f, const char *name, int64_t base, bool first)
 {
+	/* Behind a hole too: what its batches said of producers only the next snapshot may know. */
 	f->broken |= base != f->end && !(first && base < f->start);
-	if (first && base > f->start)
+	f->end = next_offset(f);
+	if (first && base > f->end)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->start, lost,
 			"the first segment begins at offset %" PRId64 ", the partition at %" PRId64
 			": a file is missing", base, f->start);
@@ -288,11 +297,13 @@ one(struct partition_files *f, unsigned i, bool *first)
 		*first = false;
 	}
 	if ((file->has & HAS_SNAPSHOT) && !f->over) {
-		if (!(file->has & HAS_LOG) && (*first || file->offset != f->end))
+		if (!(file->has & HAS_LOG) && (*first || (file->offset != f->end && file->offset != next_offset(f))))
 			inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset, "remove it",
 				"a snapshot where no segment begins or ends");
-		else
+		else {
+			f->broken |= file->offset != f->end; /* at the end of a hole */
 			rc = snapshot(f, file->offset);
+		}
 	}
 	return rc == 0 && (file->has & HAS_LOG) ? segment(f, file) : rc;
 }
@@ -372,8 +383,10 @@ chain(struct partition_files *f)
 	f->end = f->before = f->start;
 	for (unsigned i = 0; i < f->n && rc == 0; i++)
 		rc = one(f, i, &first);
+	f->end = next_offset(f);
 	if (rc == 0)
 		rc = pool(f);
+	f->end = next_offset(f);
 	if (rc == 0)
 		promises(f);
 	return rc;

@@ -23,6 +23,8 @@ partition_fail(struct partition *part)
 	atomic_fetch_add(&part->storage->failures, 1);
 }
 
+static const struct holes none;
+
 struct partition *
 partition_alloc(struct storage *s, const char *topic, const uint8_t id[16], int32_t index,
 	unsigned slot, const struct partition_config *config)
@@ -40,6 +42,7 @@ partition_alloc(struct storage *s, const char *topic, const uint8_t id[16], int3
 	part->lcore = slot % s->o.store_lcores;
 	part->dirfd = -1;
 	part->config = *config;
+	part->holes = &none;
 	part->f.left_last = &part->f.left_first;
 	return part;
 }

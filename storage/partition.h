@@ -6,6 +6,7 @@
 #define KIRA_STORAGE_PARTITION_H
 
 #include "storage/epoch.h"
+#include "storage/holes.h"
 #include "storage/jobs.h"
 #include "storage/segment.h"
 #include "storage/storage.h"
@@ -59,6 +60,7 @@ struct partition {
 	int dirfd;
 	struct partition_config config;
 	struct epochs epochs;
+	const struct holes *holes;      /* of its row of kira.state; none: an empty list */
 	char *halt_reason;              /* halted: the sentence why; else NULL */
 	const struct state_row *found_row; /* halted: stays in kira.state as it was found; NULL: none */
 	bool detached;                  /* storage lcore: said that it let go */

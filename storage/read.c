@@ -274,6 +274,7 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 	place->seg = NULL;
 	if (offset < start || (ok && offset > tail.end))
 		return KIRA_E_OFFSET_OUT_OF_RANGE;
+	offset = holes_after(part->holes, offset); /* nothing will ever be there: on with the next batch */
 	if (offset >= limit->end)
 		return ok ? 0 : KIRA_E_KAFKA_STORAGE_ERROR;
 	place->seg = read_segment(part, offset, &tail);

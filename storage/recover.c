@@ -80,7 +80,7 @@ cut(struct recovery *r, struct err *err)
 			; /* to be freed by the caller */
 		} else if (seg->end < 0) {
 			keep = false;
-		} else if (seg->end == seg->base) {
+		} else if (segment_used(seg) == 0) {
 			rc = layout_unlink_segment(r->io, r->part->dirfd, seg->base, false); /* empty: the new one takes its name */
 			keep = false;
 		} else if (i >= r->unsealed) {
@@ -187,7 +187,7 @@ judge(const struct recovery *r, struct err *err)
 {
 	const int64_t promised = MAX(r->start, r->row ? r->row->recovery : 0);
 
-	if (r->n > 0 && r->seg[0]->base > r->start) {
+	if (r->n > 0 && r->seg[0]->base > holes_after(r->part->holes, r->start)) {
 		err_set(err, "acknowledged data is missing: the log begins at offset %" PRId64
 			", its first file at %" PRId64, r->start, r->seg[0]->base);
 		return -EBADMSG;
@@ -275,6 +275,8 @@ recover_partition(struct partition *part, const struct state_row *row, int64_t w
 	int rc = s->io->openat(s->dirfd, part->name, O_RDONLY | O_DIRECTORY, 0);
 
 	r.start = r.end = row ? row->start : 0;
+	if (row)
+		part->holes = &row->holes;
 	part->dirfd = rc;
 	rc = rc < 0 ? err_sys(err, rc, "open %s/%s", s->dir, part->name) : recover(&r, err);
 	if (rc < 0 && !is_of_process(rc)) {

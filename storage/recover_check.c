@@ -135,7 +135,7 @@ check_middle(struct recovery *r, struct segment *seg, int64_t next, struct err *
 	(void)r->io->close(fd);
 	if (rc < 0)
 		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);
-	if (at == next && at_byte == size)
+	if (holes_after(r->part->holes, at) == next && at_byte == size)
 		return 0;
 	atomic_store(&seg->used, at_byte);
 	r->end = seg->end = at;
@@ -240,7 +240,8 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 		at += delta + 1;
 	}
 	index_finish(&seg->index);
-	seg->end = at;
+	/* What lies behind a hole is in the next file. */
+	seg->end = v == SCAN_BAD ? at : holes_after(r->part->holes, at);
 	seg->max_timestamp = seg->index.max_timestamp;
 	atomic_store(&seg->used, sc.position);
 	seg->fd = fd;
@@ -295,13 +296,13 @@ recover_check(struct recovery *r, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
-	r->end = r->n ? r->seg[0]->base : r->start;
+	r->end = r->n ? r->seg[0]->base : holes_after(r->part->holes, r->start);
 	if (i > 0) {
 		r->end = r->seg[i - 1]->base; /* should it be unreadable */
 		rc = sealed_end(r, r->seg[i - 1], err);
 		if (rc < 0)
 			return rc;
-		r->end = r->seg[i - 1]->end;
+		r->seg[i - 1]->end = r->end = holes_after(r->part->holes, r->seg[i - 1]->end);
 		if (rc > 0) { /* a tail that is no batch: the file is checked like an unsealed one */
 			r->unsealed = --i;
 			r->end = r->seg[i]->base;

@@ -115,7 +115,8 @@ dump_log(struct dump *d, const char *path, const char *dir, const char *name, st
 	int64_t end;
 	int rc;
 
-	if (base >= 0 && d->end >= 0 && d->end != base && strcmp(dir, d->end_dir) == 0) {
+	if (base >= 0 && d->end >= 0 && d->end != base && strcmp(dir, d->end_dir) == 0 &&
+		inspect_hole_after(&d->in, dir, d->end) != base) {
 		(void)snprintf(what, sizeof(what), "begins at offset %" PRId64 " where %" PRId64
 			" must follow", base, d->end);
 		damage(d, path, what);
@@ -149,7 +150,8 @@ dump_file(struct dump *d, const char *path, struct err *err)
 	(void)snprintf(dir, sizeof(dir), "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path),
 		slash ? path : ".");
 	print_file(&d->print, path);
-	if (ends_with(name, ".log") || ends_with(name, ".pool") || ends_with(name, ".dropped"))
+	if (ends_with(name, ".log") || ends_with(name, ".pool") || ends_with(name, ".dropped") ||
+		ends_with(name, ".bad"))
 		return dump_log(d, path, dir, name, err);
 	rc = slurp(path, &bytes, &n, err);
 	if (rc < 0)
@@ -183,7 +185,7 @@ say_unread(struct dump *d, const struct err *err)
 static bool
 is_known(const char *name)
 {
-	static const char *const end[] = {".log", ".index", ".timeindex", ".snapshot", ".pool", ".dropped",
+	static const char *const end[] = {".log", ".index", ".timeindex", ".snapshot", ".pool", ".dropped", ".bad",
 		"-checkpoint", "partition.metadata"};
 
 	if (strncmp(name, "kira.", 5) == 0 && !ends_with(name, ".tmp"))

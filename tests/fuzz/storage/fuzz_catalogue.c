@@ -60,8 +60,13 @@ state(const char *text)
 		if (row[i].partition < 0 || row[i].start < 0 || row[i].recovery < 0 ||
 			row[i].epoch < -1 || row[i].state > PART_HALTED)
 			__builtin_trap();
+		for (unsigned k = 0; k < row[i].holes.n; k++)
+			if (row[i].holes.hole[k].from >= row[i].holes.hole[k].to ||
+				row[i].holes.hole[k].to > row[i].recovery ||
+				(k > 0 && row[i].holes.hole[k].from <= row[i].holes.hole[k - 1].to))
+				__builtin_trap();
 	}
-	free(row);
+	catalogue_free_rows(row, n);
 }
 
 static void

@@ -69,6 +69,8 @@ a_name_is_at_most_249_characters(void)
 	CU_ASSERT_FALSE(parse(body));
 }
 
+#define HOLE(line) "incarnation 1\np a 0 " ID " 0 0 9 ok\n" line "\n"
+
 static uint64_t incarnation;
 static bool clean;
 static struct state_row *row;
@@ -94,7 +96,7 @@ a_state_is_read(void)
 	CU_ASSERT_EQUAL(row[0].state, PART_OK);
 	CU_ASSERT_TRUE(row[1].partition == 1 && row[1].epoch == -1 && row[1].state == PART_FAILED);
 	CU_ASSERT_EQUAL(row[2].state, PART_HALTED);
-	free(row);
+	catalogue_free_rows(row, rows);
 	CU_ASSERT_TRUE(parse_state("incarnation 1\nclean 0\n"));
 	CU_ASSERT_TRUE(!clean && rows == 0);
 	free(row);
@@ -115,12 +117,45 @@ a_line_that_is_wrong_refuses_the_whole_state(void)
 		"incarnation 1\np a 0 " ID " 0 0 -1 ok\n",
 		"incarnation 1\np a 0 " ID " 0 9223372036854775808 0 ok\n",
 		"incarnation 1\np . 0 " ID " 0 0 0 ok\n", "incarnation 1\np a 0 x 0 0 0 ok\n",
-		"incarnation 9223372036854775807\n"};
+		"incarnation 9223372036854775807\n",
+		"incarnation 1\nhole a 0 1 2\n", HOLE("hole b 0 1 2"), HOLE("hole a 1 1 2"),
+		HOLE("hole a 0 2 2"), HOLE("hole a 0 3 2"), HOLE("hole a 0 1 10"), HOLE("hole a 0 -1 2"),
+		HOLE("hole a 0 1 2 3"), HOLE("hole a 0 1"), HOLE("hole a 0 3 4\nhole a 0 1 2"),
+		HOLE("hole a 0 3 4\nhole a 0 4 5")};
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(bad); i++) {
 		CU_ASSERT_FALSE(parse_state(bad[i]));
 		CU_ASSERT_TRUE(rows == 0 && row == NULL);
 	}
+}
+
+static void
+holes_follow_their_row_and_come_back_as_they_were(void)
+{
+	static const char body[] = "p a 0 " ID " 3 10 500 ok\nhole a 0 5 11\nhole a 0 400 500\n"
+				   "p a 1 " ID " 0 0 9 halted\nhole a 1 0 3\n";
+	char whole[400], *again = NULL;
+	size_t size;
+	FILE *f = open_memstream(&again, &size);
+
+	(void)snprintf(whole, sizeof(whole), "incarnation 1\nclean 0\n%s", body);
+	CU_ASSERT_TRUE_FATAL(parse_state(whole));
+	CU_ASSERT_TRUE(rows == 2 && row[0].holes.n == 2 && row[1].holes.n == 1);
+	CU_ASSERT_TRUE(row[0].holes.hole[1].from == 400 && row[0].holes.hole[1].to == 500);
+	CU_ASSERT_EQUAL(holes_after(&row[1].holes, 0), 3);
+	for (unsigned i = 0; i < rows; i++)
+		catalogue_put_row(f, &row[i]);
+	(void)fflush(f);
+	CU_ASSERT_STRING_EQUAL(again, body);
+	/* Wholly below the start: nobody asks for it any more. */
+	row[0].start = 11;
+	rewind(f);
+	catalogue_put_row(f, &row[0]);
+	(void)fclose(f);
+	CU_ASSERT_PTR_NULL(strstr(again, "hole a 0 5 11"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(again, "hole a 0 400 500"));
+	free(again);
+	catalogue_free_rows(row, rows);
 }
 
 static const struct ut_test tests[] = {
@@ -129,6 +164,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_name_is_at_most_249_characters),
 	UT("state", a_state_is_read),
 	UT("state", a_line_that_is_wrong_refuses_the_whole_state),
+	UT("state", holes_follow_their_row_and_come_back_as_they_were),
 };
 
 UT_MAIN(tests)

@@ -75,8 +75,8 @@ uint64_t world_append(unsigned p, struct batch_of o);
 /* Batches of 2 records and about 1 KiB until `bytes` were appended. */
 void world_fill(unsigned p, uint64_t bytes);
 
-/* Read from start to visible: every batch is one that was appended there, in order, dense, bytes
- * and checksum right. Returns the next offset; -1 and a failed check else. */
+/* Read from start to visible: every batch is one that was appended there, in order, dense but for the
+ * holes of kira.state, bytes and checksum right. Returns the next offset; -1 and a failed check else. */
 int64_t world_read(unsigned p);
 /* The remembered batches at or above `offset` never happened (they were lost). */
 void world_forget(unsigned p, int64_t offset);
