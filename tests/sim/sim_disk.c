@@ -24,6 +24,8 @@ sim_random(struct sim_random *r, uint64_t below)
 	return (z ^ z >> 31) % below;
 }
 
+static void names_copy(struct sim_names *to, const struct sim_names *from);
+
 /* ---- Files -------------------------------------------------------------------------------- */
 
 struct sim_file *
@@ -133,9 +135,7 @@ void
 sim_file_sync(struct sim_file *f)
 {
 	if (f->directory) {
-		f->kept.n = 0;
-		for (unsigned i = 0; i < f->now.n; i++)
-			sim_names_put(&f->kept, f->now.entry[i].name, f->now.entry[i].file);
+		names_copy(&f->kept, &f->now);
 		f->changes = 0;
 		return;
 	}
@@ -190,11 +190,24 @@ sim_file_drop(struct sim_file *f)
 
 /* ---- Names -------------------------------------------------------------------------------- */
 
+/* Its last eight characters: what differs between the names of a log. */
+static uint64_t
+key_of(const char *name)
+{
+	const size_t n = strlen(name), k = MIN(n, sizeof(uint64_t));
+	uint64_t key = 0;
+
+	memcpy(&key, name + n - k, k);
+	return key;
+}
+
 struct sim_file **
 sim_names_find(const struct sim_names *names, const char *name)
 {
+	const uint64_t key = key_of(name);
+
 	for (unsigned i = 0; i < names->n; i++)
-		if (strcmp(names->entry[i].name, name) == 0)
+		if (names->entry[i].key == key && strcmp(names->entry[i].name, name) == 0)
 			return &names->entry[i].file;
 	return NULL;
 }
@@ -215,17 +228,32 @@ sim_names_put(struct sim_names *names, const char *name, struct sim_file *file)
 		ASSERT(names->entry);
 	}
 	memcpy(names->entry[names->n].name, name, strlen(name) + 1);
+	names->entry[names->n].key = key_of(name);
 	names->entry[names->n++].file = file;
+}
+
+static void
+names_copy(struct sim_names *to, const struct sim_names *from)
+{
+	if (to->room < from->n) {
+		to->room = from->n;
+		to->entry = realloc(to->entry, to->room * sizeof(*to->entry));
+		ASSERT(to->entry);
+	}
+	if (from->n > 0)
+		memcpy(to->entry, from->entry, from->n * sizeof(*to->entry));
+	to->n = from->n;
 }
 
 static void
 take_out(struct sim_names *names, const char *name)
 {
-	for (unsigned i = 0; i < names->n; i++) {
-		if (strcmp(names->entry[i].name, name) == 0) {
-			names->entry[i] = names->entry[--names->n];
-			return;
-		}
+	struct sim_file **at = sim_names_find(names, name);
+
+	if (at) {
+		const size_t i = (size_t)((char *)at - (char *)names->entry) / sizeof(*names->entry);
+
+		names->entry[i] = names->entry[--names->n];
 	}
 }
 
@@ -318,9 +346,14 @@ leave_bytes(struct crash *c, struct sim_file *f, struct sim_file *to)
 {
 	bool hole = false;
 
-	sim_file_look(f);
+	if (f->maps > 0)
+		sim_file_look(f);
 	to->size = to->disk_size = leave_size(c, f);
-	sim_file_room(to, to->size);
+	to->room = round_up(to->size, SIM_PAGE);
+	to->page = calloc(to->room / SIM_PAGE + 1, sizeof(*to->page));
+	to->disk = malloc(to->room + 1);
+	to->live = malloc(to->room + 1);
+	ASSERT(to->page && to->disk && to->live);
 	for (uint64_t i = 0; i < to->room / SIM_PAGE; i++) {
 		const bool lost = leave_page(c, f, i, to->disk + i * SIM_PAGE);
 
@@ -330,8 +363,7 @@ leave_bytes(struct crash *c, struct sim_file *f, struct sim_file *to)
 	}
 	if (to->size % SIM_PAGE)
 		memset(to->disk + to->size, 0, to->room - to->size);
-	if (to->room > 0)
-		memcpy(to->live, to->disk, to->room);
+	memcpy(to->live, to->disk, to->room);
 }
 
 static struct sim_file *
@@ -360,8 +392,7 @@ leave(struct crash *c, struct sim_file *f)
 			sim.fault[kept ? SIM_NAMES_CUT : SIM_NAMES_LOST]++;
 		c->lost |= any || kept < f->changes;
 	}
-	for (unsigned i = 0; i < f->kept.n; i++)
-		sim_names_put(&to->now, f->kept.entry[i].name, f->kept.entry[i].file);
+	names_copy(&to->now, &f->kept);
 	for (unsigned i = 0; i < kept; i++)
 		if (!any || sim_random(c->random, 2))
 			apply(&to->now, &f->change[i]);
@@ -412,8 +443,17 @@ sim_disk_free(struct sim_disk *d)
 }
 
 void
+sim_disk_stored(struct sim_disk *d)
+{
+	d->stored = true;
+}
+
+void
 sim_disk_look(struct sim_disk *d)
 {
+	if (!d->stored)
+		return;
+	d->stored = false;
 	for (struct sim_file *f = d->files; f; f = f->next)
 		if (f->maps > 0)
 			sim_file_look(f);

@@ -55,7 +55,9 @@ void sim_jobs_seed(uint64_t seed); /* sim_jobs.c: the order in which jobs run */
 
 struct sim_disk *sim_disk_new(void);
 void sim_disk_free(struct sim_disk *d);
-/* What was stored into maps since becomes a version of its page. */
+/* What was stored into maps since becomes a version of its page. Who stores says so: looking is dear.
+ * (A crash and a sync look anyway.) */
+void sim_disk_stored(struct sim_disk *d);
 void sim_disk_look(struct sim_disk *d);
 /* What a power cut leaves. NULL random: all is kept, and durable. */
 struct sim_disk *sim_disk_crash(struct sim_disk *d, struct sim_random *r);

@@ -20,6 +20,7 @@ struct sim_page {
 
 struct sim_names {
 	struct {
+		uint64_t key;
 		char name[SIM_NAME];
 		struct sim_file *file;
 	} *entry;
@@ -52,6 +53,7 @@ struct sim_file {
 struct sim_disk {
 	struct sim_file *root, *files, *fd[SIM_FDS];
 	bool frozen;
+	bool stored; /* into a map, since the last look */
 };
 
 struct sim_file *sim_file_new(struct sim_disk *d, bool directory);

@@ -85,6 +85,7 @@ model_append(struct engine *e, unsigned i, unsigned producer, uint32_t value, in
 	const enum append_verdict v = storage_append(e->part[i], bytes, length, APPEND_UDP,
 		engine_world.now_ns, engine_world.wall_ms, &result);
 
+	sim_disk_stored(e->disk);
 	if (v != APPEND_STORED)
 		return v;
 	ASSERT(result.base_offset == l->end);
@@ -137,9 +138,6 @@ model_bounds(const struct engine *e, bool running, struct bounds *b)
 		if (running && l->created) {
 			storage_ends(e->part[i], &ends);
 			l->start_now = MAX(l->start_now, ends.start);
-		}
-		/* Given to be deleted, a topic is in no commit any more, and none is an ack of its. */
-		if (running && l->created && !l->deleting) {
 			if (storage_state(e->part[i]) == PART_OK)
 				take_acks(e, l);
 			/* What visible-at-disk consumers may have read is a promise too. */
@@ -342,6 +340,7 @@ resend(struct engine *e, unsigned i, unsigned producer, struct partition_ends en
 		if (was && was->offset >= ends.start && result.append_ms < was->append_ms)
 			return WRONG("t%u: LogAppendTime went back", i);
 	}
+	sim_disk_stored(e->disk);
 	(void)storage_publish(e->part[i]);
 	return NULL;
 }
