@@ -18,7 +18,13 @@
 #define SNAPSHOT_VERSION 1
 #define SNAPSHOT_HEADER  10
 #define SNAPSHOT_ENTRY   46
-#define SNAPSHOT_RUN     4  /* behind all entries, where Kafka reads no more: run_start of each */
+/* Behind all entries, where Kafka reads no more: run_start of each; then of each the batches kept
+ * before the newest, newest first. */
+#define SNAPSHOT_RUN     4
+#define SNAPSHOT_BATCH   12
+#define SNAPSHOT_KEPT    (SNAPSHOT_BATCH * (PRODUCER_BATCHES_KEPT - 1))
+BUILD_ASSERT(PRODUCER_SNAPSHOT_BYTES(1) ==
+	SNAPSHOT_HEADER + SNAPSHOT_ENTRY + SNAPSHOT_RUN + SNAPSHOT_KEPT);
 /* The proven run is kept below half the circle of sequences, so that "below" stays decidable. */
 #define RUN_MAX (1 << 29)
 
@@ -250,11 +256,24 @@ producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, 
 
 /* ---- Snapshot ----------------------------------------------------------------------------- */
 
+static void
+put_kept(const struct producer *e, uint8_t *to)
+{
+	for (unsigned k = 1; k < PRODUCER_BATCHES_KEPT; k++, to += SNAPSHOT_BATCH) {
+		const struct stored_batch *b =
+			&e->batch[(e->newest + PRODUCER_BATCHES_KEPT - k) % PRODUCER_BATCHES_KEPT];
+
+		put_be64(to, k < e->kept ? (uint64_t)b->offset : UINT64_MAX);
+		put_be32(to + 8, k < e->kept ? (uint32_t)b->first : UINT32_MAX);
+	}
+}
+
 uint32_t
 producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room)
 {
 	const uint32_t n = p->of[slot].n, length = PRODUCER_SNAPSHOT_BYTES(n);
 	uint8_t *at = to + SNAPSHOT_HEADER, *run = at + (size_t)n * SNAPSHOT_ENTRY;
+	uint8_t *kept = run + (size_t)n * SNAPSHOT_RUN;
 
 	if (length > room)
 		return 0;
@@ -275,7 +294,9 @@ producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t ro
 		put_be32(at + 34, UINT32_MAX); /* coordinatorEpoch -1 */
 		put_be64(at + 38, UINT64_MAX); /* transaction's first offset -1 */
 		put_be32(run, (uint32_t)e->run_start);
+		put_kept(e, kept);
 		run += SNAPSHOT_RUN;
+		kept += SNAPSHOT_KEPT;
 	}
 	return length;
 }
@@ -298,37 +319,63 @@ take_run(struct producer *e, int32_t run_start)
 		e->run_start = run_start;
 }
 
+/* Of one producer, as in the file: its newest batch, and those before it. Each older one ends where the
+ * next begins; what does not fit so, no table can have had, and is not believed. */
+static void
+load_entry(struct producers *p, unsigned slot, const uint8_t *from, const uint8_t *kept, uint64_t now_ns)
+{
+	const int64_t id = (int64_t)get_be64(from), last_offset = (int64_t)get_be64(from + 14);
+	const int32_t last = (int32_t)get_be32(from + 10), delta = (int32_t)get_be32(from + 22);
+	struct stored_batch batch[PRODUCER_BATCHES_KEPT];
+	unsigned n = 1;
+
+	/* As Kafka leaves it of a producer without a batch. */
+	if (last < 0 || delta < 0 || last_offset < delta)
+		return;
+	batch[0] = (struct stored_batch){last_offset - delta, rb_sequence_add(last, -delta), last};
+	for (; kept && n < PRODUCER_BATCHES_KEPT; n++, kept += SNAPSHOT_BATCH) {
+		const int64_t offset = (int64_t)get_be64(kept);
+		const int32_t first = (int32_t)get_be32(kept + 8), next = batch[n - 1].first;
+		const uint32_t count = ((uint32_t)next - (uint32_t)first) & 0x7fffffffu;
+
+		if (first < 0 || offset < 0 || count == 0 || count > RUN_MAX ||
+			offset > batch[n - 1].offset - count)
+			break;
+		batch[n] = (struct stored_batch){offset, first, rb_sequence_add(next, -1)};
+	}
+	while (n-- > 0)
+		producers_stored(p, slot, id, (int16_t)get_be16(from + 8), batch[n].first, batch[n].last,
+			batch[n].offset, (int64_t)get_be64(from + 26), now_ns);
+}
+
 bool
 producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
 	uint64_t now_ns)
 {
-	const uint8_t *run;
-	uint32_t n;
+	const uint8_t *run = NULL, *kept = NULL;
+	uint32_t n, room;
 
 	if (length < SNAPSHOT_HEADER || get_be16(from) != SNAPSHOT_VERSION)
 		return false;
 	n = get_be32(from + 6);
-	if (n > (length - SNAPSHOT_HEADER) / SNAPSHOT_ENTRY ||
-		(length != PRODUCER_SNAPSHOT_BYTES(n) &&
-			length != SNAPSHOT_HEADER + n * SNAPSHOT_ENTRY) || /* as Kafka writes it */
-		get_be32(from + 2) != crc32c(from + 6, length - 6))
+	room = length - SNAPSHOT_HEADER;
+	if (n > room / SNAPSHOT_ENTRY || get_be32(from + 2) != crc32c(from + 6, length - 6))
+		return false;
+	if (length == PRODUCER_SNAPSHOT_BYTES(n))
+		kept = from + SNAPSHOT_HEADER + (size_t)n * (SNAPSHOT_ENTRY + SNAPSHOT_RUN);
+	else if (room != n * (SNAPSHOT_ENTRY + SNAPSHOT_RUN) && /* format 1 */
+		room != n * SNAPSHOT_ENTRY)                     /* as Kafka writes it */
 		return false;
 	from += SNAPSHOT_HEADER;
-	run = length == PRODUCER_SNAPSHOT_BYTES(n) ? from + (size_t)n * SNAPSHOT_ENTRY : NULL;
+	if (room != n * SNAPSHOT_ENTRY)
+		run = from + (size_t)n * SNAPSHOT_ENTRY;
 	for (uint32_t i = 0; i < n; i++, from += SNAPSHOT_ENTRY) {
-		const int64_t last_offset = (int64_t)get_be64(from + 14);
-		const int32_t last = (int32_t)get_be32(from + 10);
-		const int32_t delta = (int32_t)get_be32(from + 22);
+		struct producer *e;
 
-		/* As Kafka leaves it of a producer without a batch. */
-		if (last < 0 || delta < 0 || last_offset < delta)
-			continue;
-		producers_stored(p, slot, (int64_t)get_be64(from), (int16_t)get_be16(from + 8),
-			rb_sequence_add(last, -delta), last, last_offset - delta,
-			(int64_t)get_be64(from + 26), now_ns);
-		if (run)
-			take_run(find(p, slot, (int64_t)get_be64(from)),
-				(int32_t)get_be32(run + i * SNAPSHOT_RUN));
+		load_entry(p, slot, from, kept ? kept + (size_t)i * SNAPSHOT_KEPT : NULL, now_ns);
+		e = find(p, slot, (int64_t)get_be64(from));
+		if (run && e)
+			take_run(e, (int32_t)get_be32(run + (size_t)i * SNAPSHOT_RUN));
 	}
 	return true;
 }

@@ -44,10 +44,10 @@ void producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t ep
 void producers_forget(struct producers *p, unsigned slot); /* all of a partition */
 uint32_t producers_count(const struct producers *p, unsigned slot);
 
-/* Snapshot in Kafka's format (FORMAT.md): PRODUCER_SNAPSHOT_BYTES(n) for n entries. put() writes at
- * most `room` bytes and returns how many, 0 where it does not fit. load() judges the bytes; false:
+/* Snapshot in Kafka's format, and behind it all else that the table knows (FORMAT.md), so that a loaded
+ * one judges as the table did: PRODUCER_SNAPSHOT_BYTES(n) for n entries. put() writes at most `room` bytes and returns how many, 0 where it does not fit. load() judges the bytes; false:
  * not a snapshot, and nothing was taken. */
-#define PRODUCER_SNAPSHOT_BYTES(n) (10u + 50u * (n))
+#define PRODUCER_SNAPSHOT_BYTES(n) (10u + 98u * (n))
 uint32_t producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room);
 bool producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
 	uint64_t now_ns);

@@ -16,10 +16,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* Producer state is folded from at least so much log: seven full session windows of jumbo
- * datagrams, so that batches sent again after a restart are recognised. */
-#define FOLD_BYTES (64 * MIB)
-
 static bool
 load_snapshot(struct recovery *r, struct producers *p, int64_t offset)
 {
@@ -102,20 +98,13 @@ recover_producers(struct recovery *r, struct err *err)
 {
 	struct producers *p = r->part->storage->lcore[r->part->lcore].producers;
 	const uint64_t now_ns = clock_now_ns();
-	uint64_t bytes = 0;
 	unsigned first = r->n;
 	int rc = 0;
 
-	/* Back to a snapshot with enough log above it, or to the beginning: what was deleted below
-	 * that, the snapshot there remembers. */
-	while (first > 0) {
-		bytes += segment_used(r->seg[--first]);
-		if ((bytes >= FOLD_BYTES || first == 0) &&
-			load_snapshot(r, p, r->seg[first]->base))
-			break;
-	}
-	if (r->n == 0)
-		(void)load_snapshot(r, p, r->end);
+	/* Back to the newest good snapshot: it judges as the table did when it was written. What was
+	 * deleted below the first segment, the one there remembers. */
+	while (!load_snapshot(r, p, first < r->n ? r->seg[first]->base : r->end) && first > 0)
+		first--;
 	for (; first < r->n && rc == 0 && !BUG(12); first++) {
 		rc = fold_segment(r, p, r->seg[first], now_ns);
 		if (rc < 0)

@@ -194,8 +194,8 @@ class Partition:
                 continue
             raw = self.read(name)
             version, crc, count = struct.unpack_from(">hIi", raw) if len(raw) >= 10 else (-1, 0, 0)
-            # Behind Kafka's entries Kira's 4 bytes for each, or, where Kafka wrote it, nothing.
-            if version != 1 or len(raw) not in (10 + 46 * count, 10 + 50 * count) or crc32c(raw[6:]) != crc:
+            # Behind Kafka's entries Kira's 52 bytes for each (4 in format 1), or, where Kafka wrote it, nothing.
+            if version != 1 or len(raw) not in (10 + 46 * count, 10 + 50 * count, 10 + 98 * count) or crc32c(raw[6:]) != crc:
                 self.complain(name, "version %d, %d bytes for %d entries, or its CRC is wrong" % (version, len(raw), count))
                 continue
             offset = int(name[:20])

@@ -42,8 +42,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(file, data + 1, n);
 	if ((data[0] & 1) && n >= PRODUCER_SNAPSHOT_BYTES(0)) {
 		put_be16(file, 1);
-		put_be32(file + 6, (n - 10) / 50);
-		n = PRODUCER_SNAPSHOT_BYTES((n - 10) / 50);
+		put_be32(file + 6, (n - 10) / (PRODUCER_SNAPSHOT_BYTES(1) - 10));
+		n = PRODUCER_SNAPSHOT_BYTES((n - 10) / (PRODUCER_SNAPSHOT_BYTES(1) - 10));
 		producers_seal_snapshot(file, n);
 	}
 	if (producers_load(p, 0, file, n, 1)) {

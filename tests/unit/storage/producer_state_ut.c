@@ -240,7 +240,7 @@ a_snapshot_has_kafkas_bytes(void)
 	const uint8_t *e = snap + 10;
 
 	snapshot_of_two();
-	CU_ASSERT_EQUAL(snap_length, 10 + 2 * 46 + 2 * 4);
+	CU_ASSERT_EQUAL(snap_length, 10 + 2 * 46 + 2 * 4 + 2 * 48);
 	CU_ASSERT_EQUAL(get_be16(snap), 1);
 	CU_ASSERT_EQUAL(get_be32(snap + 2), crc32c(snap + 6, snap_length - 6));
 	CU_ASSERT_EQUAL(get_be32(snap + 6), 2);
@@ -259,12 +259,77 @@ a_snapshot_has_kafkas_bytes(void)
 	/* Behind what Kafka reads: where the proven run of each begins. */
 	CU_ASSERT_EQUAL(get_be32(e + 46), INT32_MAX - 1);
 	CU_ASSERT_EQUAL(get_be32(e + 50), 100);
+	/* And the batches before the newest, of which the first producer has none. */
+	for (unsigned k = 0; k < 4; k++) {
+		CU_ASSERT_EQUAL(get_be64(e + 54 + k * 12), UINT64_MAX);
+		CU_ASSERT_EQUAL(get_be32(e + 62 + k * 12), UINT32_MAX);
+		CU_ASSERT_EQUAL(get_be64(e + 102 + k * 12), 1050 - 10 * k);
+		CU_ASSERT_EQUAL(get_be32(e + 110 + k * 12), 150 - 10 * k);
+	}
+}
+
+/* Every question of a few sequences around the batches is answered as by the table itself. */
+static void
+a_loaded_snapshot_judges_as_the_table_did(void)
+{
+	enum producer_verdict was[100][4];
+	int64_t at[100][4];
+
+	for (unsigned load = 0; load < 2; load++) {
+		snapshot_of_two();
+		open_table(16);
+		if (load)
+			CU_ASSERT_TRUE(producers_load(p, 0, snap, snap_length, NOW));
+		for (int i = 0; i < 7 && !load; i++)
+			store(5, 3, 100 + 10 * i, 109 + 10 * i, 1000 + 10 * i);
+		for (int32_t first = 85; first < 185; first++) {
+			for (unsigned k = 0; k < 4; k++) {
+				const enum producer_verdict v = judge(0, 5, (int16_t)(2 + k % 2), first,
+					first + (k < 2 ? 9 : 4), k % 2);
+
+				if (!load) {
+					was[first - 85][k] = v;
+					at[first - 85][k] = offset;
+				}
+				CU_ASSERT_EQUAL(v, was[first - 85][k]);
+				CU_ASSERT_EQUAL(offset, at[first - 85][k]);
+			}
+		}
+		producers_close(p);
+	}
+}
+
+/* Batches that do not end where the next begins, or overlap in the log, were in no table. */
+static void
+kept_batches_that_no_table_can_have_are_not_believed(void)
+{
+	static const struct {
+		uint64_t offset;
+		uint32_t first;
+	} wrong[] = {{1051, 150}, {1050, 160}, {1050, 161}, {1050, UINT32_MAX}, {UINT64_MAX, 150},
+		{1050, 0x60000000}};
+	uint8_t *kept = snap + 10 + 2 * 50 + 48;
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
+		snapshot_of_two();
+		put_be64(kept, wrong[i].offset);
+		put_be32(kept + 8, wrong[i].first);
+		producers_seal_snapshot(snap, snap_length);
+		open_table(16);
+		CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
+		CU_ASSERT_EQUAL(judge(2, 5, 3, 160, 169, true), PRODUCER_DUPLICATE);
+		CU_ASSERT_EQUAL(judge(2, 5, 3, 150, 159, true), PRODUCER_LONG_AGO);
+		CU_ASSERT_EQUAL(judge(2, 5, 3, 140, 149, true), PRODUCER_LONG_AGO);
+		producers_close(p);
+	}
 }
 
 static void
-a_loaded_snapshot_knows_the_last_batch_of_each(void)
+a_snapshot_of_format_1_knows_the_last_batch_of_each(void)
 {
 	snapshot_of_two();
+	snap_length = 10 + 2 * 50;
+	producers_seal_snapshot(snap, snap_length);
 	open_table(16);
 	CU_ASSERT_TRUE(producers_load(p, 2, snap, snap_length, NOW));
 	CU_ASSERT_EQUAL(producers_count(p, 2), 2);
@@ -301,6 +366,7 @@ a_run_that_no_table_can_have_is_not_believed(void)
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(run); i++) {
 		snapshot_of_two();
+		snap_length = 10 + 2 * 50; /* as of format 1: with the batches, those are the run */
 		put_be32(snap + 10 + 2 * 46 + 4, run[i]);
 		producers_seal_snapshot(snap, snap_length);
 		open_table(16);
@@ -318,7 +384,7 @@ a_snapshot_that_does_not_fit_its_room_is_not_written(void)
 	memset(snap, 0xaa, sizeof(snap));
 	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1) - 1), 0);
 	CU_ASSERT_EQUAL(snap[0], 0xaa);
-	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1)), 60);
+	CU_ASSERT_EQUAL(producers_put(p, 0, snap, PRODUCER_SNAPSHOT_BYTES(1)), 108);
 	CU_ASSERT_EQUAL(producers_put(p, 3, snap, PRODUCER_SNAPSHOT_BYTES(0)), 10);
 	producers_close(p);
 }
@@ -370,7 +436,9 @@ static const struct ut_test tests[] = {
 	UT("table", a_full_table_forgets_who_appended_the_longest_ago),
 	UT("table", forgetting_a_partition_leaves_the_others),
 	UT("snapshot", a_snapshot_has_kafkas_bytes),
-	UT("snapshot", a_loaded_snapshot_knows_the_last_batch_of_each),
+	UT("snapshot", a_loaded_snapshot_judges_as_the_table_did),
+	UT("snapshot", kept_batches_that_no_table_can_have_are_not_believed),
+	UT("snapshot", a_snapshot_of_format_1_knows_the_last_batch_of_each),
 	UT("snapshot", a_snapshot_of_kafka_proves_the_last_batch_alone),
 	UT("snapshot", a_run_that_no_table_can_have_is_not_believed),
 	UT("snapshot", a_snapshot_that_does_not_fit_its_room_is_not_written),
