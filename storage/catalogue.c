@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * catalogue.c - the bodies of kira.topics and kira.state, parsed. Pure; bytes from disk are judged:
+ * catalogue.c - the bodies of kira.meta, kira.topics and kira.state, parsed. Pure; bytes from disk are judged:
  * their checksum was right, but another version, or a hand, may have written them. */
 #include "storage/directory.h"
 #include "storage/layout.h"
@@ -64,6 +64,39 @@ topic_id(char **p, uint8_t id[16])
 	const char *w = word(p);
 
 	return w && uuid_parse(w, id);
+}
+
+/* ---- kira.meta ---------------------------------------------------------------------------- */
+
+/* The format comes first, so that any kirad can say what it does not know; lines that it does not know
+ * are of a newer one. */
+bool
+catalogue_parse_meta(const char *body, int32_t *format, char cluster_id[23])
+{
+	char *text = strdup(body), *line, *rest = text, *p, *value;
+	bool first = true, good = true, named = false;
+	uint8_t id[16];
+	int64_t v;
+
+	ASSERT(text);
+	while (good && (line = strsep(&rest, "\n")) != NULL && (*line || rest)) {
+		const char *key;
+
+		p = line;
+		key = word(&p);
+		if (first) {
+			good = key && strcmp(key, "format") == 0 && number(&p, 1, INT32_MAX, &v) && !*p;
+			*format = good ? (int32_t)v : 0;
+		} else if (key && strcmp(key, "cluster.id") == 0) {
+			value = word(&p);
+			good = named = value && uuid_parse(value, id) && !*p;
+			if (good)
+				memcpy(cluster_id, value, strlen(value) + 1);
+		}
+		first = false;
+	}
+	free(text);
+	return good && named;
 }
 
 /* ---- kira.topics -------------------------------------------------------------------------- */

@@ -88,6 +88,10 @@ struct storage {
 
 /* ---- The files of the directory (directory.c; blocking) ---------------------------------- */
 
+#define DIRECTORY_FORMAT 2 /* opens 1 too, and makes it 2 (FORMAT.md) */
+
+/* File system, lock, kira.meta: created, judged, or raised to our format. directory_identity.c */
+int directory_identify(struct storage *s, int64_t wall_ms, struct err *err);
 int directory_open(struct storage *s, int64_t wall_ms, struct err *err);
 void directory_close(struct storage *s);
 /* Text of kira.state, of live partitions; to be freed. On the flush daemon's thread, or alone. */
@@ -105,6 +109,8 @@ int directory_remove_blank(struct storage *s, const char *name);
 
 /* ---- Catalogue (catalogue.c) ------------------------------------------------------------- */
 
+/* The body of kira.meta. False: it is not one. */
+bool catalogue_parse_meta(const char *body, int32_t *format, char cluster_id[23]);
 /* Parse the body of kira.topics. False: it is not one. */
 bool catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n);
 void catalogue_free(struct storage_topic *topic, unsigned n);

@@ -286,23 +286,26 @@ static int
 read_meta(struct whole *w)
 {
 	char *body = NULL;
-	int format = 0, rc = layout_read_text(w->in->io, w->at.fd, "meta", &body);
+	int32_t format = 0;
+	char cluster[23];
+	int rc = layout_read_text(w->in->io, w->at.fd, "meta", &body);
 
 	if (rc == -ENOENT) {
 		err_set(w->err, "%s has no kira.meta: not a data directory of kirad, or its disk is not mounted",
 			w->at.path);
 		return -EINVAL;
 	}
-	if (rc == 0 && (sscanf(body, "format %d\n", &format) != 1 || !strstr(body, "\ncluster.id ")))
+	if (rc == 0 && !catalogue_parse_meta(body, &format, cluster))
 		rc = -EBADMSG;
 	free(body);
 	if (rc < 0) {
 		bad_file(w, "kira.meta", rc, "put back a copy: kirad does not start without it");
 		return 0;
 	}
-	if (format == 1)
+	if (format == DIRECTORY_FORMAT || format == DIRECTORY_FORMAT - 1)
 		return 0;
-	err_set(w->err, "%s has format %d, this kira knows 1", w->at.path, format);
+	err_set(w->err, "%s has format %" PRId32 ", this kira knows %d and %d: use the kira beside the kirad "
+		"that wrote it", w->at.path, format, DIRECTORY_FORMAT - 1, DIRECTORY_FORMAT);
 	return -EINVAL;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * fuzz_catalogue.c - small text files whose checksum was right: kira.topics (byte 0: 't'), kira.state
- * ('s'), leader-epoch-checkpoint ('e'). What is taken keeps its promises: names are names, numbers
+ * ('s'), kira.meta ('m'), leader-epoch-checkpoint ('e'). What is taken keeps its promises: names are names, numbers
  * are in range, epochs rise; an epoch file comes back byte for byte. */
 #include "storage/directory.h"
 
@@ -95,6 +95,16 @@ epochs(const char *text, size_t length)
 	epochs_free(&e);
 }
 
+static void
+meta(const char *text)
+{
+	char cluster[23] = {0};
+	int32_t format = -1;
+
+	if (catalogue_parse_meta(text, &format, cluster) && (format < 1 || strlen(cluster) != 22))
+		__builtin_trap();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -111,6 +121,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		topics(text);
 	else if (data[0] == 's')
 		state(text);
+	else if (data[0] == 'm')
+		meta(text);
 	else
 		epochs(text, size - 1);
 	free(text);

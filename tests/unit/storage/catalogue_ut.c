@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * catalogue_ut.c - storage/catalogue.c: the bodies of kira.topics and kira.state, right and wrong. */
+ * catalogue_ut.c - storage/catalogue.c: the bodies of kira.meta, kira.topics and kira.state, right and wrong. */
 #include "storage/catalogue.c"
 
 #include "tests/unit/ut.h"
@@ -8,6 +8,25 @@
 
 static struct storage_topic *topic;
 static unsigned topics;
+
+static void
+a_format_number_is_read_whatever_else_a_newer_one_says(void)
+{
+	static const char *const wrong[] = {"", "cluster.id " ID "\nformat 2\n", "format 0\ncluster.id " ID "\n",
+		"format 2x\ncluster.id " ID "\n", "format 2\n", "format 2\ncluster.id short\n",
+		"format 2\ncluster.id " ID "x\n", "format 4294967297\ncluster.id " ID "\n",
+		"format\ncluster.id " ID "\n"};
+	char cluster[23] = "";
+	int32_t format = 0;
+
+	CU_ASSERT_TRUE(catalogue_parse_meta("format 2\ncluster.id " ID "\nnode.id 1\n", &format, cluster));
+	CU_ASSERT_EQUAL(format, 2);
+	CU_ASSERT_STRING_EQUAL(cluster, ID);
+	CU_ASSERT_TRUE(catalogue_parse_meta("format 77\nfuture a b c\n\ncluster.id " ID "\n", &format, cluster));
+	CU_ASSERT_EQUAL(format, 77);
+	for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++)
+		CU_ASSERT_FALSE(catalogue_parse_meta(wrong[i], &format, cluster));
+}
 
 static bool
 parse(const char *body)
@@ -159,6 +178,7 @@ holes_follow_their_row_and_come_back_as_they_were(void)
 }
 
 static const struct ut_test tests[] = {
+	UT("meta", a_format_number_is_read_whatever_else_a_newer_one_says),
 	UT("topics", topics_and_their_configs_are_read),
 	UT("topics", a_line_that_is_wrong_refuses_the_whole_catalogue),
 	UT("topics", a_name_is_at_most_249_characters),

@@ -217,6 +217,38 @@ a_torn_front_leaves_an_empty_log_whichever_call_fails(void)
 	world_end();
 }
 
+static bool
+meta_says(const char *line)
+{
+	char *body;
+	const bool said = layout_read_text(w.s->io, w.s->dirfd, "meta", &body) == 0 &&
+		strncmp(body, line, strlen(line)) == 0;
+
+	free(body);
+	return said;
+}
+
+/* Of the format before: raised first of all, so that nothing of ours lies in a directory of that number. */
+static void
+a_raise_of_the_format_is_done_whenever_it_dies(void)
+{
+	char *body;
+
+	torn_tail();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_TRUE(meta_says("format 2\n"));
+	CU_ASSERT_EQUAL_FATAL(layout_read_text(w.s->io, w.s->dirfd, "meta", &body), 0);
+	body[7] = '1';
+	CU_ASSERT_EQUAL_FATAL(layout_put_text(w.s->io, w.s->dirfd, "meta", body), 0);
+	free(body);
+	CU_ASSERT_TRUE(meta_says("format 1\n"));
+	world_kill();
+	at_every_call(true);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_TRUE(meta_says("format 2\n"));
+	world_end();
+}
+
 /* What a start seals has no roll that wrote its producers down. Retention takes it; nothing but a
  * snapshot remembers then. */
 static void
@@ -286,6 +318,7 @@ static const struct ut_test tests[] = {
 	UT("dies", a_torn_tail_is_recovered_whenever_recovery_dies),
 	UT("dies", an_unnamed_roll_is_adopted_whenever_recovery_dies),
 	UT("dies", a_torn_front_leaves_an_empty_log_whenever_recovery_dies),
+	UT("dies", a_raise_of_the_format_is_done_whenever_it_dies),
 	UT("fails", a_torn_tail_is_recovered_whichever_call_fails),
 	UT("fails", an_unnamed_roll_is_adopted_whichever_call_fails),
 	UT("fails", a_torn_front_leaves_an_empty_log_whichever_call_fails),
