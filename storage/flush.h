@@ -54,6 +54,10 @@ struct flush {
  * for control to say. Not a full disk, which passes. flush_tidy.c */
 void flush_file_failed(struct storage *s, int rc, const char *what);
 
+/* Does this error of a job pass by itself: no space, memory or descriptors? Then the job is made again
+ * after a while. Never asked of a data sync, whose failure is final whatever it is called. */
+bool flush_passes(struct storage *s, int rc);
+
 /* flush_room.c: reserve, fault in ahead, spare segments, write behind. */
 unsigned flush_room(struct storage *s, struct partition *part);
 /* F2: a segment that was left is filed, named after, and queued for its seal. True if there was. */
@@ -71,6 +75,7 @@ uint64_t flush_wanted(const struct storage *s);
 
 /* flush_seal.c */
 unsigned flush_seal(struct storage *s, struct partition *part);
+unsigned flush_name(struct storage *s, struct partition *part);
 /* Replace the published array by one without the first `drop`, and with `add` at its end (L1). */
 void flush_file(struct partition *part, unsigned drop, struct segment *add);
 

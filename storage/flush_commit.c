@@ -28,6 +28,8 @@ sync_done(struct job *job)
 	part->f.jobs--;
 	part->f.syncs--;
 	seg->sync_busy = false;
+	if (BUG(4) && job->rc < 0)
+		job->rc = seg->io->fdatasync(seg->fd);
 	if (job->rc < 0) {
 		counter_add(&s->count->sync_failures, 1);
 		part->f.sync_failed = true;

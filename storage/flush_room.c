@@ -19,8 +19,10 @@
  * ahead than a few turns need. */
 #define DISTANCE_MAX  (16 * MIB)
 #define DISTANCE_MS   20
+#ifndef BEHIND_PIECE                 /* the segments of the simulators are small */
 #define BEHIND_PIECE  (4 * MIB)
 #define BEHIND_GAP    (2 * MIB)      /* from the tail: the pages there are still stored to */
+#endif
 #define RATE_NS       (10 * NS_PER_MS)
 #define RETRY_NS      (500 * NS_PER_MS)
 #define SPARE_TOUCH   (1 * MIB)
@@ -81,6 +83,14 @@ measure(struct storage *s, struct partition *part, const struct mark *tail)
 	f->seen_ns = s->flush.now_ns;
 }
 
+bool
+flush_passes(struct storage *s, int rc)
+{
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		counter_add(&s->count->disk_full, 1);
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
 /* ---- Reserve ------------------------------------------------------------------------------ */
 
 static void
@@ -101,8 +111,7 @@ space_done(struct job *job)
 	seg->space_busy = false;
 	if (job->rc == 0) {
 		seg->allocated += seg->reserving;
-	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT) {
-		counter_add(&s->count->disk_full, 1);
+	} else if (flush_passes(s, job->rc)) {
 		seg->part->f.retry_ns = s->flush.now_ns + RETRY_NS;
 	} else {
 		partition_fail(seg->part);
@@ -167,7 +176,7 @@ prefault(struct storage *s, struct partition *part, struct segment *seg, uint64_
 	}
 	if (rc < 0) {
 		/* A hole of a full disk, or a bad device: no store may go there. */
-		if (rc == -ENOMEM || rc == -EAGAIN)
+		if (rc == -EAGAIN || flush_passes(s, rc))
 			return false;
 		partition_fail(part);
 		return false;
@@ -231,10 +240,7 @@ spare_done(struct job *job)
 		if (part->f.want == WANT_SPARE)
 			part->f.want = 0;
 		s->flush.granted = true;
-	} else if (job->rc == -ENOSPC || job->rc == -EDQUOT) {
-		counter_add(&s->count->disk_full, 1);
-		part->f.retry_ns = s->flush.now_ns + RETRY_NS;
-	} else if (job->rc == -ENOMEM || job->rc == -EMFILE || job->rc == -ENFILE) {
+	} else if (flush_passes(s, job->rc)) {
 		part->f.retry_ns = s->flush.now_ns + RETRY_NS;
 	} else {
 		partition_fail(part);
@@ -278,7 +284,7 @@ spare_due(const struct storage *s, const struct partition *part, const struct ma
 /* ---- Behind the tail ---------------------------------------------------------------------- */
 
 /* Start write-back of whole pieces, so that a commit finds little to do. It waits for nothing and
- * reports nothing: a failure is the next sync's to report. */
+ * promises nothing; but an error that it is told is one that the next sync may not be told: final. */
 static unsigned
 write_behind(struct storage *s, struct segment *seg, const struct mark *tail)
 {
@@ -290,7 +296,10 @@ write_behind(struct storage *s, struct segment *seg, const struct mark *tail)
 		return 0;
 	/* Map entries first: write-back of a mapped page interrupts every core, page by page. */
 	(void)s->io->unpopulate(seg->map + seg->behind, to - seg->behind);
-	(void)s->io->write_behind(seg->fd, seg->behind, to - seg->behind);
+	if (s->io->write_behind(seg->fd, seg->behind, to - seg->behind) < 0) {
+		counter_add(&s->count->sync_failures, 1);
+		partition_fail(seg->part);
+	}
 	seg->behind = to;
 	return 1;
 }
@@ -313,6 +322,7 @@ flush_room(struct storage *s, struct partition *part)
 		return work + 1;
 	}
 	measure(s, part, &tail);
+	work += flush_name(s, part);
 	work += reserve(s, part, tail.seg, &tail);
 	work += extend(s, part, tail.seg, &tail);
 	if (spare_due(s, part, &tail) && flush_order_spare(s, part))

@@ -4,6 +4,7 @@
 #include "storage/directory.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -46,12 +47,35 @@ name_done(struct job *job)
 	struct partition *part = (struct partition *)((char *)job -
 		offsetof(struct partition, f.name_job));
 
+	struct storage *s = part->storage;
+
 	part->f.jobs--;
 	part->f.name_busy = false;
-	if (job->rc < 0)
-		partition_fail(part);
-	else
+	if (job->rc == 0)
 		part->f.active->named = true;
+	else if (flush_passes(s, job->rc))
+		part->f.seal_retry_ns = s->flush.now_ns + SEAL_RETRY_NS;
+	else
+		partition_fail(part);
+}
+
+/* Appends go on in it meanwhile; nothing of it counts as durable before it has its name. */
+static void
+name(struct storage *s, struct partition *part)
+{
+	part->f.name_busy = true;
+	part->f.name_job = (struct job){.run = name_run, .done = name_done};
+	flush_job(s, part, &part->f.name_job);
+}
+
+/* Again, where the first try found no space. */
+unsigned
+flush_name(struct storage *s, struct partition *part)
+{
+	if (part->f.active->named || part->f.name_busy || s->flush.now_ns < part->f.seal_retry_ns)
+		return 0;
+	name(s, part);
+	return 1;
 }
 
 bool
@@ -70,9 +94,7 @@ flush_take_full(struct storage *s, struct partition *part)
 	/* The base of the next was set before F1. */
 	f->active = f->given;
 	f->given = NULL;
-	f->name_busy = true;
-	f->name_job = (struct job){.run = name_run, .done = name_done};
-	flush_job(s, part, &f->name_job);
+	name(s, part);
 	return true;
 }
 
@@ -97,8 +119,7 @@ seal_done(struct job *job)
 
 	part->f.jobs--;
 	part->f.seal_busy = seg->sync_busy = false;
-	if (job->rc == -ENOSPC || job->rc == -EDQUOT) {
-		counter_add(&s->count->disk_full, 1);
+	if (job->rc < 0 && flush_passes(s, job->rc)) {
 		part->f.seal_retry_ns = s->flush.now_ns + SEAL_RETRY_NS;
 		return;
 	}
@@ -123,7 +144,9 @@ flush_seal(struct storage *s, struct partition *part)
 	struct flush_half *f = &part->f;
 	struct segment *seg = f->left_first;
 
-	if (!seg || !seg->whole || !seg->named || seg->sync_busy || seg->space_busy || f->seal_busy)
+	if (!seg || !seg->named || seg->space_busy || f->seal_busy)
+		return 0;
+	if ((!seg->whole || seg->sync_busy) && !BUG(22))
 		return 0;
 	if (partition_state(part) != PART_OK || s->flush.now_ns < f->seal_retry_ns)
 		return 0;

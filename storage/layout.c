@@ -73,7 +73,7 @@ layout_put(const struct io *io, int dir, const char *name, const void *bytes, si
 	if (fd < 0)
 		return fd;
 	put = io->pwrite(fd, bytes, n, 0);
-	rc = put < 0 ? (int)put : io->fsync(fd);
+	rc = put < 0 ? (int)put : (size_t)put < n ? -EIO : io->fsync(fd);
 	(void)io->close(fd);
 	if (rc == 0)
 		rc = io->renameat(dir, tmp, name);
@@ -107,7 +107,8 @@ layout_read(const struct io *io, int dir, const char *name, char **ret, size_t *
 		text = malloc(size + 1);
 		ASSERT(text);
 		got = io->pread(fd, text, size, 0);
-		rc = got < 0 ? (int)got : 0;
+		/* Less than it is long: half of a table must not pass for the whole. */
+		rc = got < 0 ? (int)got : (uint64_t)got < size ? -EIO : 0;
 	}
 	(void)io->close(fd);
 	if (rc < 0) {

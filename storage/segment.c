@@ -85,6 +85,14 @@ segment_found(struct partition *part, int64_t base, uint64_t size)
 	return seg;
 }
 
+/* The error of a sync: what it lost it says once, and never again, whatever it is called. No caller may
+ * take it for one that passes. */
+static int
+final(int rc)
+{
+	return rc < 0 ? -EIO : 0;
+}
+
 int
 segment_name(struct segment *seg)
 {
@@ -95,7 +103,7 @@ segment_name(struct segment *seg)
 
 	layout_name(name, seg->base, ".log");
 	rc = io->renameat(part->dirfd, LAYOUT_SPARE, name);
-	return rc < 0 || BUG(9) ? rc : layout_sync_dir(io, part->dirfd);
+	return rc < 0 || BUG(9) ? rc : final(layout_sync_dir(io, part->dirfd));
 }
 
 int
@@ -136,20 +144,17 @@ segment_seal(struct segment *seg)
 	const uint64_t used = segment_used(seg);
 	int rc = 0;
 
-	ASSERT(used != SEGMENT_OPEN && seg->synced >= used);
+	ASSERT(used != SEGMENT_OPEN && (seg->synced >= used || BUG(22)));
 	if (seg->map)
 		rc = io->unmap(seg->map, seg->size);
 	seg->map = NULL;
 	if (rc == 0)
 		rc = io->ftruncate(seg->fd, used);
-	if (rc == 0) {
-		rc = io->fsync(seg->fd);
-		if (rc == -ENOSPC || rc == -EDQUOT)
-			rc = -EIO; /* written back or not: it says so once, never to be tried again */
-	}
+	if (rc == 0)
+		rc = final(io->fsync(seg->fd));
 	if (rc == 0)
 		rc = segment_put_index(seg);
-	return rc < 0 ? rc : layout_sync_dir(io, part->dirfd);
+	return rc < 0 ? rc : final(layout_sync_dir(io, part->dirfd));
 }
 
 void

@@ -400,17 +400,10 @@ run_seed(uint64_t seed)
 static int
 tell(uint64_t seeds, uint64_t ms)
 {
-	unsigned never = 0;
+	const unsigned never = sim_tell(sim_fault_name, sim.fault, SIM_FAULTS) +
+		sim_tell(event_name, run.event, EVENTS);
 
-	for (unsigned i = 0; i < SIM_FAULTS; i++)
-		printf("%12" PRIu64 " %s\n", sim.fault[i], sim_fault_name[i]);
-	for (unsigned i = 0; i < EVENTS; i++)
-		printf("%12" PRIu64 " %s\n", run.event[i], event_name[i]);
 	printf("%12" PRIu64 " batches read back\n", run.batches);
-	for (unsigned i = 0; i < SIM_FAULTS; i++)
-		never += sim.fault[i] == 0;
-	for (unsigned i = 0; i < EVENTS; i++)
-		never += run.event[i] == 0;
 	if (never > 0 && seeds > 1)
 		printf("FAILED  %u kinds of fault never fired\n", never);
 	printf("result: %" PRIu64 " crash states of %" PRIu64 " seeds, %" PRIu64 " in recovery, %"

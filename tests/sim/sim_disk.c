@@ -5,6 +5,8 @@
 #include "base/assert.h"
 #include "base/bits.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +27,18 @@ sim_random(struct sim_random *r, uint64_t below)
 }
 
 static void names_copy(struct sim_names *to, const struct sim_names *from);
+
+unsigned
+sim_tell(const char *const *name, const uint64_t *fired, unsigned n)
+{
+	unsigned never = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		printf("%12" PRIu64 " %s\n", fired[i], name[i]);
+		never += fired[i] == 0;
+	}
+	return never;
+}
 
 /* ---- Files -------------------------------------------------------------------------------- */
 
@@ -170,6 +184,8 @@ sim_file_fail(struct sim_file *f, struct sim_random *r)
 			free(p->version[--p->n]);
 	}
 	sim_file_sync(f);
+	f->errors++;
+	f->told = false;
 	sim.fault[SIM_SYNC_FAILED]++;
 }
 
@@ -463,6 +479,8 @@ void
 sim_disk_freeze(struct sim_disk *d, bool frozen)
 {
 	d->frozen = frozen;
+	for (struct sim_file *f = frozen ? d->files : NULL; f; f = f->next)
+		f->told_now = false; /* the next process may find out again */
 }
 
 unsigned
@@ -472,6 +490,30 @@ sim_disk_open_fds(const struct sim_disk *d)
 
 	for (unsigned i = 0; i < SIM_FDS; i++)
 		n += d->fd[i] != NULL;
+	return n;
+}
+
+bool
+sim_disk_fail_back(struct sim_disk *d, int fd, struct sim_random *r)
+{
+	struct sim_file *f = fd < 0 ? d->files : sim_file_of(d, fd);
+
+	sim_disk_look(d);
+	while (f && fd < 0 && !(f->maps > 0 && f->dirty))
+		f = f->next;
+	if (!f)
+		return false;
+	sim_file_fail(f, r);
+	return true;
+}
+
+unsigned
+sim_disk_untold(const struct sim_disk *d)
+{
+	unsigned n = 0;
+
+	for (const struct sim_file *f = d->files; f; f = f->next)
+		n += f->errors > 0 && !f->told;
 	return n;
 }
 

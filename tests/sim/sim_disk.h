@@ -44,14 +44,23 @@ struct sim {
 	/* Does this sync of a segment fail? NULL: none does. Numbers: those of failing. */
 	bool (*sync_fails)(void);
 	struct sim_random failing;
+	/* A call on `fd` has told an error of writing back, once per descriptor as Linux does. */
+	void (*told)(int fd);
+	uint64_t syncs_again;   /* syncs of a segment by the process that was told before; S9 */
 	uint64_t calls;         /* such calls, of all disks */
 	uint64_t fault[SIM_FAULTS];
 };
 extern struct sim sim;
 extern const struct io sim_io;
 
+/* Print how often each fired; how many of them never did. */
+unsigned sim_tell(const char *const *name, const uint64_t *fired, unsigned n);
+
 uint64_t sim_random(struct sim_random *r, uint64_t below);
 void sim_jobs_seed(uint64_t seed); /* sim_jobs.c: the order in which jobs run */
+struct job;
+struct jobs;
+bool sim_jobs_have(const struct jobs *j, const struct job *job); /* submitted, and not reaped */
 
 struct sim_disk *sim_disk_new(void);
 void sim_disk_free(struct sim_disk *d);
@@ -65,6 +74,12 @@ struct sim_disk *sim_disk_crash(struct sim_disk *d, struct sim_random *r);
  * begins, on what the page cache holds: a kill, and no power cut. */
 void sim_disk_freeze(struct sim_disk *d, bool frozen);
 unsigned sim_disk_open_fds(const struct sim_disk *d);
+/* The kernel could not write back some of the unsynced pages of `fd`'s file (-1: of a mapped one that
+ * has such). They stay in the cache, clean; who syncs next is told, once per descriptor. False: there
+ * is none. */
+bool sim_disk_fail_back(struct sim_disk *d, int fd, struct sim_random *r);
+/* So many errors of that kind nobody was told of. */
+unsigned sim_disk_untold(const struct sim_disk *d);
 
 /* The bytes of a file, as on the disk and in the cache, for who damages them; NULL: not there.
  * `dir` NULL: of the root. Only while it has no unsynced changes. */

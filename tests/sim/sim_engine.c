@@ -39,7 +39,7 @@ int
 engine_open(struct engine *e, struct sim_disk *disk)
 {
 	const struct storage_options o = {.dir = "/sim",
-		.io = &sim_io,
+		.io = engine_world.io ? engine_world.io : &sim_io,
 		.store_lcores = 1,
 		.partitions_max = SIM_TOPICS,
 		.flush_ms = 100,
@@ -185,6 +185,8 @@ engine_stop(struct engine *e)
 
 	sim.disk = e->disk;
 	rc = storage_close(e->s, engine_world.wall_ms, &e->err);
+	sim_disk_freeze(e->disk, true);
+	sim_disk_freeze(e->disk, false);
 	ASSERT(sim_disk_open_fds(e->disk) == 0);
 	e->s = NULL;
 	sim.disk = outer;

@@ -24,6 +24,7 @@ struct engine_world {
 	unsigned generation[SIM_TOPICS]; /* how often it was deleted: part of its id */
 	uint64_t now_ns;
 	int64_t wall_ms;
+	const struct io *io; /* NULL: sim_io itself */
 };
 extern struct engine_world engine_world;
 

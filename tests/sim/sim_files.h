@@ -37,6 +37,9 @@ struct sim_file {
 	struct sim_file *next;   /* of the disk; unlinked ones too */
 	struct sim_file *copy;   /* in the crash that is being made */
 	bool directory, dirty, was_mapped;
+	unsigned errors;         /* of write-back, so far */
+	bool told;               /* the last of them: to somebody, who opens later is not */
+	bool told_now;           /* to this process */
 	unsigned maps;
 	/* Of a file: the page cache, and what a power cut cannot take. Bytes above the size are 0. */
 	uint8_t *live, *disk;
@@ -52,10 +55,12 @@ struct sim_file {
 
 struct sim_disk {
 	struct sim_file *root, *files, *fd[SIM_FDS];
+	unsigned seen[SIM_FDS]; /* errors of the file that this descriptor was told, or that are old */
 	bool frozen;
 	bool stored; /* into a map, since the last look */
 };
 
+struct sim_file *sim_file_of(const struct sim_disk *d, int fd);
 struct sim_file *sim_file_new(struct sim_disk *d, bool directory);
 void sim_file_room(struct sim_file *f, uint64_t bytes);
 void sim_file_look(struct sim_file *f);

@@ -14,15 +14,21 @@
 #define FD_FIRST 1000
 #define FS_EXT4  0xef53
 
-static struct sim_file *
-file_of(int fd)
+struct sim_file *
+sim_file_of(const struct sim_disk *d, int fd)
 {
 	struct sim_file *f;
 
 	ASSERT(fd >= FD_FIRST && fd < FD_FIRST + SIM_FDS);
-	f = sim.disk->fd[fd - FD_FIRST];
+	f = d->fd[fd - FD_FIRST];
 	ASSERT(f);
 	return f;
+}
+
+static struct sim_file *
+file_of(int fd)
+{
+	return sim_file_of(sim.disk, fd);
 }
 
 /* A call that changes or syncs something. False: the process is gone. */
@@ -44,6 +50,8 @@ new_fd(struct sim_file *f)
 	for (int i = 0; i < SIM_FDS; i++) {
 		if (!sim.disk->fd[i]) {
 			sim.disk->fd[i] = f;
+			/* An error that nobody was told of is this one's too. */
+			sim.disk->seen[i] = f->errors - (f->errors > 0 && !f->told);
 			return FD_FIRST + i;
 		}
 	}
@@ -146,6 +154,21 @@ sim_pwrite(int fd, const void *from, size_t n, uint64_t at)
 	return (int64_t)n;
 }
 
+/* What this descriptor was not told yet. */
+static int
+tell_errors(int fd)
+{
+	struct sim_file *f = file_of(fd);
+
+	if (f->errors == sim.disk->seen[fd - FD_FIRST])
+		return 0;
+	sim.disk->seen[fd - FD_FIRST] = f->errors;
+	f->told = f->told_now = true;
+	if (sim.told)
+		sim.told(fd);
+	return -EIO;
+}
+
 static int
 sim_sync(int fd)
 {
@@ -153,18 +176,20 @@ sim_sync(int fd)
 
 	if (!enter())
 		return -EIO;
-	if (f->was_mapped && sim.sync_fails && sim.sync_fails()) {
+	sim.syncs_again += f->was_mapped && f->told_now;
+	if (f->was_mapped && sim.sync_fails && sim.sync_fails())
 		sim_file_fail(f, &sim.failing);
-		return -EIO;
-	}
-	sim_file_sync(f);
-	return 0;
+	else
+		sim_file_sync(f);
+	return tell_errors(fd);
 }
 
+/* A page may be on disk at any time anyway. Linux tells the errors of before here only who waits;
+ * nothing may depend on that. */
 static int
 sim_write_behind(int fd, uint64_t at, uint64_t length)
 {
-	return 0; /* a page may be on disk at any time anyway */
+	return enter() ? tell_errors(fd) : -EIO;
 }
 
 static int

@@ -75,6 +75,15 @@ jobs_reap(struct jobs *j)
 	return n;
 }
 
+bool
+sim_jobs_have(const struct jobs *j, const struct job *job)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->job[i] == job)
+			return true;
+	return false;
+}
+
 void
 jobs_wait(struct jobs *j)
 {

@@ -135,7 +135,7 @@ model_bounds(const struct engine *e, bool running, struct bounds *b)
 		struct log *l = &model[i];
 		struct partition_ends ends;
 
-		if (running && l->created) {
+		if (running && l->created && e->part[i]) {
 			storage_ends(e->part[i], &ends);
 			l->start_now = MAX(l->start_now, ends.start);
 			if (storage_state(e->part[i]) == PART_OK)

@@ -17,6 +17,12 @@ fake_io_reset(void)
 		.fail_rc = -EIO, .space = {.total = 100 * GIB, .free = 50 * GIB, .type = FS_EXT4}};
 }
 
+static const struct io *
+under(void)
+{
+	return fake.under ? fake.under : &io_posix;
+}
+
 static int
 refused(enum io_kind kind, int fd, const char *name)
 {
@@ -32,14 +38,14 @@ fake_openat(int dir, const char *name, int flags, unsigned mode)
 {
 	const int rc = refused(IO_OPENAT, dir, name);
 
-	return rc < 0 ? rc : io_posix.openat(dir, name, flags, mode);
+	return rc < 0 ? rc : under()->openat(dir, name, flags, mode);
 }
 
 static int
 fake_close(int fd)
 {
 	fake.calls[IO_CLOSE]++;
-	return io_posix.close(fd);
+	return under()->close(fd);
 }
 
 static int
@@ -47,7 +53,7 @@ fake_size(int fd, uint64_t *ret)
 {
 	const int rc = refused(IO_SIZE, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.size(fd, ret);
+	return rc < 0 ? rc : under()->size(fd, ret);
 }
 
 static int
@@ -55,7 +61,7 @@ fake_fallocate(int fd, uint64_t at, uint64_t length)
 {
 	const int rc = refused(IO_FALLOCATE, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.fallocate(fd, at, length);
+	return rc < 0 ? rc : under()->fallocate(fd, at, length);
 }
 
 static int
@@ -63,7 +69,7 @@ fake_ftruncate(int fd, uint64_t size)
 {
 	const int rc = refused(IO_FTRUNCATE, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.ftruncate(fd, size);
+	return rc < 0 ? rc : under()->ftruncate(fd, size);
 }
 
 static int64_t
@@ -71,7 +77,7 @@ fake_pread(int fd, void *to, size_t n, uint64_t at)
 {
 	const int rc = refused(IO_PREAD, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.pread(fd, to, n, at);
+	return rc < 0 ? rc : under()->pread(fd, to, fake.total == fake.short_at ? n / 2 : n, at);
 }
 
 static int64_t
@@ -79,31 +85,39 @@ fake_pwrite(int fd, const void *from, size_t n, uint64_t at)
 {
 	const int rc = refused(IO_PWRITE, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.pwrite(fd, from, n, at);
+	return rc < 0 ? rc : under()->pwrite(fd, from, fake.total == fake.short_at ? n / 2 : n, at);
 }
 
 static int
 fake_fsync(int fd)
 {
-	return refused(IO_FSYNC, fd, NULL);
+	const int rc = refused(IO_FSYNC, fd, NULL);
+
+	return rc < 0 || !fake.under ? rc : fake.under->fsync(fd);
 }
 
 static int
 fake_fdatasync(int fd)
 {
-	return refused(IO_FDATASYNC, fd, NULL);
+	const int rc = refused(IO_FDATASYNC, fd, NULL);
+
+	return rc < 0 || !fake.under ? rc : fake.under->fdatasync(fd);
 }
 
 static int
 fake_write_behind(int fd, uint64_t at, uint64_t length)
 {
-	return refused(IO_WRITE_BEHIND, fd, NULL);
+	const int rc = refused(IO_WRITE_BEHIND, fd, NULL);
+
+	return rc < 0 || !fake.under ? rc : fake.under->write_behind(fd, at, length);
 }
 
 static int
 fake_drop_cache(int fd)
 {
-	return refused(IO_DROP_CACHE, fd, NULL);
+	const int rc = refused(IO_DROP_CACHE, fd, NULL);
+
+	return rc < 0 || !fake.under ? rc : fake.under->drop_cache(fd);
 }
 
 static int64_t
@@ -111,6 +125,8 @@ fake_cached(int fd, uint64_t size)
 {
 	const int rc = refused(IO_CACHED, fd, NULL);
 
+	if (rc == 0 && fake.under)
+		return fake.under->cached(fd, size);
 	if (rc < 0 || fake.cached_for == 0)
 		return rc;
 	fake.cached_for--;
@@ -128,14 +144,14 @@ fake_map(int fd, uint64_t length, uint8_t **ret)
 {
 	const int rc = refused(IO_MAP, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.map(fd, length, ret);
+	return rc < 0 ? rc : under()->map(fd, length, ret);
 }
 
 static int
 fake_unmap(void *map, uint64_t length)
 {
 	fake.calls[IO_UNMAP]++;
-	return io_posix.unmap(map, length);
+	return under()->unmap(map, length);
 }
 
 static int
@@ -143,7 +159,7 @@ fake_populate(void *at, uint64_t length)
 {
 	const int rc = refused(IO_POPULATE, -1, NULL);
 
-	return rc < 0 ? rc : io_posix.populate(at, length);
+	return rc < 0 ? rc : under()->populate(at, length);
 }
 
 static int
@@ -151,7 +167,7 @@ fake_unpopulate(void *at, uint64_t length)
 {
 	const int rc = refused(IO_UNPOPULATE, -1, NULL);
 
-	return rc < 0 ? rc : io_posix.unpopulate(at, length);
+	return rc < 0 ? rc : under()->unpopulate(at, length);
 }
 
 static int
@@ -159,7 +175,7 @@ fake_renameat(int dir, const char *from, const char *to)
 {
 	const int rc = refused(IO_RENAMEAT, dir, to);
 
-	return rc < 0 ? rc : io_posix.renameat(dir, from, to);
+	return rc < 0 ? rc : under()->renameat(dir, from, to);
 }
 
 static int
@@ -167,7 +183,7 @@ fake_unlinkat(int dir, const char *name, bool directory)
 {
 	const int rc = refused(IO_UNLINKAT, dir, name);
 
-	return rc < 0 ? rc : io_posix.unlinkat(dir, name, directory);
+	return rc < 0 ? rc : under()->unlinkat(dir, name, directory);
 }
 
 static int
@@ -175,7 +191,7 @@ fake_mkdirat(int dir, const char *name)
 {
 	const int rc = refused(IO_MKDIRAT, dir, name);
 
-	return rc < 0 ? rc : io_posix.mkdirat(dir, name);
+	return rc < 0 ? rc : under()->mkdirat(dir, name);
 }
 
 static int
@@ -183,6 +199,8 @@ fake_changed_ms(int dir, const char *name, int64_t *wall_ms)
 {
 	const int rc = refused(IO_CHANGED_MS, dir, name);
 
+	if (rc == 0 && fake.under)
+		return fake.under->changed_ms(dir, name, wall_ms);
 	*wall_ms = fake.changed_ms;
 	return rc;
 }
@@ -192,7 +210,7 @@ fake_list(int dir, int (*each)(void *arg, const char *name), void *arg)
 {
 	const int rc = refused(IO_LIST, dir, NULL);
 
-	return rc < 0 ? rc : io_posix.list(dir, each, arg);
+	return rc < 0 ? rc : under()->list(dir, each, arg);
 }
 
 static int
@@ -200,7 +218,7 @@ fake_lock(int fd)
 {
 	const int rc = refused(IO_LOCK, fd, NULL);
 
-	return rc < 0 ? rc : io_posix.lock(fd);
+	return rc < 0 ? rc : under()->lock(fd);
 }
 
 static int
@@ -208,6 +226,8 @@ fake_space(int fd, struct io_space *ret)
 {
 	const int rc = refused(IO_SPACE, fd, NULL);
 
+	if (rc == 0 && fake.under)
+		return fake.under->space(fd, ret);
 	if (rc == 0)
 		*ret = fake.space;
 	return rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * fake_io.h - io_posix with a counter at each call and a hook that may refuse it. Syncs reach no
  * disk: the page cache is the disk of these tests, which makes them fast; what a sync promised is
- * what the test believes. Free space is made up. Thread: main. */
+ * what the test believes. Free space is made up. Or over another table (`under`), which all calls
+ * reach. Thread: main. */
 #ifndef KIRA_TESTS_STORAGE_FAKE_IO_H
 #define KIRA_TESTS_STORAGE_FAKE_IO_H
 
@@ -35,11 +36,13 @@ enum io_kind {
 };
 
 struct fake_io {
+	const struct io *under; /* NULL: io_posix, as above */
 	uint64_t calls[IO_KINDS], total; /* close and unmap never fail, and are not in the total */
 	/* 0: go on; else -errno, and the call is not made. `name`: of a file, or NULL. */
 	int (*hook)(enum io_kind kind, int fd, const char *name);
 	uint64_t dies_at;  /* this call, counted by `total`, and all after it fail */
 	uint64_t fails_at; /* only this one */
+	uint64_t short_at; /* this one, a pread or pwrite, moves half of what it should */
 	int fail_rc;
 	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
 	uint64_t slept_ms;   /* nobody sleeps */
