@@ -133,15 +133,16 @@ decode(struct reader one, const uint8_t *batch, struct record *ret)
 	const int64_t base_ms = rb_base_timestamp(batch);
 	struct record walk;
 	struct view name, value;
-	int64_t at;
-	int32_t delta;
+	const uint8_t attributes = kr_u8(&one);
+	const int64_t at = (int64_t)((uint64_t)base_ms + (uint64_t)kr_varlong(&one));
+	const int32_t delta = kr_varint(&one);
 
-	(void)kr_i8(&one);
-	at = (int64_t)((uint64_t)base_ms + (uint64_t)kr_varlong(&one));
-	delta = kr_varint(&one);
 	*ret = (struct record){
 		.offset = rb_base_offset(batch) + delta,
 		.timestamp_ms = rb_attributes(batch) & RB_ATTR_LOG_APPEND ? rb_max_timestamp(batch) : at,
+		.created_ms = at,
+		.attributes = attributes,
+		.body = {one.p, (uint32_t)kr_left(&one)},
 	};
 	ret->key = sized(&one);
 	ret->value = sized(&one);

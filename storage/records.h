@@ -16,6 +16,9 @@ bool records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset,
 
 struct record {
 	int64_t offset, timestamp_ms;
+	int64_t created_ms;     /* the producer's time, also where the broker stamped the batch */
+	uint8_t attributes;
+	struct view body;       /* as stored: from the key's length to the end of the record */
 	struct view key, value; /* NULL: null. Valid during the call */
 	int32_t headers;
 	struct reader rest;     /* stands at the first header: records_header() */

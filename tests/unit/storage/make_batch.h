@@ -9,6 +9,8 @@
 
 #include <kira/record_batch.h>
 
+#include <stdbool.h>
+
 struct batch_of {
 	int32_t count;    /* records; 0: 1 */
 	uint32_t value;   /* bytes of each record's value */
@@ -18,6 +20,7 @@ struct batch_of {
 	int64_t timestamp; /* of the first record; 0: BATCH_WALL_MS */
 	int64_t step_ms;   /* between records */
 	uint64_t seed;
+	bool text;        /* values that compress: one letter each */
 };
 
 #define BATCH_WALL_MS INT64_C(1700000000000)
@@ -96,8 +99,11 @@ make_batch(uint8_t *b, struct batch_of o)
 	uint8_t *p = b + RB_HEADER;
 
 	put_batch_header(b, &o);
-	for (int32_t i = 0; i < count; i++)
+	for (int32_t i = 0; i < count; i++) {
 		p = put_record(p, o.step_ms * i, i, o.value, o.seed * 1000003 + (uint64_t)i);
+		if (o.text)
+			memset(p - 1 - o.value, 'a' + (int)((o.seed + (uint64_t)i) % 26), o.value);
+	}
 	return seal_batch(b, (uint32_t)(p - b));
 }
 
