@@ -266,6 +266,16 @@ directory_remove_blank(struct storage *s, const char *name)
 	return r.found ? -EEXIST : directory_remove(s, name);
 }
 
+void
+directory_deleted_name(char ret[DIRECTORY_DELETED], const char *topic, int32_t partition,
+	const uint8_t id[16])
+{
+	char text[UUID_TEXT];
+
+	uuid_put(text, id);
+	(void)snprintf(ret, DIRECTORY_DELETED, "%.200s-%" PRId32 ".%s-delete", topic, partition, text);
+}
+
 static int
 find_deleted(void *arg, const char *name)
 {
@@ -280,18 +290,47 @@ find_deleted(void *arg, const char *name)
 	return 0;
 }
 
-/* Directories whose deletion was cut short; one at a time, since removing while listing is not
- * defined. What cannot be removed stays, and is tried at the next start. */
+/* The partition of the catalogue that was called so; false: of none. */
+static bool
+name_before(const struct storage *s, const char *deleted, char ret[DIRECTORY_DELETED])
+{
+	for (unsigned t = 0; t < s->topics; t++) {
+		for (int32_t i = 0; i < s->topic[t].partitions; i++) {
+			directory_deleted_name(ret, s->topic[t].name, i, s->topic[t].id);
+			if (strcmp(ret, deleted) != 0)
+				continue;
+			(void)snprintf(ret, DIRECTORY_DELETED, "%s-%" PRId32, s->topic[t].name, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Directories whose deletion was cut short: of a topic that the catalogue still names it never was,
+ * the others go. One at a time, since changing while listing is not defined. What cannot be changed
+ * stays, and is tried at the next start. */
 static void
 finish_deletions(struct storage *s)
 {
 	struct removal r = {.s = s};
+	char name[DIRECTORY_DELETED];
+	bool back = false;
+	int rc;
 
 	do {
 		r.found = false;
-		if (s->io->list(s->dirfd, find_deleted, &r) < 0 || !r.found)
-			return;
-	} while (directory_remove(s, r.name) == 0);
+		rc = s->io->list(s->dirfd, find_deleted, &r);
+		if (rc < 0 || !r.found)
+			break;
+		if (name_before(s, r.name, name)) {
+			rc = s->io->renameat(s->dirfd, r.name, name);
+			back = true;
+		} else {
+			rc = directory_remove(s, r.name);
+		}
+	} while (rc == 0);
+	if (back)
+		(void)layout_sync_dir(s->io, s->dirfd);
 }
 
 /* ---- Open and close ----------------------------------------------------------------------- */

@@ -102,6 +102,11 @@ int directory_checkpoints(const struct storage *s);
 struct state_row *directory_row(const struct storage *s, const char *topic, const uint8_t id[16],
 	int32_t partition);
 int directory_put_ids(struct storage *s, int64_t next);
+/* What a partition's directory is called while its topic is deleted, as Kafka calls it; a long name is
+ * cut, a file's has 255 bytes. */
+#define DIRECTORY_DELETED (TOPIC_NAME_MAX + 64)
+void directory_deleted_name(char ret[DIRECTORY_DELETED], const char *topic, int32_t partition,
+	const uint8_t id[16]);
 /* A sub-directory and the plain files in it. */
 int directory_remove(struct storage *s, const char *name);
 /* The same, if it is what a creation that was cut short leaves: no batch in it. -EEXIST: it is not. */

@@ -47,6 +47,7 @@ struct flush {
 	uint64_t cap_bytes;             /* of the directory */
 	struct storage_op *op;          /* the one that runs */
 	struct job op_job;
+	bool op_waits;                  /* for a commit, and all behind it: it begins at once */
 	uint64_t began_ns;
 };
 

@@ -182,6 +182,8 @@ due(const struct storage *s)
 
 	if (flush_wanted(s) > f->commit.number)
 		return true;
+	if (f->op_waits)
+		return touched(s);
 	if (f->now_ns - f->commit.last_ns < f->flush_ns && f->dirty < s->dirty_budget / 2)
 		return false;
 	return touched(s);

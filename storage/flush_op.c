@@ -101,38 +101,49 @@ undo:
 
 /* ---- Delete ------------------------------------------------------------------------------- */
 
-/* What Kafka calls them, too; a long name is cut, a file's has 255 bytes. */
-static void
-deleted_name(char ret[TOPIC_NAME_MAX + 64], const struct storage_op *op, int32_t index)
+/* Renamed before the catalogue forgets the topic, and durably: a start goes by the catalogue, and has
+ * the name free again, or puts it back. The other way round a crash in between would leave directories
+ * full of records that no topic owns, and nobody could create a topic of that name. */
+static int
+rename_partitions(struct storage *s, struct storage_op *op, bool back)
 {
-	char id[23];
+	char gone[DIRECTORY_DELETED];
+	int rc = 0;
 
-	uuid_put(id, op->topic.id);
-	(void)snprintf(ret, TOPIC_NAME_MAX + 64, "%.200s-%d.%s-delete", op->topic.name, index, id);
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		const char *name = op->part[i]->name;
+		int one;
+
+		directory_deleted_name(gone, op->topic.name, i, op->topic.id);
+		one = s->io->renameat(s->dirfd, back ? gone : name, back ? name : gone);
+		if (one < 0 && one != -ENOENT) /* lost before the start that halted it */
+			rc = err_sys(&op->err, one, "rename %s/%s", s->dir, name);
+	}
+	if (rc == 0)
+		rc = layout_sync_dir(s->io, s->dirfd);
+	return rc;
 }
 
 static void
 delete(struct storage *s, struct storage_op *op)
 {
-	char gone[TOPIC_NAME_MAX + 64];
+	char gone[DIRECTORY_DELETED];
 	int rc;
 
-	op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
+	op->rc = rename_partitions(s, op, false);
+	if (op->rc == 0) {
+		op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
+		if (op->rc < 0)
+			(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+	}
 	if (op->rc < 0) {
-		(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
+		/* Renamed, not synced, the catalogue may name the topic or not: the next start sees. */
+		if (!catalogue_is(s, op->catalogue))
+			(void)rename_partitions(s, op, true);
 		return;
 	}
-	/* From here on the topic is gone. All are renamed before the first is removed, which takes
-	 * long: what has its new name the next start removes too. */
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
-		deleted_name(gone, op, i);
-		rc = s->io->renameat(s->dirfd, op->part[i]->name, gone);
-		if (rc < 0 && rc != -ENOENT) /* lost before the start that halted it */
-			op->rc = err_sys(&op->err, rc, "rename %s/%s", s->dir, op->part[i]->name);
-	}
-	(void)layout_sync_dir(s->io, s->dirfd);
-	for (int32_t i = 0; i < op->topic.partitions; i++) {
-		deleted_name(gone, op, i);
+		directory_deleted_name(gone, op->topic.name, i, op->topic.id);
 		rc = directory_remove(s, gone);
 		if (rc < 0 && rc != -ENOENT)
 			op->rc = err_sys(&op->err, rc, "remove %s/%s", s->dir, gone);
@@ -140,7 +151,7 @@ delete(struct storage *s, struct storage_op *op)
 }
 
 /* A commit that left its last records out would make false `disk` acks: until the catalogue is
- * durable a power cut brings the topic back. Its touched bit stands, so a commit is on its way. */
+ * durable a power cut brings the topic back. Its touched bit stands: a commit takes it. */
 static bool
 all_durable(const struct partition *part)
 {
@@ -156,6 +167,7 @@ let_go(struct storage *s, const struct storage_op *op)
 
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
 		(void)flush_take_full(s, op->part[i]); /* a last roll: no list but this knows it */
+		f->op_waits |= !all_durable(op->part[i]);
 		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit || !all_durable(op->part[i]))
 			return false;
 	}
@@ -228,6 +240,7 @@ flush_ops(struct storage *s)
 {
 	struct storage_op *op = NULL;
 
+	s->flush.op_waits = false;
 	if (s->flush.op)
 		return 0;
 	(void)pthread_mutex_lock(&s->op_lock);

@@ -239,6 +239,32 @@ look(void *arg, const char *name)
 	return w->rc < 0;
 }
 
+static bool
+is_there(const struct whole *w, const char *name)
+{
+	const int fd = w->in->io->openat(w->at.fd, name, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd >= 0)
+		(void)w->in->io->close(fd);
+	return fd >= 0;
+}
+
+/* Renamed for a deletion of the topic that did not come to pass. */
+static bool
+was_to_go(struct whole *w, const struct storage_topic *t, int32_t index)
+{
+	char name[DIRECTORY_DELETED], gone[DIRECTORY_DELETED];
+
+	(void)snprintf(name, sizeof(name), "%s-%" PRId32, t->name, index);
+	directory_deleted_name(gone, t->name, index, t->id);
+	if (is_there(w, name) || !is_there(w, gone))
+		return false;
+	inspect_say(w->in, INSPECT_NOTE, &w->at, gone, -1, -1,
+		"nothing to do: the next start calls it so again",
+		"%s, renamed for a deletion of its topic that was cut short", name);
+	return true;
+}
+
 static int
 partitions(struct whole *w)
 {
@@ -246,7 +272,8 @@ partitions(struct whole *w)
 
 	for (unsigned i = 0; i < w->topics; i++)
 		for (int32_t k = 0; k < w->topic[i].partitions && rc == 0; k++)
-			rc = partition(w, w->topic[i].name, k, w->topic[i].id);
+			if (!was_to_go(w, &w->topic[i], k))
+				rc = partition(w, w->topic[i].name, k, w->topic[i].id);
 	if (rc < 0)
 		return rc;
 	rc = w->in->io->list(w->at.fd, look, w);

@@ -125,6 +125,21 @@ what_was_appended_is_synced_before_its_topic_goes(void)
 	world_end();
 }
 
+/* Nor do the operations behind it wait for flush.ms, which may be minutes. */
+static void
+a_delete_does_not_wait_for_the_next_commit_but_begins_one(void)
+{
+	uint64_t before;
+
+	world_begin(1);
+	w.s->flush.flush_ns = 3600 * NS_PER_S;
+	(void)world_append(0, (struct batch_of){.count = 3});
+	before = w.now_ns;
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_TRUE(w.now_ns - before < NS_PER_S);
+	world_end();
+}
+
 /* Whichever call of a create fails once, the topic is there wholly or not at all. */
 static void
 a_create_that_fails_at_any_call_can_be_repeated(void)
@@ -265,6 +280,43 @@ a_second_broker_on_the_directory_is_refused(void)
 	world_end();
 }
 
+static int
+catalogue_stays(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_RENAMEAT && strcmp(name, "kira.topics") == 0 ? -ENOSPC : 0;
+}
+
+static int
+dies_before_the_catalogue(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_RENAMEAT && strcmp(name, "kira.topics") == 0)
+		synced_before = 1;
+	return synced_before ? -EIO : 0;
+}
+
+/* By a crash, or by a full disk: the catalogue has it still, and so it is there as it was. */
+static void
+a_deletion_that_did_not_reach_the_catalogue_never_was(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		world_begin(2);
+		(void)world_append(1, (struct batch_of){.count = 4});
+		synced_before = 0;
+		fake.hook = i == 0 ? dies_before_the_catalogue : catalogue_stays;
+		CU_ASSERT_TRUE(world_delete() < 0);
+		fake.hook = NULL;
+		CU_ASSERT_EQUAL(in_dir("t-1"), i == 1);
+		world_kill();
+		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+		CU_ASSERT_EQUAL_FATAL(w.parts, 2);
+		CU_ASSERT_TRUE(in_dir("t-0") && in_dir("t-1"));
+		CU_ASSERT_EQUAL(w.part[1]->next, 4);
+		CU_ASSERT_EQUAL(world_delete(), 0);
+		CU_ASSERT_EQUAL(world_create("t", 2), 0);
+		world_end();
+	}
+}
+
 static void
 a_directory_with_other_files_or_a_memory_file_system_is_refused(void)
 {
@@ -334,10 +386,12 @@ static const struct ut_test tests[] = {
 	UT("topics", a_deleted_topics_producers_are_forgotten),
 	UT("topics", a_create_that_finds_the_disk_full_is_undone_and_works_later),
 	UT("topics", what_was_appended_is_synced_before_its_topic_goes),
+	UT("topics", a_delete_does_not_wait_for_the_next_commit_but_begins_one),
 	UT("topics", a_create_that_fails_at_any_call_can_be_repeated),
 	UT("topics", a_topic_with_more_partitions_than_slots_is_refused),
 	UT("topics", a_directory_that_is_no_topic_of_the_catalogue_is_left_alone),
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
+	UT("topics", a_deletion_that_did_not_reach_the_catalogue_never_was),
 	UT("directory", producer_ids_that_were_spent_stay_spent),
 	UT("directory", a_second_broker_on_the_directory_is_refused),
 	UT("directory", a_directory_with_other_files_or_a_memory_file_system_is_refused),
