@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ * cut_work.c - what a broker may be asked to do, in any order, until its power is cut and a little
+ * beyond: appends of producers at both levels, rolls, topics created and deleted, time that passes.
+ * All that may be found later goes into the history before, all that is promised after.
+ * Thread: main. */
+#include "tests/crash/cut.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <kira/errors.h>
+#include <kira/record_batch.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+#define WAIT_TURNS 3000 /* for room, before a cut: then it hangs */
+
+static char wrong[600];
+#define WRONG(...) ((void)snprintf(wrong, sizeof(wrong), __VA_ARGS__), wrong)
+
+static const char *
+broken(const struct history *h)
+{
+	return h->wrong[0] ? h->wrong : NULL;
+}
+
+/* ---- Acks --------------------------------------------------------------------------------- */
+
+void
+work_take_acks(struct engine *e, struct history *h)
+{
+	for (unsigned t = 0; t < CUT_TOPICS; t++) {
+		for (unsigned p = 0; e->part[t][0] && !h->topic[t].deleting && p < CUT_PARTITIONS; p++) {
+			const struct log *l = &h->topic[t].log[p];
+			const uint64_t done = storage_commit_done(e->s); /* K4, then the state */
+			struct partition_ends ends;
+			unsigned k = l->n;
+
+			/* What visible-at-disk consumers may have read is a promise too. */
+			storage_ends(e->part[t][p], &ends);
+			history_durable(h, t, p, ends.durable);
+			history_start(h, t, p, ends.start);
+			if (storage_state(e->part[t][p]) != PART_OK)
+				continue;
+			while (k > 0 && l->item[k - 1].commit > done)
+				k--;
+			if (k > 0)
+				history_durable(h, t, p, l->item[k - 1].offset + l->item[k - 1].count);
+		}
+	}
+}
+
+/* ---- Appends ------------------------------------------------------------------------------ */
+
+/* A batch like this one, and `it` filled in from the answer. */
+static const char *
+append_one(struct engine *e, struct history *h, unsigned t, unsigned p, struct item it, bool *stored)
+{
+	static uint8_t bytes[CUT_BATCH_ROOM];
+	struct partition *part = e->part[t][p];
+	struct append_result result;
+	enum append_verdict v = APPEND_WAIT;
+	unsigned turns = 0;
+
+	it.total = history_bytes(&it, bytes);
+	for (;;) {
+		v = storage_append(part, bytes, it.total, APPEND_UDP, engine_now_ns(e),
+			engine_wall_ms(e), &result);
+		if (v != APPEND_WAIT || cut.begun)
+			break;
+		(void)storage_publish(part);
+		for (; !storage_has_room(part) && turns < WAIT_TURNS && !cut.begun; turns++)
+			engine_turns(e, 1);
+		if (turns == WAIT_TURNS)
+			return WRONG("t%u-%u: no room after %u turns", t, p, turns);
+	}
+	*stored = v == APPEND_STORED;
+	if (v == APPEND_WAIT)
+		return NULL;
+	if (v == APPEND_REFUSED && result.error == KIRA_E_KAFKA_STORAGE_ERROR && cut.begun)
+		return NULL;
+	if (v != APPEND_STORED)
+		return WRONG("t%u-%u: producer %u's next batch, sequence %" PRId32 ": verdict %d, error %d, "
+			     "%s", t, p, it.producer, it.sequence, v, result.error,
+			storage_state(part) == PART_OK ? "ok" : storage_failure(part));
+	it.offset = result.base_offset;
+	it.leader_epoch = result.leader_epoch;
+	it.append_ms = result.append_ms;
+	it.crc = rb_crc(bytes); /* the stamp is in it */
+	history_sent(h, t, p, &it);
+	return broken(h);
+}
+
+static void
+publish(struct engine *e, struct history *h, unsigned t, unsigned p, enum level level)
+{
+	const uint64_t commit = storage_publish(e->part[t][p]);
+
+	if (commit == 0)
+		return; /* failed meanwhile: nothing of the run was acked */
+	history_published(h, t, p, commit);
+	if (level == LEVEL_DISK)
+		storage_want_disk(e->s, 0, commit);
+}
+
+const char *
+work_append(struct engine *e, struct history *h, unsigned t, unsigned p, const struct item *like)
+{
+	bool stored;
+	const char *what = append_one(e, h, t, p, *like, &stored);
+
+	publish(e, h, t, p, like->level);
+	return what;
+}
+
+/* Some of one batch, many a page, few of many. */
+static uint32_t
+random_value(uint64_t *random)
+{
+	const uint64_t kind = cut_random(random, 10);
+
+	return (uint32_t)(kind < 5 ? cut_random(random, 600) : kind < 9 ? cut_random(random, 9000) :
+		cut_random(random, 60000));
+}
+
+static const char *
+append_some(struct engine *e, struct history *h, struct work *w, unsigned t, unsigned p)
+{
+	const enum level level = cut_random(&w->random, w->quiet ? 20 : 3) ? LEVEL_LOG : LEVEL_DISK;
+	const struct log *l = &h->topic[t].log[p];
+	const char *what = NULL;
+	bool stored = true;
+
+	for (uint64_t n = 1 + cut_random(&w->random, 12); n > 0 && stored && !what; n--) {
+		const unsigned producer = (unsigned)cut_random(&w->random, CUT_PRODUCERS);
+		const struct item *last = producer ? history_latest(l, producer, l->end, 0) : NULL;
+		const bool new_epoch = cut_random(&w->random, 60) == 0;
+		struct item it = {.producer = producer,
+			.count = 1,
+			.value = random_value(&w->random),
+			.timestamp = engine_wall_ms(e),
+			.seed = cut_random(&w->random, UINT32_MAX),
+			.level = level};
+
+		if (it.value < 600)
+			it.count += (int32_t)cut_random(&w->random, 4);
+		if (last) {
+			it.epoch = (int16_t)(last->epoch + new_epoch);
+			it.sequence = new_epoch ? 0 : last->sequence + last->count;
+		}
+		what = append_one(e, h, t, p, it, &stored);
+		w->batches += stored;
+		w->waits += !stored;
+	}
+	publish(e, h, t, p, level);
+	return what;
+}
+
+/* ---- Topics ------------------------------------------------------------------------------- */
+
+static const char *
+create(struct engine *e, struct history *h, struct work *w, unsigned t)
+{
+	history_topic(h, t, TOPIC_ASKED);
+	history_flush(h);
+	if (engine_create(e, t, h->topic[t].generation) == 0) {
+		history_topic(h, t, TOPIC_CREATED);
+		w->created++;
+		return NULL;
+	}
+	return cut.begun ? NULL : WRONG("create t%u: %s", t, e->err.text);
+}
+
+static const char *
+delete(struct engine *e, struct history *h, struct work *w, unsigned t)
+{
+	work_take_acks(e, h);
+	history_topic(h, t, TOPIC_DELETING);
+	history_flush(h);
+	if (engine_delete(e, t) == 0) {
+		history_gone(h, t);
+		w->deleted++;
+		return NULL;
+	}
+	return cut.begun ? NULL : WRONG("delete t%u: %s", t, e->err.text);
+}
+
+/* ---- Any of it ---------------------------------------------------------------------------- */
+
+static const char *
+step(struct engine *e, struct history *h, struct work *w)
+{
+	const unsigned t = (unsigned)cut_random(&w->random, CUT_TOPICS);
+	const unsigned p = (unsigned)cut_random(&w->random, CUT_PARTITIONS);
+	const uint64_t what = cut_random(&w->random, 100);
+
+	if (!e->part[t][0])
+		return h->topic[t].asked ? NULL : create(e, h, w, t); /* asked for after the cut */
+	if (h->topic[t].deleting)
+		return NULL;
+	if (what < 1)
+		return delete(e, h, w, t);
+	if (what < 60)
+		return append_some(e, h, w, t, p);
+	if (what < 82)
+		engine_turns(e, 1 + (unsigned)cut_random(&w->random, 8));
+	else if (what < 88)
+		cut_write_back(5 + (unsigned)cut_random(&w->random, 30), cut_random(&w->random, UINT64_MAX));
+	else if (what < 92) {
+		storage_roll(e->part[t][p], engine_now_ns(e));
+		w->rolls++;
+	} else if (what < 97)
+		engine_pass(e, cut_random(&w->random, 4000));
+	else
+		engine_turns(e, 30);
+	return NULL;
+}
+
+const char *
+work(struct engine *e, struct history *h, struct work *w)
+{
+	const char *what = NULL;
+
+	for (unsigned i = 0; i < w->steps && !cut.begun && !what; i++) {
+		what = step(e, h, w);
+		work_take_acks(e, h);
+		history_flush(h);
+	}
+	if (what || w->no_cut)
+		return what;
+	cut_now();
+	/* Who does not know yet goes on: no ack may come of it. */
+	for (unsigned i = 0; i < w->steps_after && !what; i++) {
+		what = step(e, h, w);
+		engine_turns(e, 2);
+		work_take_acks(e, h);
+		history_flush(h);
+	}
+	for (unsigned t = 0; t < CUT_TOPICS; t++)
+		for (unsigned p = 0; e->part[t][0] && p < CUT_PARTITIONS; p++)
+			w->failed_after += storage_state(e->part[t][p]) == PART_FAILED;
+	return what;
+}
