@@ -107,15 +107,17 @@ roll(struct partition *part, struct segment *seg)
 	struct segment *old = part->active;
 	struct mark m;
 
-	index_finish(&old->index);
-	old->end = part->next;
-	old->snapshot_length = producers_put(words_of(part)->producers, part->slot, old->snapshot,
-		old->snapshot_room);
-	atomic_store_explicit(&old->used, part->position, memory_order_release); /* U1 */
-	publish_tail(part);
 	seg->base = part->next;
-	seg->prev = old;
-	seg->prev_base = old->base;
+	if (!old->blank) {
+		index_finish(&old->index);
+		old->end = part->next;
+		old->snapshot_length = producers_put(words_of(part)->producers, part->slot,
+			old->snapshot, old->snapshot_room);
+		atomic_store_explicit(&old->used, part->position, memory_order_release); /* U1 */
+		publish_tail(part);
+		seg->prev = old;
+		seg->prev_base = old->base;
+	}
 	ASSERT(atomic_load_explicit(&part->full, memory_order_relaxed) == NULL);
 	atomic_store_explicit(&part->full, old, memory_order_release); /* F1 */
 	part->active = seg;

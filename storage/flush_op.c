@@ -33,7 +33,11 @@ put_partition_files(struct partition *part, struct err *err)
 	free(epochs);
 	if (rc < 0)
 		return err_sys(err, rc, "write " LAYOUT_EPOCHS " of %s", part->name);
-	return partition_begin(part, 0, 0, err); /* syncs the directory */
+	rc = layout_sync_dir(io, part->dirfd);
+	if (rc < 0)
+		return err_sys(err, rc, "sync directory %s/%s", part->storage->dir, part->name);
+	partition_begin(part, 0, 0);
+	return 0;
 }
 
 static int

@@ -4,6 +4,7 @@
  * budget, on a full disk and after a failure it stops, and the storage lcore waits in user space,
  * not in a page fault. */
 #include "storage/directory.h"
+#include "storage/layout.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -26,6 +27,7 @@
 #define RATE_NS       (10 * NS_PER_MS)
 #define RETRY_NS      (500 * NS_PER_MS)
 #define SPARE_TOUCH   (1 * MIB)
+#define FIRST_TOUCH   (64 * KIB)     /* the first one after a start: thousands may be asked for at once */
 #define WANT_AT_BUDGET (4 * MIB)     /* granted to one that waits, whatever the budget says */
 
 /* ---- Account ------------------------------------------------------------------------------ */
@@ -219,9 +221,16 @@ spare_run(struct job *job)
 	struct partition *part = (struct partition *)((char *)job -
 		offsetof(struct partition, f.spare_job));
 	const uint32_t producers = atomic_load_explicit(&part->producers, memory_order_relaxed);
+	const bool first = part->f.active->blank;
 
 	job->rc = segment_make(&part->f.made, part, (uint64_t)part->config.segment_bytes,
-		part->f.spare_bytes, SPARE_TOUCH, 2 * producers + 64);
+		part->f.spare_bytes, first ? FIRST_TOUCH : SPARE_TOUCH, 2 * producers + 64);
+	/* Before a batch goes into it: a directory with neither a spare nor an unsealed segment proves to
+	 * the next start that nothing was appended since this one. Later there is always a named one. */
+	if (job->rc == 0 && first && layout_sync_dir(part->storage->io, part->dirfd) < 0) {
+		segment_free(part->f.made);
+		job->rc = -EIO; /* whatever it is called: what a sync lost it says once */
+	}
 }
 
 static void

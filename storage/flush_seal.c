@@ -87,10 +87,12 @@ flush_take_full(struct storage *s, struct partition *part)
 	if (!seg)
 		return false; /* F2 */
 	ASSERT(seg == f->active && f->given);
-	seg->max_timestamp = seg->index.max_timestamp;
-	*f->left_last = seg;
-	f->left_last = &seg->left_next;
-	flush_file(part, 0, seg);
+	if (!seg->blank) {
+		seg->max_timestamp = seg->index.max_timestamp;
+		*f->left_last = seg;
+		f->left_last = &seg->left_next;
+		flush_file(part, 0, seg);
+	}
 	/* The base of the next was set before F1. */
 	f->active = f->given;
 	f->given = NULL;

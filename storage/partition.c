@@ -11,9 +11,6 @@
 
 #include <stdlib.h>
 
-#define FIRST_BYTES (1 * MIB)   /* reserved for a partition that nobody has written to yet */
-#define FIRST_TOUCH (64 * KIB)
-
 void
 partition_fail(struct partition *part)
 {
@@ -47,34 +44,19 @@ partition_alloc(struct storage *s, const char *topic, const uint8_t id[16], int3
 	return part;
 }
 
-int
-partition_begin(struct partition *part, int64_t start, int64_t end, struct err *err)
+void
+partition_begin(struct partition *part, int64_t start, int64_t end)
 {
-	struct segment *seg;
-	struct mark m;
-	int rc;
+	struct segment *seg = segment_blank(part, end);
+	const struct mark m = {end, 0, seg};
 
-	rc = segment_make(&seg, part, (uint64_t)part->config.segment_bytes, FIRST_BYTES, FIRST_TOUCH,
-		64);
-	if (rc < 0)
-		return err_sys(err, rc, "reserve %llu bytes for a segment of %s",
-			(unsigned long long)FIRST_BYTES, part->name);
-	seg->base = end;
-	rc = segment_name(seg);
-	if (rc < 0) {
-		segment_free(seg);
-		return err_sys(err, rc, "name the segment of %s", part->name);
-	}
-	seg->named = true;
-	part->active = part->f.active = seg;
+	part->blank = part->active = part->f.active = seg;
 	part->next = end;
 	part->leader_epoch = epochs_latest(&part->epochs);
 	part->f.seen_base = end;
-	m = (struct mark){end, 0, seg};
 	frontier_publish(&part->tail, &m);
 	frontier_publish(&part->durable, &m); /* what recovery kept was synced by it */
 	atomic_store(&part->start, start);
-	return 0;
 }
 
 void
@@ -85,7 +67,9 @@ partition_free(struct partition *part)
 
 	for (uint32_t i = 0; a && i < a->n; i++)
 		storage_free_segment(s, a->seg[i]);
-	storage_free_segment(s, part->active);
+	if (part->active != part->blank)
+		storage_free_segment(s, part->active);
+	segment_free(part->blank);
 	if (part->f.given != part->active)
 		storage_free_segment(s, part->f.given);
 	free((void *)(uintptr_t)a);

@@ -63,6 +63,7 @@ struct partition {
 	const struct holes *holes;      /* of its row of kira.state; none: an empty list */
 	char *halt_reason;              /* halted: the sentence why; else NULL */
 	const struct state_row *found_row; /* halted: stays in kira.state as it was found; NULL: none */
+	struct segment *blank;          /* the first active one, without a file */
 	bool detached;                  /* storage lcore: said that it let go */
 
 	/* Storage lcore's alone. */
@@ -106,8 +107,8 @@ struct partition *partition_alloc(struct storage *s, const char *topic, const ui
 	int32_t index, unsigned slot, const struct partition_config *config);
 /* Segments, arrays, descriptors, memory. No thread may know it any more. */
 void partition_free(struct partition *part);
-/* The new active segment, at `end`; all that storage lcore and flush start from. */
-int partition_begin(struct partition *part, int64_t start, int64_t end, struct err *err);
+/* A blank active segment at `end`; all that storage lcore and flush start from. Its files are durable. */
+void partition_begin(struct partition *part, int64_t start, int64_t end);
 
 static inline enum partition_state
 partition_state(const struct partition *part)

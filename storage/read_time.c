@@ -102,11 +102,11 @@ search(struct partition *part, struct segment *seg, const struct mark *limit, in
 	uint32_t delta;
 	int rc;
 
+	if (place.end == 0) /* it may have no file yet */
+		return 0;
 	place.fd = storage_segment_fd(part->storage, seg);
 	if (place.fd < 0)
 		return place.fd;
-	if (place.end == 0)
-		return 0;
 	rc = time_before(seg, target, &delta);
 	if (rc < 0)
 		return rc;

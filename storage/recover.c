@@ -258,12 +258,14 @@ recover(struct recovery *r, struct err *err)
 	if (r->part->config.log_append_time && r->n > 0)
 		r->part->append_ms = r->seg[r->n - 1]->max_timestamp; /* it never goes back */
 	file_segments(r);
-	/* Syncs the directory: all of the above is durable before a batch carries the new epoch. Each
+	/* All of the above is durable before a batch carries the new epoch. Each
 	 * step alone, whichever of them a crash leaves, is found and done again by the next start. */
-	rc = partition_begin(r->part, r->start, r->end, err);
-	if (rc == 0)
-		recover_forget_dropped(r);
-	return rc;
+	rc = layout_sync_dir(r->io, r->part->dirfd);
+	if (rc < 0)
+		return err_sys(err, rc, "sync the directory");
+	partition_begin(r->part, r->start, r->end);
+	recover_forget_dropped(r);
+	return 0;
 }
 
 int

@@ -93,6 +93,15 @@ final(int rc)
 	return rc < 0 ? -EIO : 0;
 }
 
+struct segment *
+segment_blank(struct partition *part, int64_t base)
+{
+	struct segment *seg = alloc(part, base, 0);
+
+	seg->named = seg->whole = seg->blank = true;
+	return seg;
+}
+
 int
 segment_name(struct segment *seg)
 {

@@ -49,6 +49,7 @@ struct segment {
 	int64_t max_timestamp;          /* once left or recovered; -1 none */
 	int64_t sealed_wall_ms;
 	bool named, whole;              /* whole: left, and synced up to `used` */
+	bool blank;                     /* no file, no room: what a partition begins with */
 	bool space_busy, sync_busy;     /* a job of it is in flight; never two that may report an error */
 	struct job space_job, sync_job;
 	struct segment *left_next;      /* of those left and not yet sealed, oldest first */
@@ -119,6 +120,9 @@ int segment_make(struct segment **ret, struct partition *part, uint64_t size, ui
 	uint64_t touch, uint32_t producers);
 /* A sealed one found at start; nothing is opened. */
 struct segment *segment_found(struct partition *part, int64_t base, uint64_t size);
+/* What a partition begins with: no file, no map and no room in it, so that the first append rolls. A
+ * partition that nobody writes to costs neither space nor a descriptor. In no array, in no list. */
+struct segment *segment_blank(struct partition *part, int64_t base);
 /* LAYOUT_SPARE becomes <base>.log; syncs the directory. */
 int segment_name(struct segment *seg);
 /* Left and synced: cut to its used size, write its index files and snapshot, sync all. */

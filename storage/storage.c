@@ -221,8 +221,16 @@ seal_active(struct partition *part)
 	struct storage *s = part->storage;
 	struct producers *p = s->lcore[part->lcore].producers;
 	struct segment *seg = part->active;
+	char name[LAYOUT_NAME];
 	int rc = take_spare_back(part);
 
+	if (seg->blank)
+		return rc;
+	if (part->position == 0) { /* left by a roll, and nothing came */
+		layout_name(name, seg->base, ".log");
+		rc = rc < 0 ? rc : layout_unlink(s->io, part->dirfd, name);
+		return rc < 0 ? rc : layout_sync_dir(s->io, part->dirfd);
+	}
 	free(seg->snapshot);
 	seg->snapshot_room = PRODUCER_SNAPSHOT_BYTES(producers_count(p, part->slot));
 	seg->snapshot = malloc(seg->snapshot_room);

@@ -82,6 +82,16 @@ is_of(const struct log *l, const uint8_t *b)
 	return false;
 }
 
+/* One of the log's batches, with another offset in it. */
+static bool
+moved(const struct log *l, const uint8_t *b)
+{
+	for (unsigned k = 0; k < l->n; k++)
+		if (l->item[k].crc == rb_crc(b) && l->item[k].offset != rb_base_offset(b))
+			return true;
+	return false;
+}
+
 static enum outcome
 read_batch(const struct hit *h, struct engine *e, unsigned i, const struct item *it)
 {
@@ -102,6 +112,10 @@ read_batch(const struct hit *h, struct engine *e, unsigned i, const struct item 
 		return CHECKSUM_WRONG;
 	/* A whole batch of another partition, of the same offset: nothing in a batch says whose it is. */
 	if (h->kind == PAGE_OF_ANOTHER && is_of(&model[1 - i], b))
+		return UNCOVERED;
+	/* A batch that says it lies elsewhere: no checksum covers that word, nor did another batch lie
+	 * between it and the index entry. */
+	if (rb_crc(b) != it->crc && h->kind == BIT && moved(&model[i], b))
 		return UNCOVERED;
 	if (rb_crc(b) != it->crc || r.length != it->total)
 		violation(h, "other records under a right checksum");

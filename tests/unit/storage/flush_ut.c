@@ -225,6 +225,7 @@ fill_a_full_disk(int64_t segment_bytes, unsigned most)
 	world_begin(1);
 	w.config.segment_bytes = segment_bytes;
 	recreate();
+	world_first(0);
 	disk_full = true;
 	seen = 0;
 	fake.hook = full_disk;

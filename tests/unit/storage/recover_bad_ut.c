@@ -324,15 +324,17 @@ no_space(enum io_kind kind, int fd, const char *n)
 	return kind == IO_FALLOCATE ? -ENOSPC : 0;
 }
 
-/* Every partition would meet it, and it goes away: the next start is a whole one. */
+/* No segment is made before a batch comes, and that waits. */
 static void
-a_full_disk_at_a_start_halts_nobody(void)
+without_space_for_a_segment_a_start_halts_nobody(void)
 {
 	two_of_them(true);
 	fake.hook = no_space;
-	CU_ASSERT_EQUAL(world_open(), -ENOSPC);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_WAIT);
+	world_turns(1000);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_WAIT);
 	fake.hook = NULL;
-	reopen();
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
 	the_other_goes_on();
 	world_end();
@@ -348,7 +350,7 @@ static const struct ut_test tests[] = {
 	UT("cache", pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together),
 	UT("cache", pages_that_leave_memory_within_that_time_cost_nothing),
 	UT("cache", where_a_dropped_page_looks_cached_nobody_is_halted),
-	UT("bad", a_full_disk_at_a_start_halts_nobody),
+	UT("bad", without_space_for_a_segment_a_start_halts_nobody),
 };
 
 UT_MAIN(tests)

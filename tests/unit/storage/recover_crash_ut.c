@@ -51,7 +51,7 @@ recover_again(uint64_t n)
 	CU_ASSERT_EQUAL(world_read(0), expected_end);
 	CU_ASSERT_TRUE(storage_leader_epoch(w.part[0]) >= 1);
 	CU_ASSERT_EQUAL(world_count(0, ".tmp"), 0);
-	CU_ASSERT_EQUAL(world_count(0, ".log"), world_count(0, ".index") + 1);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), world_count(0, ".index"));
 	/* It goes on; now and then through a clean stop, which takes its time: nothing was left that
 	 * a later start trips over. */
 	append(2);
@@ -278,13 +278,12 @@ a_retry_is_known_after_retention_took_what_a_recovery_sealed(void)
 static void
 a_file_of_before_an_empty_logs_start_is_no_damage(void)
 {
-	char log[200], kept[200], empty[200];
+	char log[200], kept[200];
 	struct partition_ends ends;
 
 	world_begin(1);
 	(void)snprintf(log, sizeof(log), "%s/t-0/00000000000000000000.log", w.dir);
 	(void)snprintf(kept, sizeof(kept), "%s/t-0/kept", w.dir);
-	(void)snprintf(empty, sizeof(empty), "%s/t-0/00000000000000000008.log", w.dir);
 	append(3);
 	w.config.retention_ms = 60000;
 	world_kill();
@@ -302,7 +301,6 @@ a_file_of_before_an_empty_logs_start_is_no_damage(void)
 	CU_ASSERT_EQUAL_FATAL(ends.start, 8);
 	world_kill();
 	CU_ASSERT_EQUAL_FATAL(rename(kept, log), 0);
-	CU_ASSERT_EQUAL_FATAL(unlink(empty), 0);
 	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
 	storage_ends(w.part[0], &ends);
@@ -310,7 +308,7 @@ a_file_of_before_an_empty_logs_start_is_no_damage(void)
 	CU_ASSERT_EQUAL(ends.end, 8);
 	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.producer = 7, .sequence = 3, .count = 5}, 0),
 		APPEND_DUPLICATE);
-	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 0);
 	world_end();
 }
 

@@ -254,6 +254,33 @@ world_settle(void)
 
 /* ---- Append ------------------------------------------------------------------------------- */
 
+/* A partition's first batch waits for its first segment; here until that has its name. */
+static enum append_verdict
+append_first(struct partition *part, unsigned flags)
+{
+	enum append_verdict v = storage_append(part, w.batch, w.length, flags, w.now_ns, w.wall_ms, &w.result);
+
+	if (v != APPEND_WAIT || !part->active->blank)
+		return v;
+	for (unsigned i = 0; !storage_has_room(part) && i < 8; i++)
+		world_turns(1);
+	v = storage_append(part, w.batch, w.length, flags, w.now_ns, w.wall_ms, &w.result);
+	world_turns(2);
+	return v;
+}
+
+void
+world_first(unsigned p)
+{
+	static uint8_t batch[4096];
+	const uint32_t length = make_batch(batch, (struct batch_of){.timestamp = w.wall_ms});
+	struct append_result result;
+
+	CU_ASSERT_EQUAL_FATAL(storage_append(w.part[p], batch, length, 0, w.now_ns, w.wall_ms, &result), APPEND_WAIT);
+	for (unsigned i = 0; !storage_has_room(w.part[p]) && i < 8; i++)
+		world_turns(1);
+}
+
 enum append_verdict
 world_append_as(unsigned p, struct batch_of o, unsigned flags)
 {
@@ -264,7 +291,7 @@ world_append_as(unsigned p, struct batch_of o, unsigned flags)
 		o.timestamp = w.wall_ms;
 	o.seed = ++w.seed;
 	w.length = make_batch(w.batch, o);
-	v = storage_append(w.part[p], w.batch, w.length, flags, w.now_ns, w.wall_ms, &w.result);
+	v = append_first(w.part[p], flags);
 	if (v != APPEND_STORED)
 		return v;
 	CU_ASSERT_TRUE_FATAL(w.was_n[p] < WORLD_APPENDED);

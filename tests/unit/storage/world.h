@@ -70,6 +70,8 @@ void world_settle(void);      /* turns until nothing is left to seal, and two se
 
 /* Append one batch to partition `p`, publish; w.result, w.length. */
 enum append_verdict world_append_as(unsigned p, struct batch_of o, unsigned flags);
+/* The partition's first segment is made and ready, and not yet taken. */
+void world_first(unsigned p);
 /* One that must be stored: waits for room by turns. Returns the commit number. */
 uint64_t world_append(unsigned p, struct batch_of o);
 /* Batches of 2 records and about 1 KiB until `bytes` were appended. */
