@@ -3,7 +3,7 @@
 # nightly.sh - the long settings of the tests, in units of at most 40 minutes, a row each in tests/RESULTS.md.
 #
 # Usage: scripts/nightly.sh [--only NAME] [--minutes N] [--again] [--status]
-#   --only NAME      only units of the script of this name (page_sim, kill_tcp, ..)
+#   --only NAME      only units of the script of this name (page_sim, kill_loop, ..)
 #   --minutes N      for units that last as long as they are told: 1 to 40, default 40
 #   --again          also those that are fresh
 #   --status         tell which units are fresh, stale, or were never run; run nothing

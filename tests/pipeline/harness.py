@@ -218,11 +218,16 @@ class Kirad:
         self.process = None
         self.starts = 0
 
-    def start(self, seconds=60):
+    def spawn(self):
+        """The process, and no wait for what becomes of it."""
         argv = [binary("kirad"), "--data-dir", self.data_dir, "--listen", self.listen, "--device", self.device,
                 "--cpus", self.cpus] + self.extra
         self.process = Process("kirad", argv, netns=self.netns)
         self.starts += 1
+        return self.process
+
+    def start(self, seconds=60):
+        self.spawn()
         ready = until(self._ready, seconds, "kirad's line `ready kafka=HOST:PORT data=DEVICE`")
         self.host, self.port = ready.group(1).strip("[]"), int(ready.group(2))
         self.bootstrap = "%s:%d" % (ready.group(1), self.port)

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# quick: --kills 60
+# long: 10 x --kills 100 --seed {seed}
+# long: --kills 100 --udp --seed {seed}
+# about: include storage dataplane control tests/sim/sim_check_rules.c tests/crash
+# timeout: 400
+"""kill_loop.py - kirad is killed at random moments under load, again and again; the history of all its runs holds.
+
+Two topics, one whose consumers see what is in the log, one whose consumers see what is on disk; into both
+write idempotent and plain producers of our own, libkira and librdkafka, readers follow (kill_load). kirad
+gets SIGKILL or SIGABRT while acks arrive and units are in flight; while it starts and recovers; a clean
+stop now and then; SIGSTOP for 5 s. At the end sim_check judges what all of them wrote down, and the data
+directory: acks at `log` and `disk` are kept, nothing is there twice, (epoch, offset) names one unit.
+With --udp kirad sits behind afpacket in a namespace, and libkira sends datagrams (needs root)."""
+import argparse
+import mmap
+import os
+import re
+import resource
+import signal
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+import harness as h
+
+PARTITIONS = 2
+STOP_SECONDS = 5
+RESTART_S, RESTART_S_PER_GIB, SLACK = 1.0, 1.0, 5       # a busy machine may take SLACK times as long
+PROGRESS = ("acked", "read", "in_flight", "last_ack_ms", "again")
+
+
+def now_ms():
+    return int(time.monotonic() * 1000)     # the clock of kill_load
+
+
+class Load:
+    """kill_load on a topic, its files in a directory of its own."""
+
+    def __init__(self, kirad, topic, level, seed, netns=None, udp=None):
+        self.kirad, self.topic, self.netns = kirad, topic, netns
+        self.dir = h.temp_dir()
+        h.run([h.binary("kira"), "topic", "create", topic, "--partitions", PARTITIONS, "--bootstrap", kirad.bootstrap,
+               "--config", "segment.bytes=1048576", "--config", "kira.ack.all=" + level,
+               "--config", "kira.visibility=" + level], netns=netns)
+        self.process = h.Process("kill_load", self.argv("--out", self.dir, "--all", level, "--visible", level, "--exact", 3,
+                                                        "--plain", 1, "--kira", 2, "--rdkafka", 1, "--readers", PARTITIONS,
+                                                        "--seed", seed, "--pace-us", 4000, *(["--udp", udp] if udp else [])),
+                                 netns=netns)
+        h.until(lambda: os.path.exists(self.file("progress")) and os.path.getsize(self.file("progress")), 20, "kill_load runs")
+        with open(self.file("progress"), "rb") as f:
+            self.words = mmap.mmap(f.fileno(), 8 * len(PROGRESS), prot=mmap.PROT_READ)
+
+    def argv(self, *more):
+        return [os.path.join(h.BUILD, "tests", "crash", "kill_load"), "--bootstrap", self.kirad.bootstrap, "--topic",
+                self.topic, "--partitions", PARTITIONS, *more]
+
+    def file(self, name):
+        return os.path.join(self.dir, name)
+
+    def at(self, name):
+        return struct.unpack_from("=Q", self.words, 8 * PROGRESS.index(name))[0]
+
+    def must_live(self):
+        h.check(self.process.poll() is None, "kill_load of %s ended by itself: %s" % (
+            self.topic, self.process.output()[-1500:]))
+
+    def finish(self):
+        """Everything gets its outcome and is read, by readers and then as the final log."""
+        self.must_live()
+        h.check(self.process.term(150) == 0, "kill_load of %s: %s" % (self.topic, self.process.output()[-1500:]))
+
+    def final(self):
+        h.run(self.argv("--final", "--out", self.file("final")), seconds=300, netns=self.netns)
+
+    def judge(self, driver):
+        """sim_check on all of it; its last two lines."""
+        with open(self.file("driver"), "w") as f:
+            f.write("".join(line + "\n" for line in driver))
+            for part in range(PARTITIONS):
+                with open(os.path.join(self.kirad.data_dir, "%s-%d" % (self.topic, part), "leader-epoch-checkpoint")) as c:
+                    for line in c.read().split("\n")[2:]:
+                        if line:
+                            f.write("epoch %d %s\n" % (part, line))
+        files = [self.file(n) for n in sorted(os.listdir(self.dir)) if n != "progress"]
+        code, out, err = h.run([os.path.join(h.BUILD, "tests", "sim", "sim_check"), "--dir", self.kirad.data_dir] + files,
+                               seconds=300, ok=(0, 1, 2))
+        if code != 0:
+            kept = os.path.join(h.TMP, "kira-kill-history-%d-%s" % (os.getpid(), self.topic))
+            os.rename(self.dir, kept)
+            raise h.Failed("the history of %s, kept in %s: exit %d\n%s%s" % (self.topic, kept, code, out[-3000:], err[-500:]))
+        lines = out.strip().split("\n")
+        return lines[-2:]
+
+
+class Faults:
+    """What is done to kirad, and how often; the driver's part of the history."""
+
+    def __init__(self, rng, kirad, loads):
+        self.rng, self.kirad, self.loads = rng, kirad, loads
+        self.history = ["run %d 1" % now_ms(), "ready %d" % now_ms()]
+        self.count = dict.fromkeys(("kill", "abort", "in start", "clean stop", "pause"), 0)
+        self.restarts = []
+
+    def told(self, word, *more):
+        self.history.append(" ".join(str(x) for x in (word, now_ms()) + more))
+
+    def load_is_on(self, at_least):
+        """Until acks have come for `at_least` seconds since now, the last within 100 ms, with more in flight."""
+        begun, give_up = now_ms(), time.monotonic() + 60
+        while True:
+            for load in self.loads:
+                load.must_live()
+            h.check(self.kirad.lives(), "kirad ended by itself, exit %s" % self.kirad.process.poll())
+            now = now_ms()
+            fresh = [now - load.at("last_ack_ms") < 100 and load.at("last_ack_ms") >= begun and load.at("in_flight") > 0
+                     for load in self.loads]
+            if now - begun >= at_least * 1000 and all(fresh):
+                return
+            h.check(time.monotonic() < give_up, "no acks for 60 s after a restart: %s, %s" % (
+                fresh, [{name: load.at(name) for name in PROGRESS} for load in self.loads]))
+            time.sleep(0.005)       # a look every 5 ms: nothing announces an ack to this process
+
+    def end(self, sig):
+        self.kirad.process.popen.send_signal(sig)
+        self.kirad.process.wait(20)
+        self.told("kill")
+
+    def start(self):
+        self.told("run", 1 + self.kirad.starts)
+        begun = time.monotonic()
+        self.kirad.start()
+        self.restarts.append(time.monotonic() - begun)
+        self.told("ready")
+
+    def start_and_die(self):
+        """A start that does not get far: killed at a moment of it, or soon after it."""
+        self.told("run", 1 + self.kirad.starts)
+        within = sorted(self.restarts)[len(self.restarts) // 2] if self.restarts else 0.5
+        process = self.kirad.spawn()
+        time.sleep(self.rng.uniform(0.3, 1.1) * within)     # the moment is the point
+        h.check(process.poll() is None, "kirad ended by itself in a start, exit %s" % process.poll())
+        if "\nready kafka=" not in "\n" + process.output():
+            self.count["in start"] += 1
+        self.end(self.rng.choice((signal.SIGKILL, signal.SIGABRT)))
+
+    def pause(self):
+        """Stopped as a whole, and going on: leases and time-outs of others may have passed, promises have not."""
+        self.load_is_on(0.1)
+        self.told("pause", STOP_SECONDS * 1000)
+        self.kirad.process.popen.send_signal(signal.SIGSTOP)
+        time.sleep(STOP_SECONDS)
+        self.kirad.process.popen.send_signal(signal.SIGCONT)
+        self.count["pause"] += 1
+        self.load_is_on(0)
+
+    def one(self, fault):
+        """One fault under load, and a start after it; returns how many kills it was."""
+        self.load_is_on(self.rng.uniform(0, 0.6))
+        kills = 1
+        if fault == "clean stop":
+            self.kirad.stop()
+            self.told("stop")
+            kills = 0
+        else:
+            self.end(signal.SIGABRT if fault == "abort" else signal.SIGKILL)
+        if fault == "in start":
+            before = self.count[fault]
+            while self.count[fault] == before:
+                self.start_and_die()
+                kills += 1
+        else:
+            self.count[fault] += 1
+        self.start()
+        return kills
+
+
+def plan(rng, kills):
+    """Faults that make about as many kills, each kind among them."""
+    faults = []
+    while sum({"clean stop": 0, "in start": 2}.get(f, 1) for f in faults) < kills:
+        faults.append(rng.choices(("kill", "abort", "clean stop", "in start"), (64, 14, 4, 18))[0])
+    for kind in ("kill", "abort", "clean stop", "in start"):
+        if kind not in faults:
+            faults.insert(rng.randrange(len(faults) + 1), kind)
+    return faults
+
+
+def body():
+    args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    args.add_argument("--kills", type=int, default=30)
+    args.add_argument("--seed", type=int)
+    args.add_argument("--udp", action="store_true")
+    args = args.parse_args()
+    if args.seed is not None:
+        os.environ["KIRA_SEED"] = str(args.seed)
+    rng = h.seeded()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))        # SIGABRT leaves no files
+    netns, udp, more = None, None, {}
+    if args.udp:
+        ns = h.Namespaces()
+        ns.join("kafka0", "kafka1", "10.78.0.1/24", "10.78.0.2/24")
+        ns.join("data0", "data1", "10.77.0.1/24", "10.77.0.2/24")
+        netns, udp = ns.client, "10.77.0.2"
+        more = dict(device="afpacket:data0", netns=ns.server, listen="10.78.0.1:0", extra=["--address", "10.77.0.1/24"])
+    kirad = h.Kirad(**more).start()
+    loads = [Load(kirad, "kill-" + level, level, rng.randrange(1 << 31), netns, udp) for level in ("log", "disk")]
+    faults = Faults(rng, kirad, loads)
+    todo, kills, told = plan(rng, args.kills), 0, 0
+    pause_at = set(rng.sample(range(len(todo)), 1 + args.kills // 100))
+    for n, fault in enumerate(todo):
+        if n in pause_at:
+            faults.pause()
+        kills += faults.one(fault)
+        if kills >= told + 10:
+            told = kills
+            h.say("%d kills; acked %s" % (kills, [load.at("acked") for load in loads]))
+    for load in loads:
+        load.finish()
+    faults.end(signal.SIGKILL)      # what is read now was recovered, not remembered
+    faults.start()
+    for load in loads:
+        load.final()
+    kirad.stop()
+    faults.told("stop")
+    said = [load.judge(faults.history) for load in loads]
+    times = sorted(faults.restarts)
+    p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
+    h.check(p99 <= SLACK * RESTART_S, "a restart takes %.2f s (p99), %d x %.0f s is the limit" % (p99, SLACK, RESTART_S))
+    h.check(all(faults.count.values()), "a fault that never fired: %s" % faults.count)
+    h.say("result: %d kills (%s); restart p50 %.2f s, p99 %.2f s, longest %.2f s, against %.0f s + %.0f s/GiB; %s; sent again %d; "
+          "0 violations%s" % (
+              kills + 1, ", ".join("%s %d" % pair for pair in faults.count.items()), times[len(times) // 2], p99, times[-1],
+              RESTART_S, RESTART_S_PER_GIB,
+              "; ".join("%s: %s, %s" % (load.topic, re.search(r"sent.*", a).group(0), b.split(",")[0])
+                        for load, (a, b) in zip(loads, said)),
+              sum(load.at("again") for load in loads), ", libkira over UDP" if udp else ""))
+
+
+h.main(body)
