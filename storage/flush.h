@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define FLUSH_PAGE 4096
+
 struct partition;
 struct segment;
 struct commit {

@@ -8,14 +8,26 @@
 #include "base/bug.h"
 #include "base/clock.h"
 
+#define STEADY_NS NS_PER_S /* since the last sync: stores come steadily */
+
 /* ---- One file ----------------------------------------------------------------------------- */
 
+/* The range alone: what is faulted in ahead of it must not be written, nor protected from the stores
+ * that will go there. Behind the tail's page nobody stores any more: out of the map with it first, or
+ * writing it back would interrupt every core once per page. The tail's page is protected now, and the
+ * next store would fault: where stores come steadily it is made writable again here. */
 static void
 sync_run(struct job *job)
 {
 	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, sync_job));
+	const uint64_t from = round_down(seg->synced, FLUSH_PAGE);
+	const uint64_t tail = round_down(seg->syncing, FLUSH_PAGE);
 
-	job->rc = seg->io->fdatasync(seg->fd);
+	if (tail > from)
+		(void)seg->io->unpopulate(seg->map + from, tail - from);
+	job->rc = seg->io->sync_range(seg->fd, seg->map, from, seg->syncing - from);
+	if (job->rc == 0 && seg->refill && seg->syncing > tail)
+		(void)seg->io->populate(seg->map + tail, FLUSH_PAGE);
 }
 
 static void
@@ -29,7 +41,7 @@ sync_done(struct job *job)
 	part->f.syncs--;
 	seg->sync_busy = false;
 	if (BUG(4) && job->rc < 0)
-		job->rc = seg->io->fdatasync(seg->fd);
+		sync_run(job);
 	if (job->rc < 0) {
 		counter_add(&s->count->sync_failures, 1);
 		part->f.sync_failed = true;
@@ -38,6 +50,7 @@ sync_done(struct job *job)
 	}
 	counter_add(&s->count->syncs, 1);
 	counter_add(&s->count->synced_bytes, seg->syncing - seg->synced);
+	part->f.synced_ns = s->flush.now_ns;
 	seg->synced = seg->syncing;
 	if (seg->synced == segment_used(seg))
 		seg->whole = true;
@@ -49,6 +62,8 @@ sync_segment(struct storage *s, struct segment *seg, uint64_t to)
 	ASSERT(!seg->sync_busy);
 	seg->sync_busy = true;
 	seg->syncing = to;
+	seg->refill = seg == seg->part->f.active &&
+		s->flush.now_ns - seg->part->f.synced_ns < STEADY_NS;
 	seg->sync_job = (struct job){.run = sync_run, .done = sync_done};
 	seg->part->f.syncs++;
 	flush_job(s, seg->part, &seg->sync_job);

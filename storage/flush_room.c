@@ -125,7 +125,7 @@ space_done(struct job *job)
 static uint64_t
 step_of(const struct storage *s, uint64_t bytes)
 {
-	return round_up(CLAMP(bytes, STEP_MIN, CLAMP(s->flush.step_max, STEP_MIN, STEP_MAX)), 4096);
+	return round_up(CLAMP(bytes, STEP_MIN, CLAMP(s->flush.step_max, STEP_MIN, STEP_MAX)), FLUSH_PAGE);
 }
 
 /* True: nothing may be reserved now. */
@@ -166,7 +166,7 @@ static bool
 prefault(struct storage *s, struct partition *part, struct segment *seg, uint64_t limit)
 {
 	const uint64_t ready = atomic_load_explicit(&seg->ready, memory_order_relaxed);
-	const uint64_t to = MIN(MIN(round_up(limit, 4096), seg->allocated), ready + PIECE);
+	const uint64_t to = MIN(MIN(round_up(limit, FLUSH_PAGE), seg->allocated), ready + PIECE);
 	int rc;
 
 	if (to <= ready)
@@ -300,7 +300,7 @@ write_behind(struct storage *s, struct segment *seg, const struct mark *tail)
 	const uint64_t to = round_down(tail->position - MIN(tail->position, BEHIND_GAP),
 		BEHIND_PIECE);
 
-	seg->behind = MAX(seg->behind, round_down(seg->synced, 4096));
+	seg->behind = MAX(seg->behind, round_down(seg->synced, FLUSH_PAGE));
 	if (seg->sync_busy || to <= seg->behind)
 		return 0;
 	/* Map entries first: write-back of a mapped page interrupts every core, page by page. */

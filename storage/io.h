@@ -23,12 +23,15 @@ struct io {
 	int64_t (*pread)(int fd, void *to, size_t n, uint64_t at); /* short only at the end of file */
 	int64_t (*pwrite)(int fd, const void *from, size_t n, uint64_t at);
 	int (*fsync)(int fd);
-	int (*fdatasync)(int fd);
+	/* What fdatasync promises, of these bytes alone: `map` is of all of `fd`, `at` at a page of it.
+	 * Pages outside the range are neither written nor protected from stores. */
+	int (*sync_range)(int fd, uint8_t *map, uint64_t at, uint64_t length);
 	int (*write_behind)(int fd, uint64_t at, uint64_t length); /* starts, promises nothing */
 	int (*drop_cache)(int fd);
 	int64_t (*cached)(int fd, uint64_t size); /* bytes of the file in the page cache, in pages */
 	void (*sleep_ms)(unsigned ms);
-	/* fd -1: zeroed memory. Shared and writable; may be longer than the file. */
+	/* fd -1: zeroed memory. Shared and writable; may be longer than the file, whose pages come one by
+	 * one: no read-ahead. */
 	int (*map)(int fd, uint64_t length, uint8_t **ret);
 	int (*unmap)(void *map, uint64_t length);
 	int (*populate)(void *at, uint64_t length);  /* fault in for writing */

@@ -116,10 +116,13 @@ posix_fsync(int fd)
 	return result(fsync(fd));
 }
 
+/* On Linux fdatasync of the range and on the same open file, so an error is reported to whoever asks
+ * first of the two; POSIX says the same of MS_SYNC: data integrity completion. FLUSH.md says why not
+ * io_uring. */
 static int
-posix_fdatasync(int fd)
+posix_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
-	return result(fdatasync(fd));
+	return result(msync(map + at, length, MS_SYNC));
 }
 
 static int
@@ -174,6 +177,10 @@ posix_map(int fd, uint64_t length, uint8_t **ret)
 
 	if (p == MAP_FAILED)
 		return -errno;
+	/* Without it the page cache grows folios of many pages ahead of the faults, and a sync that
+	 * writes one protects all of it, the pages ahead of the tail too. */
+	if (fd >= 0)
+		(void)madvise(p, length, MADV_RANDOM);
 	*ret = p;
 	return 0;
 }
@@ -287,7 +294,7 @@ const struct io io_posix = {
 	.pread = posix_pread,
 	.pwrite = posix_pwrite,
 	.fsync = posix_fsync,
-	.fdatasync = posix_fdatasync,
+	.sync_range = posix_sync_range,
 	.write_behind = posix_write_behind,
 	.drop_cache = posix_drop_cache,
 	.cached = posix_cached,

@@ -25,6 +25,7 @@ struct flush_half {
 	struct segment *left_first, **left_last; /* left, not sealed: oldest first */
 	uint64_t want;                  /* asked for and not yet granted; 0: nothing */
 	uint64_t seen_position, seen_ns, moved_ns;
+	uint64_t synced_ns;             /* when its last sync was reaped */
 	int64_t seen_base;              /* segment of seen_position */
 	uint64_t rate;                  /* bytes per second, smoothed */
 	uint64_t dirty;                 /* its part of the directory's dirty bytes */

@@ -50,6 +50,7 @@ struct segment {
 	int64_t sealed_wall_ms;
 	bool named, whole;              /* whole: left, and synced up to `used` */
 	bool blank;                     /* no file, no room: what a partition begins with */
+	bool refill;                    /* sync_job makes the tail's page writable again */
 	bool space_busy, sync_busy;     /* a job of it is in flight; never two that may report an error */
 	struct job space_job, sync_job;
 	struct segment *left_next;      /* of those left and not yet sealed, oldest first */

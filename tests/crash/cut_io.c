@@ -194,13 +194,13 @@ cut_fsync(int fd)
 }
 
 static int
-cut_fdatasync(int fd)
+cut_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
 	const bool late = cut.done;
 	int rc;
 
 	enter();
-	rc = io_posix.fdatasync(fd);
+	rc = io_posix.sync_range(fd, map, at, length);
 	cut.late_syncs += late && rc == 0;
 	return rc;
 }
@@ -244,7 +244,7 @@ cut_io(void)
 	io.ftruncate = cut_ftruncate;
 	io.pwrite = cut_pwrite;
 	io.fsync = cut_fsync;
-	io.fdatasync = cut_fdatasync;
+	io.sync_range = cut_sync_range;
 	io.write_behind = cut_write_behind;
 	io.renameat = cut_renameat;
 	io.unlinkat = cut_unlinkat;

@@ -129,8 +129,8 @@ fail_here(enum io_kind call, int fd)
 		return 0;
 	}
 	run.did = true;
-	run.synced = call == IO_FSYNC || call == IO_FDATASYNC || call == IO_WRITE_BEHIND;
-	if (call == IO_FDATASYNC || call == IO_WRITE_BEHIND) {
+	run.synced = call == IO_FSYNC || call == IO_SYNC_RANGE || call == IO_WRITE_BEHIND;
+	if (call == IO_SYNC_RANGE || call == IO_WRITE_BEHIND) {
 		(void)sim_disk_fail_back(sim.disk, fd, &run.random);
 		told(fd);
 	}

@@ -55,13 +55,10 @@ sim_file_new(struct sim_disk *d, bool directory)
 }
 
 static void
-forget_versions(struct sim_file *f)
+forget_versions(struct sim_page *p)
 {
-	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
-		for (unsigned v = 0; v < f->page[i].n; v++)
-			free(f->page[i].version[v]);
-		f->page[i].n = 0;
-	}
+	while (p->n > 0)
+		free(p->version[--p->n]);
 }
 
 /* What the cache holds as clean. */
@@ -74,9 +71,10 @@ clean_page(const struct sim_file *f, uint64_t i)
 static void
 file_free(struct sim_file *f)
 {
-	forget_versions(f);
-	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++)
+	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+		forget_versions(&f->page[i]);
 		free(f->page[i].lie);
+	}
 	free(f->live);
 	free(f->disk);
 	free(f->page);
@@ -146,32 +144,38 @@ sim_file_resize(struct sim_file *f, uint64_t size)
 }
 
 void
-sim_file_sync(struct sim_file *f)
+sim_file_sync(struct sim_file *f, uint64_t from, uint64_t to)
 {
+	const uint64_t pages = f->room / SIM_PAGE;
+
 	if (f->directory) {
 		names_copy(&f->kept, &f->now);
 		f->changes = 0;
 		return;
 	}
 	sim_file_look(f);
-	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+	f->dirty = false;
+	for (uint64_t i = 0; i < pages; i++) {
 		if (f->page[i].n == 0)
 			continue;
+		if (i < from || i >= to) {
+			f->dirty = true;
+			continue;
+		}
 		memcpy(f->disk + i * SIM_PAGE, f->live + i * SIM_PAGE, SIM_PAGE);
 		free(f->page[i].lie);
 		f->page[i].lie = NULL;
+		forget_versions(&f->page[i]);
 	}
-	forget_versions(f);
 	f->disk_size = f->size;
 	f->sizes = 0;
-	f->dirty = false;
 }
 
 void
-sim_file_fail(struct sim_file *f, struct sim_random *r)
+sim_file_fail(struct sim_file *f, uint64_t from, uint64_t to, struct sim_random *r)
 {
 	sim_file_look(f);
-	for (uint64_t i = 0; i < f->room / SIM_PAGE; i++) {
+	for (uint64_t i = from; i < MIN(to, f->room / SIM_PAGE); i++) {
 		struct sim_page *p = &f->page[i];
 
 		if (p->n == 0 || sim_random(r, 2))
@@ -180,10 +184,9 @@ sim_file_fail(struct sim_file *f, struct sim_random *r)
 			p->lie = malloc(SIM_PAGE);
 		ASSERT(p->lie);
 		memcpy(p->lie, f->live + i * SIM_PAGE, SIM_PAGE);
-		while (p->n > 0)
-			free(p->version[--p->n]);
+		forget_versions(p);
 	}
-	sim_file_sync(f);
+	sim_file_sync(f, from, to);
 	f->errors++;
 	f->told = false;
 	sim.fault[SIM_SYNC_FAILED]++;
@@ -414,7 +417,7 @@ leave(struct crash *c, struct sim_file *f)
 			apply(&to->now, &f->change[i]);
 	for (unsigned i = 0; i < to->now.n; i++)
 		to->now.entry[i].file = leave(c, to->now.entry[i].file);
-	sim_file_sync(to);
+	sim_file_sync(to, 0, SIM_ALL_PAGES);
 	return to;
 }
 
@@ -503,7 +506,7 @@ sim_disk_fail_back(struct sim_disk *d, int fd, struct sim_random *r)
 		f = f->next;
 	if (!f)
 		return false;
-	sim_file_fail(f, r);
+	sim_file_fail(f, 0, SIM_ALL_PAGES, r);
 	return true;
 }
 

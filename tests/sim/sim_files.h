@@ -9,6 +9,7 @@
 #define SIM_SIZES    12
 #define SIM_NAME     96
 #define SIM_FDS      256
+#define SIM_ALL_PAGES UINT64_MAX
 
 struct sim_file;
 
@@ -65,9 +66,10 @@ struct sim_file *sim_file_new(struct sim_disk *d, bool directory);
 void sim_file_room(struct sim_file *f, uint64_t bytes);
 void sim_file_look(struct sim_file *f);
 void sim_file_resize(struct sim_file *f, uint64_t size);
-void sim_file_sync(struct sim_file *f);
+/* Pages from..to-1 of a file, and its size; a directory wholly. */
+void sim_file_sync(struct sim_file *f, uint64_t from, uint64_t to);
 /* A sync that fails: of the pages some are written, the others are clean in the cache all the same. */
-void sim_file_fail(struct sim_file *f, struct sim_random *r);
+void sim_file_fail(struct sim_file *f, uint64_t from, uint64_t to, struct sim_random *r);
 void sim_file_drop(struct sim_file *f); /* clean pages leave the cache */
 
 struct sim_file **sim_names_find(const struct sim_names *names, const char *name);

@@ -170,7 +170,7 @@ tell_errors(int fd)
 }
 
 static int
-sim_sync(int fd)
+sync_pages(int fd, uint64_t from, uint64_t to)
 {
 	struct sim_file *f = file_of(fd);
 
@@ -178,10 +178,23 @@ sim_sync(int fd)
 		return -EIO;
 	sim.syncs_again += f->was_mapped && f->told_now;
 	if (f->was_mapped && sim.sync_fails && sim.sync_fails())
-		sim_file_fail(f, &sim.failing);
+		sim_file_fail(f, from, to, &sim.failing);
 	else
-		sim_file_sync(f);
+		sim_file_sync(f, from, to);
 	return tell_errors(fd);
+}
+
+static int
+sim_sync(int fd)
+{
+	return sync_pages(fd, 0, SIM_ALL_PAGES);
+}
+
+static int
+sim_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
+{
+	ASSERT(map == file_of(fd)->live && at % SIM_PAGE == 0);
+	return sync_pages(fd, at / SIM_PAGE, (at + length + SIM_PAGE - 1) / SIM_PAGE);
 }
 
 /* A page may be on disk at any time anyway. Linux tells the errors of before here only who waits;
@@ -336,7 +349,7 @@ const struct io sim_io = {
 	.pread = sim_pread,
 	.pwrite = sim_pwrite,
 	.fsync = sim_sync,
-	.fdatasync = sim_sync,
+	.sync_range = sim_sync_range,
 	.write_behind = sim_write_behind,
 	.drop_cache = sim_drop_cache,
 	.cached = sim_cached,

@@ -386,7 +386,7 @@ static uint64_t promised;
 static int
 append_while_syncing(enum io_kind kind, int fd, const char *name)
 {
-	if (kind != IO_FDATASYNC || promised)
+	if (kind != IO_SYNC_RANGE || promised)
 		return 0;
 	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 4}, 0), APPEND_STORED);
 	promised = storage_publish(w.part[0]);

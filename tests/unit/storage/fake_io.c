@@ -97,11 +97,11 @@ fake_fsync(int fd)
 }
 
 static int
-fake_fdatasync(int fd)
+fake_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
-	const int rc = refused(IO_FDATASYNC, fd, NULL);
+	const int rc = refused(IO_SYNC_RANGE, fd, NULL);
 
-	return rc < 0 || !fake.under ? rc : fake.under->fdatasync(fd);
+	return rc < 0 || !fake.under ? rc : fake.under->sync_range(fd, map, at, length);
 }
 
 static int
@@ -242,7 +242,7 @@ const struct io fake_io = {
 	.pread = fake_pread,
 	.pwrite = fake_pwrite,
 	.fsync = fake_fsync,
-	.fdatasync = fake_fdatasync,
+	.sync_range = fake_sync_range,
 	.write_behind = fake_write_behind,
 	.drop_cache = fake_drop_cache,
 	.cached = fake_cached,

@@ -27,7 +27,7 @@ recreate(void)
 static int
 durable_lags(enum io_kind kind, int fd, const char *name)
 {
-	if (kind != IO_FDATASYNC)
+	if (kind != IO_SYNC_RANGE)
 		return 0;
 	look(0);
 	CU_ASSERT_TRUE(ends.durable < ends.end);
@@ -70,10 +70,10 @@ what_is_touched_is_synced_within_flush_ms_and_what_is_not_never(void)
 	world_turns(102);
 	look(0);
 	CU_ASSERT_EQUAL(ends.durable, 2);
-	syncs = fake.calls[IO_FDATASYNC];
+	syncs = fake.calls[IO_SYNC_RANGE];
 	CU_ASSERT_EQUAL(syncs, 1);
 	world_turns(3000);
-	CU_ASSERT_EQUAL(fake.calls[IO_FDATASYNC], syncs);
+	CU_ASSERT_EQUAL(fake.calls[IO_SYNC_RANGE], syncs);
 	world_end();
 }
 
@@ -86,7 +86,7 @@ a_commit_with_nothing_touched_is_done_at_once(void)
 	storage_want_disk(w.s, 5, 1); /* a lower number asks for nothing */
 	world_turns(1);
 	CU_ASSERT_EQUAL(storage_commit_done(w.s), w.s->sync_wanted[5]);
-	CU_ASSERT_EQUAL(fake.calls[IO_FDATASYNC], 0);
+	CU_ASSERT_EQUAL(fake.calls[IO_SYNC_RANGE], 0);
 	world_end();
 }
 
@@ -106,7 +106,7 @@ inode_of(int fd)
 static int
 bad_disk(enum io_kind kind, int fd, const char *name)
 {
-	if ((kind != IO_FDATASYNC && kind != IO_FSYNC) || inode_of(fd) != bad_file)
+	if ((kind != IO_SYNC_RANGE && kind != IO_FSYNC) || inode_of(fd) != bad_file)
 		return 0;
 	seen++;
 	return seen == 1 ? -EIO : 0; /* the kernel reports it once, then says 0 */

@@ -26,11 +26,11 @@ inode_of(int fd)
 static int
 fail_once(enum io_kind kind, int fd, const char *name)
 {
-	if (kind == IO_FDATASYNC)
+	if (kind == IO_SYNC_RANGE)
 		again += failed_file != 0 && inode_of(fd) == failed_file;
 	if (fake.total != fails_at)
 		return 0;
-	if (kind == IO_FDATASYNC)
+	if (kind == IO_SYNC_RANGE)
 		failed_file = inode_of(fd);
 	return -EIO;
 }

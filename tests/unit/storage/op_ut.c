@@ -106,7 +106,7 @@ static int
 look_at_the_catalogue(enum io_kind kind, int fd, const char *name)
 {
 	if (kind == IO_OPENAT && name && strcmp(name, "kira.topics.tmp") == 0)
-		synced_before = fake.calls[IO_FDATASYNC];
+		synced_before = fake.calls[IO_SYNC_RANGE];
 	return 0;
 }
 
@@ -117,7 +117,7 @@ what_was_appended_is_synced_before_its_topic_goes(void)
 
 	world_begin(1);
 	(void)world_append(0, (struct batch_of){.count = 3});
-	synced = fake.calls[IO_FDATASYNC];
+	synced = fake.calls[IO_SYNC_RANGE];
 	synced_before = 0;
 	fake.hook = look_at_the_catalogue;
 	CU_ASSERT_EQUAL(world_delete(), 0);

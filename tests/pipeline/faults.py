@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# quick: --seconds 3 --sets 1x2,100x20
+# long: --seconds 120 --sets 1x2,1x200,100x2,100x200
+# about: include storage tests/pipeline/append_faults.c
+# needs: root
+# timeout: 180
+"""faults.py - appends do not fault: on ext4 and XFS, at most one page fault of the appending thread per commit
+and partition, none between commits.
+
+append_faults.c plays the storage lcore, with the daemon's real threads, on file systems in loop images. A fault
+is counted with the commit begun last: the first one of a commit and partition is the page that the commit wrote
+under the tail; a further one has no excuse, unless the file is so old (25 s) that the kernel's own flusher may
+have written it: those are counted apart. A run with whole-file syncs and read-ahead's folios comes first: it must
+fault more, or this test would see nothing.
+
+    faults.py [--seconds N] [--sets PARTITIONSxMB,..] [--fs ext4,xfs] [--mode LETTERS] [--table]
+
+--table prints every mode, for storage/FLUSH.md; judges nothing."""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness as h
+
+IMAGE_MIB = 4096
+MODES = {"wf": "whole-file fdatasync", "fn": "range sync", "n": "+ small folios", "": "+ tail's page refilled"}
+
+
+def mounted(fs):
+    """A fresh file system in a sparse image; its mount point and block device."""
+    tmp = h.temp_dir()
+    image, mount = os.path.join(tmp, "image"), os.path.join(tmp, "mnt")
+    os.mkdir(mount)
+    with open(image, "wb") as f:
+        f.truncate(IMAGE_MIB << 20)
+    h.run(["mkfs." + fs, "-q", image])
+    code, _, err = h.run(["mount", "-o", "loop", image, mount], ok=None)
+    if code != 0:
+        h.skip("no loop mount of %s here (%s)" % (fs, err.strip()))
+    h.at_exit(subprocess.call, ["umount", "-l", mount])
+    device = os.path.basename(h.run(["findmnt", "-no", "SOURCE", mount])[1].strip())
+    return mount, device
+
+
+def written_mib(device):
+    with open("/sys/block/%s/stat" % device) as f:
+        return int(f.read().split()[6]) / 2048
+
+
+def append(place, partitions, mb, seconds, mode=""):
+    mount, device = place
+    data = os.path.join(mount, "data")
+    h.run(["rm", "-rf", data])
+    os.mkdir(data)
+    before = written_mib(device)
+    _, out, _ = h.run([os.path.join(h.BUILD, "tests/pipeline/append_faults"), "-d", data, "-p", partitions,
+                       "-r", mb, "-b", 16384 if mb >= 50 else 4096, "-s", seconds, "-w", 1,
+                       "-S", (1 << 30) if mb < 50 else (64 << 20), "-m", mode], seconds=seconds + 120)
+    got = {k: float(v) for k, v in re.findall(r"(\w+)=([\d.]+)", out)}
+    got["written_mib"] = written_mib(device) - before
+    return got
+
+
+def line(fs, partitions, mb, mode, g):
+    return "| %s | %d | %d | %s | %.3f | %d | %d | %d | %.1f | %.0f | %.2f |" % (
+        fs, partitions, mb, MODES.get(mode, mode), (g["first"] + g["more"]) / max(g["pairs"], 1), g["more"],
+        g["flusher"], g["waits"], g["append_p99_us"], g["append_max_us"],
+        g["written_mib"] * 1.048576 / max(g["synced_mb"], 0.1))
+
+
+HEAD = ("| fs | partitions | MB/s | how | faults per commit and partition | beyond the first | flusher | waits |"
+        " append p99 us | max us | written / appended |\n|---|---|---|---|---|---|---|---|---|---|---|")
+
+
+def body():
+    p = argparse.ArgumentParser()
+    p.add_argument("--seconds", type=int, default=3)
+    p.add_argument("--sets", default="1x2,100x20")
+    p.add_argument("--fs", default="ext4,xfs")
+    p.add_argument("--mode", default="")
+    p.add_argument("--table", action="store_true")
+    a = p.parse_args()
+    h.need_root("loop devices")
+    sets = [tuple(int(v) for v in s.split("x")) for s in a.sets.split(",")]
+    pairs = first = flusher = 0
+    control = 0
+    if a.table:
+        print(HEAD)
+    for fs in a.fs.split(","):
+        h.need("mkfs." + fs, {"ext4": "e2fsprogs", "xfs": "xfsprogs"}[fs])
+        place = mounted(fs)
+        if a.table:
+            for partitions, mb in sets:
+                for mode in MODES:
+                    print(line(fs, partitions, mb, mode, append(place, partitions, mb, a.seconds, mode)), flush=True)
+            continue
+        g = append(place, 1, 2, 2, "wf")
+        control += g["more"]
+        for partitions, mb in sets:
+            g = append(place, partitions, mb, a.seconds, a.mode)
+            h.say("%s, %d partitions, %d MB/s: %d commits, %d of a commit and partition, %d faults first, %d more, "
+                  "%d after the kernel's flusher, %d major; %d waits, append p99 %.1f us" % (
+                      fs, partitions, mb, g["commits"], g["pairs"], g["first"], g["more"], g["flusher"], g["major"],
+                      g["waits"], g["append_p99_us"]))
+            h.check(g["commits"] >= a.seconds, "only %d commits in %d s" % (g["commits"], a.seconds))
+            h.check(g["major"] == 0, "major faults on the append path")
+            h.check(g["more"] == 0, "%d faults beyond the first of a commit and partition" % g["more"])
+            h.check(g["first"] <= g["pairs"], "more than one fault per commit and partition")
+            pairs, first, flusher = pairs + g["pairs"], first + g["first"], flusher + g["flusher"]
+    if a.table:
+        return
+    h.check(control > 0, "whole-file syncs caused no faults either: nothing is measured here")
+    print("result: %d commits x partitions, %d faults, 0 beyond the first, %d after the kernel's flusher; "
+          "with whole-file syncs %d beyond the first" % (pairs, first, flusher, control))
+
+
+h.main(body)
