@@ -28,14 +28,40 @@ set_bit(_Atomic uint64_t *map, unsigned slot)
 
 /* ---- Publishing --------------------------------------------------------------------------- */
 
+/* The two fields of a batch that are ours, outside its CRC. */
+static void
+number(uint8_t *batch, int64_t offset, int32_t leader_epoch)
+{
+	put_be64(batch + RB_BASE_OFFSET, (uint64_t)offset);
+	put_be32(batch + RB_LEADER_EPOCH, (uint32_t)leader_epoch);
+}
+
+/* Bug 13: only now, when readers may be there already. */
+static void
+number_late(struct partition *part, const struct mark *was)
+{
+	int64_t offset = was->end;
+
+	for (uint64_t at = was->position; at < part->position;) {
+		uint8_t *batch = part->active->map + at;
+
+		number(batch, offset, part->leader_epoch);
+		offset += rb_count(batch);
+		at += (uint64_t)rb_total(batch);
+	}
+}
+
 static void
 publish_tail(struct partition *part)
 {
 	const struct mark m = {part->next, part->position, part->active};
+	const struct mark was = BUG(13) ? frontier_read(&part->tail) : m;
 
 	/* E1: the copies above are visible to whoever sees this end; pairs with E2. Before any
 	 * completion: no ack for bytes that no reader can see yet. */
 	frontier_publish(&part->tail, &m);
+	if (BUG(13))
+		number_late(part, &was);
 	/* T1, after E1: the commit that takes this bit reads a tail at least as far. */
 	set_bit(words_of(part)->touched, part->slot);
 }
@@ -53,7 +79,7 @@ storage_publish(struct partition *part)
 		set_bit(words_of(part)->touched, part->slot);
 		return 0;
 	}
-	if (part->moved) {
+	if (part->moved && !(BUG(1) && part->next % 2)) { /* bug 1: the next call does it */
 		publish_tail(part);
 		part->moved = false;
 	}
@@ -266,8 +292,8 @@ copy(struct partition *part, const uint8_t *batch)
 
 	sigbus_begin(part->active);
 	memcpy(to, batch, (size_t)rb_total(batch));
-	put_be64(to + RB_BASE_OFFSET, (uint64_t)part->next);
-	put_be32(to + RB_LEADER_EPOCH, (uint32_t)part->leader_epoch);
+	if (!BUG(13))
+		number(to, part->next, part->leader_epoch);
 	sigbus_end();
 	return partition_state(part) == PART_OK;
 }
