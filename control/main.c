@@ -233,6 +233,7 @@ open_storage(struct parts *p, struct err *err)
 		.job_threads = FLUSH_JOBS,
 		.flush_ms = (uint64_t)ctl->cfg->flush_ms,
 		.dirty_budget = (uint64_t)ctl->cfg->dirty_budget,
+		.rewrite_after_ms = ctl->cfg->rewrite_after_ms,
 		.disk_cap = ctl->cfg->disk_cap,
 		.granted = granted,
 		.granted_arg = &bell,

@@ -180,6 +180,7 @@ topic_config_settle(struct topic_config *cfg, bool own_max, struct err *err)
 	if (cfg->log.flush_messages == 1)
 		cfg->ack_min = ACK_DISK;
 	cfg->log.log_append_time = cfg->timestamp_type == 1;
+	cfg->log.rewrite_lz4 = cfg->compression == 1;
 	cfg->log.visible_at_disk = cfg->visibility == VISIBILITY_DISK ||
 		(cfg->visibility == VISIBILITY_DEFAULT && cfg->ack_min == ACK_DISK);
 	return 0;

@@ -13,7 +13,7 @@ enum ack_level { ACK_NONE, ACK_LOG, ACK_DISK };
 struct topic_config {
 	struct partition_config log; /* storage's copy */
 	unsigned timestamp_type;     /* indexes of the words in topic_config.def */
-	unsigned ack_min, ack_all, visibility;
+	unsigned ack_min, ack_all, visibility, compression;
 };
 
 /* What a topic has set itself, as rows of the table: value "" = not set. */

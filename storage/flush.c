@@ -159,6 +159,7 @@ flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 	}
 	work += flush_commit(s);
 	work += flush_tidy(s);
+	work += flush_rewrite(s);
 	counter_set(&s->count->dirty_bytes, f->dirty);
 	return work;
 }
@@ -253,6 +254,11 @@ storage_start(struct storage *s, int cpu, struct err *err)
 	jobs_close(s->flush.jobs); /* those without threads, of the time before */
 	s->flush.jobs = NULL;
 	rc = jobs_open(&s->flush.jobs, s->o.job_threads, rang, s, err);
+	if (rc < 0)
+		return rc;
+	jobs_close(s->flush.rewriting.jobs);
+	s->flush.rewriting.jobs = NULL;
+	rc = jobs_open(&s->flush.rewriting.jobs, 1, rang, s, err);
 	if (rc < 0)
 		return rc;
 	rc = -pthread_create(&s->flush.thread, NULL, flush_main, s);

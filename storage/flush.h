@@ -22,6 +22,19 @@ struct commit {
 	struct partition **part;        /* [partitions_max] */
 };
 
+/* flush_rewrite.c: at most one at a time. */
+struct rewriting {
+	struct jobs *jobs;              /* one thread, of idle priority */
+	struct job job;
+	struct partition *part;         /* NULL: none */
+	struct segment *seg;            /* the old one */
+	struct rewrite *rw;
+	uint64_t size, since_ns, look_ns; /* of the new log; the end of the last piece; not before */
+	unsigned slot;                  /* the next partition to look at */
+	bool busy, swaps, drops;        /* a job is in flight; of the names; of all that was made */
+	bool cancel, stopped;
+};
+
 struct flush {
 	struct jobs *jobs;
 	pthread_t thread;
@@ -38,6 +51,7 @@ struct flush {
 	struct commit commit;
 	bool granted;                   /* this turn gave something that a sleeper may wait for */
 	bool no_space;                  /* free space is below the minimum: nothing is reserved */
+	uint64_t room;                  /* free above that */
 	uint64_t step_max;              /* of a reservation: a share of what is free */
 	uint64_t tidy_ns, state_ns;     /* when the next one is due */
 	uint64_t tidied_ns, paused_until_ns;
@@ -51,6 +65,7 @@ struct flush {
 	struct job op_job;
 	bool op_waits;                  /* for a commit, and all behind it: it begins at once */
 	uint64_t began_ns;
+	struct rewriting rewriting;
 };
 
 /* A file that is no segment's data could not be replaced or removed: counted, and the first time kept
@@ -81,6 +96,16 @@ unsigned flush_seal(struct storage *s, struct partition *part);
 unsigned flush_name(struct storage *s, struct partition *part);
 /* Replace the published array by one without the first `drop`, and with `add` at its end (L1). */
 void flush_file(struct partition *part, unsigned drop, struct segment *add);
+
+/* The same with one in the place of another (L1). */
+void flush_replace(struct partition *part, const struct segment *old, struct segment *seg);
+
+/* flush_rewrite.c */
+unsigned flush_rewrite(struct storage *s);
+/* True: no segment of the partition below that offset is being rewritten. Else it soon is not. */
+bool flush_rewrite_lets_go(struct storage *s, const struct partition *part, int64_t below);
+/* Ends it, on whichever thread turns the daemon no more. */
+void flush_rewrite_stop(struct storage *s);
 
 /* flush_tidy.c: kira.state, retention, space. */
 unsigned flush_tidy(struct storage *s);

@@ -170,6 +170,8 @@ let_go(struct storage *s, const struct storage_op *op)
 	struct flush *f = &s->flush;
 
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		if (!flush_rewrite_lets_go(s, op->part[i], INT64_MAX))
+			return false;
 		(void)flush_take_full(s, op->part[i]); /* a last roll: no list but this knows it */
 		f->op_waits |= !all_durable(op->part[i]);
 		if (op->part[i]->f.jobs > 0 || op->part[i]->f.in_commit || !all_durable(op->part[i]))

@@ -30,6 +30,20 @@ flush_file(struct partition *part, unsigned drop, struct segment *add)
 	atomic_store_explicit(&part->segments, a, memory_order_release);
 }
 
+void
+flush_replace(struct partition *part, const struct segment *old, struct segment *seg)
+{
+	struct segments *was = atomic_load_explicit(&part->segments, memory_order_relaxed);
+	struct segments *a = malloc(sizeof(*a) + was->n * sizeof(a->seg[0]));
+
+	ASSERT(a);
+	a->n = was->n;
+	a->older = was;
+	for (uint32_t i = 0; i < a->n; i++)
+		a->seg[i] = was->seg[i] == old ? seg : was->seg[i];
+	atomic_store_explicit(&part->segments, a, memory_order_release); /* L1 */
+}
+
 /* ---- The new one gets its name ------------------------------------------------------------ */
 
 static void

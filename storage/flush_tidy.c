@@ -126,12 +126,15 @@ trim_done(struct job *job)
 }
 
 /* The new start is published; the files go once kira.state says so too. */
-static void
+/* False: a segment among them is being rewritten; again at the next look. */
+static bool
 expire(struct storage *s, struct partition *part, unsigned drop)
 {
 	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
 	const int64_t start = drop < a->n ? a->seg[drop]->base : part->f.active->base;
 
+	if (!flush_rewrite_lets_go(s, part, start))
+		return false;
 	part->f.expired = calloc(drop, sizeof(*part->f.expired));
 	ASSERT(part->f.expired);
 	for (unsigned i = 0; i < drop; i++)
@@ -143,6 +146,7 @@ expire(struct storage *s, struct partition *part, unsigned drop)
 	s->flush.state_moved = true;
 	s->flush.state_ns = s->flush.now_ns;
 	s->flush.granted = true;
+	return true;
 }
 
 static unsigned
@@ -246,14 +250,14 @@ keep_below_cap(struct storage *s, uint64_t held)
 
 		part->f.over_cap++;
 		held -= MIN(held, bytes);
-		counter_add(&s->count->segments_over_cap, 1);
 	}
 	/* Still above: next time, or never, and reservations end at the free minimum. */
 	for (unsigned i = 0; i < s->o.partitions_max; i++) {
 		part = f->live[i];
 		if (!part || part->f.over_cap == 0)
 			continue;
-		expire(s, part, part->f.over_cap);
+		if (expire(s, part, part->f.over_cap))
+			counter_add(&s->count->segments_over_cap, part->f.over_cap);
 		part->f.over_cap = 0;
 	}
 }
@@ -283,6 +287,7 @@ look_at_space(struct storage *s)
 		return;
 	min = MIN(FREE_MIN, space.total / FREE_SHARE);
 	s->flush.no_space = space.free < min;
+	s->flush.room = space.free - MIN(space.free, min);
 	s->flush.step_max = space.free / STEP_SHARE;
 	s->flush.cap_bytes = (uint64_t)((double)space.total * s->o.disk_cap);
 	counter_set(&s->count->disk_free_bytes, space.free);
@@ -313,7 +318,7 @@ flush_tidy(struct storage *s)
 			continue;
 		drop = expired_of(s, part);
 		if (drop > 0)
-			expire(s, part, drop);
+			(void)expire(s, part, drop);
 	}
 	counter_set(&s->count->disk_held_bytes, held);
 	keep_below_cap(s, held);

@@ -307,13 +307,7 @@ inspect_name(const char *name, const char *suffix)
 bool
 inspect_snapshot_right(const uint8_t *bytes, uint32_t length)
 {
-	struct producers *p;
-	bool right;
-
-	ASSERT(producers_open(&p, MAX(length / 46, 1u), 1));
-	right = producers_load(p, 0, bytes, length, 0);
-	producers_close(p);
-	return right;
+	return producers_snapshot_right(bytes, length);
 }
 
 bool

@@ -43,6 +43,8 @@ struct io {
 	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
 	int (*lock)(int fd); /* -EAGAIN: somebody else has it */
 	int (*space)(int fd, struct io_space *ret);
+	/* The calling thread works when nobody else would: lowest priority for CPU and disk. */
+	int (*be_idle)(void);
 };
 
 extern const struct io io_posix;

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -285,6 +287,19 @@ posix_space(int fd, struct io_space *ret)
 	return 0;
 }
 
+/* A thread is a process to both calls. Not SCHED_IDLE: a thread that never gets the CPU could sit on
+ * a lock of the file system that a sync needs. */
+static int
+posix_be_idle(void)
+{
+	const long tid = syscall(SYS_gettid);
+	const int idle = 3 << 13; /* IOPRIO_CLASS_IDLE; the C library has no name for it, nor the call */
+
+	if (setpriority(PRIO_PROCESS, (id_t)tid, 19) < 0 || syscall(SYS_ioprio_set, 1, 0, idle) < 0)
+		return -errno;
+	return 0;
+}
+
 const struct io io_posix = {
 	.openat = posix_openat,
 	.close = posix_close,
@@ -310,4 +325,5 @@ const struct io io_posix = {
 	.list = posix_list,
 	.lock = posix_lock,
 	.space = posix_space,
+	.be_idle = posix_be_idle,
 };

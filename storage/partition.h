@@ -43,11 +43,13 @@ struct flush_half {
 	unsigned expired_n, over_cap;   /* over_cap: how many of the oldest go for the disk cap */
 	uint64_t expired_after;         /* the write of kira.state that carries the new start */
 	bool trim_waits;
+	uint64_t rewrite_ns;            /* not looked at for a segment to rewrite before */
 };
 
 /* Where a reader left off: the batch boundary at `offset`. Control's. */
 struct cursor {
 	int64_t offset, base;
+	unsigned generation;            /* of the segment */
 	uint64_t position;
 };
 

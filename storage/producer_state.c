@@ -349,23 +349,34 @@ load_entry(struct producers *p, unsigned slot, const uint8_t *from, const uint8_
 }
 
 bool
-producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
-	uint64_t now_ns)
+producers_snapshot_right(const uint8_t *from, uint32_t length)
 {
-	const uint8_t *run = NULL, *kept = NULL;
 	uint32_t n, room;
 
 	if (length < SNAPSHOT_HEADER || get_be16(from) != SNAPSHOT_VERSION)
 		return false;
 	n = get_be32(from + 6);
 	room = length - SNAPSHOT_HEADER;
-	if (n > room / SNAPSHOT_ENTRY || get_be32(from + 2) != crc32c(from + 6, length - 6))
+	return n <= room / SNAPSHOT_ENTRY &&
+		(length == PRODUCER_SNAPSHOT_BYTES(n) ||
+			room == n * (SNAPSHOT_ENTRY + SNAPSHOT_RUN) || /* format 1 */
+			room == n * SNAPSHOT_ENTRY) &&                 /* as Kafka writes it */
+		get_be32(from + 2) == crc32c(from + 6, length - 6);
+}
+
+bool
+producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
+	uint64_t now_ns)
+{
+	const uint8_t *run = NULL, *kept = NULL;
+	uint32_t n, room;
+
+	if (!producers_snapshot_right(from, length))
 		return false;
+	n = get_be32(from + 6);
+	room = length - SNAPSHOT_HEADER;
 	if (length == PRODUCER_SNAPSHOT_BYTES(n))
 		kept = from + SNAPSHOT_HEADER + (size_t)n * (SNAPSHOT_ENTRY + SNAPSHOT_RUN);
-	else if (room != n * (SNAPSHOT_ENTRY + SNAPSHOT_RUN) && /* format 1 */
-		room != n * SNAPSHOT_ENTRY)                     /* as Kafka writes it */
-		return false;
 	from += SNAPSHOT_HEADER;
 	if (room != n * SNAPSHOT_ENTRY)
 		run = from + (size_t)n * SNAPSHOT_ENTRY;

@@ -51,6 +51,8 @@ uint32_t producers_count(const struct producers *p, unsigned slot);
 uint32_t producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t room);
 bool producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t length,
 	uint64_t now_ns);
+/* Would load() take it? */
+bool producers_snapshot_right(const uint8_t *from, uint32_t length);
 /* The CRC over it: apart, because put() runs on the storage lcore and this need not. */
 void producers_seal_snapshot(uint8_t *snapshot, uint32_t length);
 

@@ -117,22 +117,6 @@ read_walk(const struct io *io, struct place *place, int64_t offset)
 
 /* ---- Index: memory while it is ours, the file once sealed --------------------------------- */
 
-static int
-open_index(const struct segment *seg, uint64_t *size)
-{
-	char name[LAYOUT_NAME];
-	int fd, rc;
-
-	layout_name(name, seg->base, ".index");
-	fd = seg->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
-	if (fd < 0)
-		return fd;
-	rc = seg->io->size(fd, size);
-	if (rc < 0)
-		(void)seg->io->close(fd);
-	return rc < 0 ? rc : fd;
-}
-
 /* A batch boundary from the index, in memory or in its file. Without a file (a halted partition may
  * lack it): the beginning. */
 static int
@@ -141,6 +125,7 @@ in_index(const struct segment *seg, uint32_t (*memory)(const struct index *ix, u
 	uint64_t key, uint32_t *position)
 {
 	uint64_t size;
+	bool kept;
 	int fd, rc;
 
 	*position = 0;
@@ -148,11 +133,14 @@ in_index(const struct segment *seg, uint32_t (*memory)(const struct index *ix, u
 		*position = memory(&seg->index, key);
 		return 0;
 	}
-	fd = open_index(seg, &size);
+	fd = read_open(seg, SEGMENT_INDEX, &kept);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	rc = file(seg->io, fd, size, key, position);
-	(void)seg->io->close(fd);
+	rc = seg->io->size(fd, &size);
+	if (rc == 0)
+		rc = file(seg->io, fd, size, key, position);
+	if (!kept)
+		(void)seg->io->close(fd);
 	return rc;
 }
 
@@ -178,7 +166,8 @@ from_cursor(const struct partition *part, struct place *place, int64_t offset)
 	for (unsigned i = 0; i < CURSORS; i++) {
 		const struct cursor *c = &part->cursor[i];
 
-		if (c->offset == offset && c->base == place->seg->base && c->position > 0 &&
+		if (c->offset == offset && c->base == place->seg->base &&
+			c->generation == place->seg->generation && c->position > 0 &&
 			c->position < place->end) {
 			place->position = c->position;
 			place->offset = offset;
@@ -193,9 +182,10 @@ keep_cursor(struct partition *part, const struct segment *seg, int64_t offset, u
 {
 	for (unsigned i = 0; i < CURSORS; i++)
 		if (part->cursor[i].offset == offset && part->cursor[i].base == seg->base &&
+			part->cursor[i].generation == seg->generation &&
 			part->cursor[i].position == position)
 			return;
-	part->cursor[part->cursor_next] = (struct cursor){offset, seg->base, position};
+	part->cursor[part->cursor_next] = (struct cursor){offset, seg->base, seg->generation, position};
 	part->cursor_next = (part->cursor_next + 1) % CURSORS;
 }
 

@@ -23,6 +23,10 @@ struct segment *read_unfiled(const struct partition *part, const struct segments
 /* How far it may be read. */
 uint64_t read_segment_end(const struct segment *seg, const struct mark *limit);
 
+/* A file of a sealed segment: by its name, or, once that may be another's, by the descriptor that was
+ * opened before; `*kept`: not to be closed. -errno. */
+int read_open(const struct segment *seg, enum segment_part part, bool *kept);
+
 /* A batch header at a position, judged: it lies before `end`. -errno, -EBADMSG. */
 #define READ_HEADER 61
 int read_header(const struct io *io, int fd, uint64_t position, uint64_t end,

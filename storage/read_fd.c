@@ -3,8 +3,10 @@
  * Thread: control. Owns: the list of open read descriptors, the freeing of segments and arrays. */
 #include "storage/directory.h"
 #include "storage/layout.h"
+#include "storage/read.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -50,18 +52,35 @@ close_oldest(struct storage *s)
 }
 
 int
-storage_segment_fd(struct storage *s, struct segment *seg)
+read_open(const struct segment *seg, enum segment_part part, bool *kept)
 {
 	char name[LAYOUT_NAME];
+	int fd;
+
+	layout_name(name, seg->base, segment_suffix[part]);
+	fd = seg->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
+	/* S2, after the open: a name that was changed before it was changed after S1. */
+	*kept = atomic_load(&seg->swapping) && !BUG(18);
+	if (!*kept)
+		return fd;
+	(void)seg->io->close(fd);
+	return seg->kept[part];
+}
+
+int
+storage_segment_fd(struct storage *s, struct segment *seg)
+{
+	bool kept;
 
 	/* Open and not in the list: not sealed yet, the flush daemon's. */
 	if (seg->fd >= 0 && !seg->lru_next)
 		return seg->fd;
 	if (seg->fd < 0) {
-		layout_name(name, seg->base, ".log");
-		seg->fd = s->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
-		if (seg->fd < 0)
-			return seg->fd;
+		const int fd = read_open(seg, SEGMENT_LOG, &kept);
+
+		if (fd < 0 || kept)
+			return fd;
+		seg->fd = fd;
 	} else {
 		lru_leave(s, seg);
 	}

@@ -22,8 +22,8 @@
 static int
 time_before(const struct segment *seg, int64_t target, uint32_t *delta)
 {
-	char name[LAYOUT_NAME];
 	uint64_t size;
+	bool kept;
 	int fd, rc;
 
 	*delta = 0;
@@ -31,14 +31,14 @@ time_before(const struct segment *seg, int64_t target, uint32_t *delta)
 		*delta = index_find_time(&seg->index, target);
 		return 0;
 	}
-	layout_name(name, seg->base, ".timeindex");
-	fd = seg->io->openat(seg->part->dirfd, name, O_RDONLY, 0);
+	fd = read_open(seg, SEGMENT_TIME, &kept);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	rc = seg->io->size(fd, &size);
 	if (rc == 0)
 		rc = index_file_find_time(seg->io, fd, size, target, delta);
-	(void)seg->io->close(fd);
+	if (!kept)
+		(void)seg->io->close(fd);
 	return rc;
 }
 

@@ -296,6 +296,8 @@ recover_partition(struct partition *part, const struct state_row *row, int64_t w
 	free(r.found.base);
 	free(r.found.snapshot);
 	free(r.found.dropped);
+	free(r.found.left);
+	free(r.found.cleaned);
 	free(r.found.junk);
 	return rc;
 }

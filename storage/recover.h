@@ -13,6 +13,8 @@ struct found {
 	unsigned snapshots, snapshots_room;
 	int64_t *dropped; /* of .log.dropped files */
 	unsigned droppeds, droppeds_room;
+	int64_t *left, *cleaned; /* of files that a rewriting left; of those that are .cleaned */
+	unsigned lefts, lefts_room, cleaneds, cleaneds_room;
 	bool pool;
 	char (*junk)[64];
 	unsigned junks, junks_room;

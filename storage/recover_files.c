@@ -3,6 +3,7 @@
 #include "storage/recover.h"
 
 #include "storage/layout.h"
+#include "storage/rewrite.h"
 
 #include "base/assert.h"
 
@@ -40,6 +41,7 @@ static int
 look(void *arg, const char *name)
 {
 	struct found *f = arg;
+	bool cleaned;
 	int64_t v;
 
 	if ((v = layout_offset(name, ".log")) >= 0) {
@@ -48,6 +50,10 @@ look(void *arg, const char *name)
 		push(&f->snapshot, &f->snapshots, &f->snapshots_room, v);
 	} else if ((v = layout_offset(name, ".log.dropped")) >= 0) {
 		push(&f->dropped, &f->droppeds, &f->droppeds_room, v);
+	} else if ((v = rewrite_left(name, &cleaned)) >= 0) {
+		push(&f->left, &f->lefts, &f->lefts_room, v);
+		if (cleaned)
+			push(&f->cleaned, &f->cleaneds, &f->cleaneds_room, v);
 	} else if (strcmp(name, LAYOUT_SPARE) == 0) {
 		f->pool = true;
 	} else if (is_junk(name) && strlen(name) < sizeof(f->junk[0])) {
@@ -67,6 +73,27 @@ by_value(const void *a, const void *b)
 	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
 	return x < y ? -1 : x > y;
+}
+
+/* What a rewriting left when it was cut short, done with first: it says which files are the log's. */
+static int
+settle_rewritten(struct recovery *r)
+{
+	struct found *f = &r->found;
+	int rc = 0;
+
+	for (unsigned i = 0; i < f->lefts && rc == 0; i++) {
+		bool cleaned = false;
+
+		for (unsigned k = 0; k < f->cleaneds; k++)
+			cleaned |= f->cleaned[k] == f->left[i];
+		rc = rewrite_recover(r->io, r->part->dirfd, f->left[i], cleaned);
+	}
+	if (rc < 0 || f->lefts == 0)
+		return rc;
+	f->n = f->snapshots = f->droppeds = f->junks = f->lefts = f->cleaneds = 0;
+	f->pool = false;
+	return r->io->list(r->part->dirfd, look, f);
 }
 
 /* Behind a torn tail, above what kira.state said was durable: a day for a person to look. By ctime: the
@@ -93,8 +120,10 @@ recover_list(struct recovery *r, struct err *err)
 	unsigned first = 0;
 	int rc = r->io->list(dir, look, f);
 
+	if (rc == 0)
+		rc = settle_rewritten(r);
 	if (rc < 0)
-		return err_sys(err, rc, "list the directory");
+		return err_sys(err, rc, "list the directory and finish what a rewriting left");
 	for (unsigned i = 0; i < f->junks && rc == 0; i++)
 		rc = layout_unlink(r->io, dir, f->junk[i]);
 	if (f->n > 0)

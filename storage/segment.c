@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+const char *const segment_suffix[SEGMENT_PARTS] = {".log", ".index", ".timeindex"};
+
 static struct segment *
 alloc(struct partition *part, int64_t base, uint64_t size)
 {
@@ -27,6 +29,8 @@ alloc(struct partition *part, int64_t base, uint64_t size)
 	seg->size = size;
 	seg->fd = -1;
 	seg->max_timestamp = -1;
+	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
+		seg->kept[i] = -1;
 	return seg;
 }
 
@@ -116,25 +120,37 @@ segment_name(struct segment *seg)
 }
 
 int
-segment_put_index(struct segment *seg)
+segment_put_entries(const struct io *io, int dir, int64_t base, const struct index *ix,
+	const char *tail)
 {
-	struct partition *part = seg->part;
-	const struct io *io = part->storage->io;
-	const uint32_t n = atomic_load_explicit(&seg->index.n, memory_order_acquire);
-	const uint32_t m = atomic_load_explicit(&seg->index.times, memory_order_acquire);
-	char name[LAYOUT_NAME];
+	const uint32_t n = atomic_load_explicit(&ix->n, memory_order_acquire);
+	const uint32_t m = atomic_load_explicit(&ix->times, memory_order_acquire);
+	char name[LAYOUT_NAME], suffix[24];
 	uint8_t *entries = malloc((size_t)n * INDEX_ENTRY_BYTES + (size_t)m * TIME_ENTRY_BYTES + 1);
 	uint8_t *times = entries + (size_t)n * INDEX_ENTRY_BYTES;
 	int rc;
 
 	ASSERT(entries);
-	index_put(&seg->index, entries, times);
-	layout_name(name, seg->base, ".index");
-	rc = layout_put(io, part->dirfd, name, entries, (size_t)n * INDEX_ENTRY_BYTES);
-	layout_name(name, seg->base, ".timeindex");
+	index_put(ix, entries, times);
+	(void)snprintf(suffix, sizeof(suffix), ".index%s", tail);
+	layout_name(name, base, suffix);
+	rc = layout_put(io, dir, name, entries, (size_t)n * INDEX_ENTRY_BYTES);
+	(void)snprintf(suffix, sizeof(suffix), ".timeindex%s", tail);
+	layout_name(name, base, suffix);
 	if (rc == 0)
-		rc = layout_put(io, part->dirfd, name, times, (size_t)m * TIME_ENTRY_BYTES);
+		rc = layout_put(io, dir, name, times, (size_t)m * TIME_ENTRY_BYTES);
 	free(entries);
+	return rc;
+}
+
+int
+segment_put_index(struct segment *seg)
+{
+	struct partition *part = seg->part;
+	const struct io *io = part->storage->io;
+	char name[LAYOUT_NAME];
+	int rc = segment_put_entries(io, part->dirfd, seg->base, &seg->index, "");
+
 	/* None where there were more producers than was guessed: recovery then reads on from the
 	 * one before. */
 	if (rc == 0 && seg->snapshot_length > 0) {
@@ -175,6 +191,8 @@ segment_free(struct segment *seg)
 		(void)seg->io->unmap(seg->map, seg->size);
 	index_close(&seg->index, seg->io);
 	(void)seg->io->close(seg->fd);
+	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
+		(void)seg->io->close(seg->kept[i]);
 	free(seg->snapshot);
 	free(seg);
 }

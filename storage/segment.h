@@ -18,6 +18,9 @@
 
 struct partition;
 
+enum segment_part { SEGMENT_LOG, SEGMENT_INDEX, SEGMENT_TIME, SEGMENT_PARTS };
+extern const char *const segment_suffix[SEGMENT_PARTS]; /* ".log" .. */
+
 struct segment {
 	/* Set before the segment is given to the storage lcore. */
 	struct partition *part;         /* dangles once the segment is gone */
@@ -56,6 +59,11 @@ struct segment {
 	struct segment *left_next;      /* of those left and not yet sealed, oldest first */
 	struct segment *sealed_next, *gone_next; /* on their way to control */
 	bool sealed;
+	bool rewritten;                 /* or looked at and left: no more in this run */
+	unsigned generation;            /* same base, other positions */
+	/* Its names become a new file's: who reads this one goes on by what was opened before. */
+	int kept[SEGMENT_PARTS];        /* before S1; -1 */
+	_Atomic bool swapping;          /* S1 seq_cst, before the first rename; S2 after an open by name */
 
 	/* Control's, once sealed. */
 	unsigned pins;
@@ -128,6 +136,9 @@ struct segment *segment_blank(struct partition *part, int64_t base);
 int segment_name(struct segment *seg);
 /* Left and synced: cut to its used size, write its index files and snapshot, sync all. */
 int segment_seal(struct segment *seg);
+/* .index and .timeindex with `tail` behind their names, from memory, unsynced directory. */
+int segment_put_entries(const struct io *io, int dir, int64_t base, const struct index *ix,
+	const char *tail);
 /* .index, .timeindex and .snapshot beside <base>.log, from memory, unsynced directory. */
 int segment_put_index(struct segment *seg);
 void segment_free(struct segment *seg);

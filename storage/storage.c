@@ -3,6 +3,7 @@
  * Thread: control, while no other runs. */
 #include "storage/directory.h"
 #include "storage/layout.h"
+#include "storage/rewrite.h"
 #include "storage/sigbus.h"
 
 #include "base/assert.h"
@@ -59,6 +60,8 @@ static void
 storage_free(struct storage *s)
 {
 	jobs_close(s->flush.jobs);
+	rewrite_close(s->flush.rewriting.rw);
+	jobs_close(s->flush.rewriting.jobs);
 	for (unsigned i = 0; i < s->o.store_lcores; i++) {
 		free(s->lcore[i].touched);
 		free(s->lcore[i].ask);
@@ -100,6 +103,8 @@ storage_open(struct storage **ret, const struct storage_options *o, int64_t wall
 		rc = make_words(s, err);
 	if (rc == 0)
 		rc = jobs_open(&s->flush.jobs, 0, nobody, NULL, err);
+	if (rc == 0)
+		rc = jobs_open(&s->flush.rewriting.jobs, 0, nobody, NULL, err);
 	if (rc == 0)
 		rc = directory_open(s, wall_ms, err);
 	if (rc < 0) {
@@ -276,6 +281,7 @@ storage_close(struct storage *s, int64_t wall_ms, struct err *err)
 		storage_wake_flush(s);
 		(void)pthread_join(s->flush.thread, NULL);
 	}
+	flush_rewrite_stop(s);
 	while (!jobs_idle(s->flush.jobs)) { /* done() may submit again */
 		jobs_wait(s->flush.jobs);
 		(void)jobs_reap(s->flush.jobs);

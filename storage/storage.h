@@ -47,6 +47,7 @@ struct partition_config {
 	int64_t flush_messages;     /* INT64_MAX: never by count */
 	bool log_append_time;
 	bool visible_at_disk;       /* consumers read up to durable, not end */
+	bool rewrite_lz4;           /* sealed segments are rewritten into larger LZ4 batches */
 };
 
 struct storage_options {
@@ -58,6 +59,7 @@ struct storage_options {
 	unsigned job_threads;       /* 0: jobs run inside flush_turn(), for tests */
 	uint64_t flush_ms;          /* longest time between commits while something is touched */
 	uint64_t dirty_budget;      /* bytes faulted in or unsynced before `ready` stops; 0: min(1 GiB, 5 % RAM) */
+	int64_t rewrite_after_ms;   /* a sealed segment rests so long before it is rewritten */
 	double disk_cap;            /* share of the file system the directory may fill, e.g. 0.80 */
 	/* Called by the flush daemon's thread, outside its turn, after it granted something that a
 	 * sleeper may wait for: room, a spare segment, a finished commit, a finished operation. */

@@ -164,6 +164,8 @@ engine_kill(struct engine *e)
 			(void)flush_take_full(s, s->flush.live[i]); /* a roll that only it knows */
 	while (!jobs_idle(s->flush.jobs))
 		(void)jobs_reap(s->flush.jobs);
+	while (!jobs_idle(s->flush.rewriting.jobs))
+		(void)jobs_reap(s->flush.rewriting.jobs);
 	storage_take_segments(s);
 	for (unsigned i = 0; i < s->o.partitions_max; i++)
 		if (s->flush.live[i])

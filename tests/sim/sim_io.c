@@ -340,6 +340,12 @@ sim_space(int fd, struct io_space *ret)
 	return 0;
 }
 
+static int
+sim_be_idle(void)
+{
+	return 0;
+}
+
 const struct io sim_io = {
 	.openat = sim_openat,
 	.close = sim_close,
@@ -365,4 +371,5 @@ const struct io sim_io = {
 	.list = sim_list,
 	.lock = sim_lock,
 	.space = sim_space,
+	.be_idle = sim_be_idle,
 };

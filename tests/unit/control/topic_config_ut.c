@@ -32,6 +32,7 @@ defaults_are_kafkas(void)
 	CU_ASSERT_EQUAL(cfg.log.max_message_bytes, 1048588);
 	CU_ASSERT_EQUAL(topic_config_settle(&cfg, false, &err), 0);
 	CU_ASSERT_FALSE(cfg.log.log_append_time);
+	CU_ASSERT_FALSE(cfg.log.rewrite_lz4);
 	CU_ASSERT_FALSE(cfg.log.visible_at_disk);
 	CU_ASSERT_EQUAL(topic_config_level(&cfg, -1), ACK_DISK);
 	CU_ASSERT_EQUAL(topic_config_level(&cfg, 1), ACK_LOG);
@@ -61,6 +62,7 @@ fixed_values_can_be_set_to_themselves_only(void)
 	CU_ASSERT_NOT_EQUAL(set("cleanup.policy", "compact"), 0);
 	CU_ASSERT_EQUAL(set("compression.type", "producer"), 0);
 	CU_ASSERT_NOT_EQUAL(set("compression.type", "gzip"), 0);
+	CU_ASSERT_EQUAL(set("compression.type", "lz4"), 0);
 	CU_ASSERT_NOT_EQUAL(set("kira.validate", "deep"), 0);
 	CU_ASSERT_NOT_EQUAL(set("kira.ack.min", "uplink"), 0);
 }
@@ -86,6 +88,18 @@ flush_messages_1_raises_the_lowest_ack_to_disk(void)
 	CU_ASSERT_EQUAL(set("kira.visibility", "log"), 0);
 	CU_ASSERT_EQUAL(topic_config_settle(&cfg, false, &err), 0);
 	CU_ASSERT_FALSE(cfg.log.visible_at_disk);
+}
+
+static void
+lz4_asks_storage_to_rewrite(void)
+{
+	topic_config_defaults(&cfg);
+	CU_ASSERT_EQUAL(set("compression.type", "lz4"), 0);
+	CU_ASSERT_EQUAL(topic_config_settle(&cfg, false, &err), 0);
+	CU_ASSERT_TRUE(cfg.log.rewrite_lz4);
+	CU_ASSERT_EQUAL(set("compression.type", "producer"), 0);
+	CU_ASSERT_EQUAL(topic_config_settle(&cfg, false, &err), 0);
+	CU_ASSERT_FALSE(cfg.log.rewrite_lz4);
 }
 
 static void
@@ -134,6 +148,7 @@ static const struct ut_test tests[] = {
 	UT("topic_config", fixed_values_can_be_set_to_themselves_only),
 	UT("topic_config", an_own_max_message_bytes_must_fit_a_segment),
 	UT("topic_config", flush_messages_1_raises_the_lowest_ack_to_disk),
+	UT("topic_config", lz4_asks_storage_to_rewrite),
 	UT("topic_config", text_and_value_agree_for_every_row),
 	UT("topic_name", topic_names_follow_kafkas_rule),
 };

@@ -233,6 +233,13 @@ fake_space(int fd, struct io_space *ret)
 	return rc;
 }
 
+/* Its answer is nobody's business: not among the calls. */
+static int
+fake_be_idle(void)
+{
+	return 0;
+}
+
 const struct io fake_io = {
 	.openat = fake_openat,
 	.close = fake_close,
@@ -258,4 +265,5 @@ const struct io fake_io = {
 	.list = fake_list,
 	.lock = fake_lock,
 	.space = fake_space,
+	.be_idle = fake_be_idle,
 };
