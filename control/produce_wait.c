@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "control/conn.h"
 #include "control/control.h"
 
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 
 #define COMPLETIONS_TURN 256
+/* One for a batch that finds no room (dataplane/store.h), and one until somebody looks at it. */
+#define LCORE_ANSWERS_NS (2 * NS_PER_S)
 /* Control is the last of the givers that wait for a commit (storage.h). */
 #define GIVER (STORAGE_GIVERS_MAX - 1)
 
@@ -55,7 +58,7 @@ give_more(struct control *ctl)
 }
 
 struct produce *
-produce_make(struct conn *c, unsigned parts, int16_t acks)
+produce_make(struct conn *c, unsigned parts, int16_t acks, uint64_t now_ns)
 {
 	struct produce *pr = calloc(1, sizeof(*pr) + parts * sizeof(pr->part[0]));
 
@@ -65,6 +68,7 @@ produce_make(struct conn *c, unsigned parts, int16_t acks)
 	pr->conn = c;
 	pr->parts = parts;
 	pr->acks = acks;
+	pr->lcore_until_ns = now_ns + LCORE_ANSWERS_NS;
 	for (unsigned i = 0; i < parts; i++) {
 		pr->part[i].produce = pr;
 		pr->part[i].base_offset = pr->part[i].append_ms = pr->part[i].log_start = -1;
@@ -127,15 +131,15 @@ produce_forget(struct produce *pr)
 		produce_free(pr);
 }
 
-void
-produce_expire(struct produce *pr)
+uint64_t
+produce_expire(struct produce *pr, uint64_t now_ns)
 {
 	bool any = false;
 
 	for (unsigned i = 0; i < pr->parts; i++) {
 		struct produce_part *p = &pr->part[i];
 
-		if (!p->topic)
+		if (!p->topic || (!p->stored && now_ns < pr->lcore_until_ns))
 			continue;
 		p->late = true;
 		decide(p, KIRA_E_REQUEST_TIMED_OUT);
@@ -143,6 +147,7 @@ produce_expire(struct produce *pr)
 	}
 	if (any)
 		counter_add(&pr->ctl->count->produce_timeouts, 1);
+	return pr->lcore_until_ns;
 }
 
 static void

@@ -31,6 +31,7 @@ struct produce {
 	struct produce *next, *prev; /* those waiting for the disk */
 	bool on_disk_list, forgotten; /* forgotten: answered, or the connection went */
 	int16_t acks;
+	uint64_t lcore_until_ns;   /* so long a storage lcore is waited for, whatever the request says */
 	unsigned parts, at_lcores, undecided;
 	struct produce_part part[];
 };
@@ -45,13 +46,15 @@ struct produce_waits {
 /* Give any command to its storage lcore; kept in order where the ring is full. */
 void produce_give(struct control *ctl, struct store_msg *msg);
 
-struct produce *produce_make(struct conn *c, unsigned parts, int16_t acks);
+struct produce *produce_make(struct conn *c, unsigned parts, int16_t acks, uint64_t now_ns);
 /* Send what is to be sent. Returns true if everything is decided at once. */
 bool produce_start(struct produce *pr);
 /* The request needs it no longer: freed when the last completion is in. */
 void produce_forget(struct produce *pr);
-/* The deadline is over: undecided partitions are answered REQUEST_TIMED_OUT. */
-void produce_expire(struct produce *pr);
+/* The deadline is over: partitions that wait for the disk are answered REQUEST_TIMED_OUT. A storage lcore
+ * answers within a second what it has no room for, and then surely nothing was stored: those still there
+ * are waited for until lcore_until_ns. Returns how long the request goes on. */
+uint64_t produce_expire(struct produce *pr, uint64_t now_ns);
 
 /* Completions, rings with room again, commits. Returns how much it did. */
 unsigned produce_turn(struct control *ctl);

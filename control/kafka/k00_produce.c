@@ -145,7 +145,7 @@ again(struct conn *c, uint64_t now_ns, bool deadline)
 	struct produce *pr = c->park_data;
 
 	if (deadline)
-		produce_expire(pr);
+		c->park_until_ns = produce_expire(pr, now_ns);
 	return pr->undecided > 0 ? SERVED_PARKED : answer(c, pr, now_ns);
 }
 
@@ -167,7 +167,7 @@ k00_produce(struct conn *c, uint64_t now_ns)
 
 	if (!q_produce(&q, &c->rq, &ctl->arena))
 		return SERVED_MALFORMED;
-	pr = produce_make(c, (unsigned)q.partitions, q.acks);
+	pr = produce_make(c, (unsigned)q.partitions, q.acks, now_ns);
 	if (!pr)
 		return SERVED_CLOSE;
 	counter_add(&ctl->count->produce_requests, 1);

@@ -175,7 +175,7 @@ over_its_time_limit_a_request_is_answered_seven_and_the_next_waits_for_the_lcore
 	fd = world_connect(&w);
 	produce(3, 1, 1000, 1);
 	world_send(&w, fd);
-	world_pass(&w, 999 * NS_PER_MS);
+	world_pass(&w, 1999 * NS_PER_MS);
 	CU_ASSERT_FALSE(answered(fd, &p));
 	world_pass(&w, 2 * NS_PER_MS);
 	CU_ASSERT_TRUE_FATAL(answered(fd, &p));
@@ -193,6 +193,52 @@ over_its_time_limit_a_request_is_answered_seven_and_the_next_waits_for_the_lcore
 	CU_ASSERT_TRUE_FATAL(answered(fd, &p));
 	CU_ASSERT_EQUAL(p.error, 0);
 	CU_ASSERT_EQUAL(p.base_offset, 1);
+	(void)close(fd);
+	world_close(&w);
+}
+
+/* Full disk: the lcore says 56 after a second, and then nothing was stored. 7 would leave that open. */
+static void
+a_short_time_limit_does_not_hide_what_the_lcore_has_to_say(void)
+{
+	struct part p;
+	int fd;
+
+	world_open(&w, NULL);
+	(void)world_topic(&w, "t", 1);
+	w.lazy = true;
+	fd = world_connect(&w);
+	produce(3, 1, 100, 1);
+	world_send(&w, fd);
+	world_pass(&w, 1100 * NS_PER_MS);
+	CU_ASSERT_FALSE(answered(fd, &p));
+	lcores.append_error = KIRA_E_KAFKA_STORAGE_ERROR;
+	(void)lcores_store_turn();
+	world_run(&w);
+	CU_ASSERT_TRUE_FATAL(answered(fd, &p));
+	CU_ASSERT_EQUAL(p.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(counter_read(&w.count.produce_timeouts), 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
+the_time_limit_bounds_the_wait_for_the_disk(void)
+{
+	struct part p;
+	int fd;
+
+	world_open(&w, NULL);
+	(void)world_topic(&w, "t", 1);
+	fd = world_connect(&w);
+	fake.hold_commits = true;
+	produce(3, -1, 100, 1);
+	world_send(&w, fd);
+	world_pass(&w, 99 * NS_PER_MS);
+	CU_ASSERT_FALSE(answered(fd, &p));
+	world_pass(&w, 2 * NS_PER_MS);
+	CU_ASSERT_TRUE_FATAL(answered(fd, &p));
+	CU_ASSERT_EQUAL(p.error, KIRA_E_REQUEST_TIMED_OUT);
 	(void)close(fd);
 	world_close(&w);
 }
@@ -437,6 +483,8 @@ static const struct ut_test tests[] = {
 	UT("levels", acks_all_waits_for_the_disk_and_acks_one_does_not),
 	UT("levels", a_failed_sync_is_told_apart_from_a_failed_append),
 	UT("levels", over_its_time_limit_a_request_is_answered_seven_and_the_next_waits_for_the_lcore),
+	UT("levels", a_short_time_limit_does_not_hide_what_the_lcore_has_to_say),
+	UT("levels", the_time_limit_bounds_the_wait_for_the_disk),
 	UT("levels", acks_none_is_never_answered_and_an_error_closes),
 	UT("levels", a_producer_that_sends_and_goes_is_served_to_the_end_of_what_it_sent),
 	UT("errors", errors_are_per_partition),
