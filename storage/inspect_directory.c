@@ -158,8 +158,10 @@ row_of(const struct whole *w, const char *topic, int32_t index, const uint8_t *i
 static int
 partition(struct whole *w, const char *topic, int32_t index, const uint8_t *id)
 {
-	const struct inspect_partition p = {topic, index, id, row_of(w, topic, index, id), w->clean,
-		w->producers};
+	const struct state_row *row = row_of(w, topic, index, id);
+	/* A failed partition is left as it was, whatever the stop was for the others. */
+	const bool clean = w->clean && (!row || row->state == PART_OK);
+	const struct inspect_partition p = {topic, index, id, row, clean, w->producers};
 
 	return inspect_partition(w->in, &w->at, &p, w->err);
 }

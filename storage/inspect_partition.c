@@ -36,6 +36,7 @@ struct partition_files {
 	int64_t start, end, before;
 	bool snapshot_loaded;
 	bool over;              /* what comes is no part of the log */
+	bool unsealed;          /* the file before is, as a kill or a power cut leaves it */
 	bool broken;            /* batches are missing: what they said of producers, too */
 };
 
@@ -252,6 +253,7 @@ segment(struct partition_files *f, const struct at_offset *file)
 		}
 		f->end = log.end;
 		f->broken |= log.damaged;
+		f->unsealed = log.tail;
 	}
 	index_close(&made, in->io);
 	return rc;
@@ -270,6 +272,16 @@ snapshot(struct partition_files *f, int64_t offset)
 	return inspect_snapshot(f->in, f->at, f->p->producers, offset, f->before, &f->snapshot_loaded, f->err);
 }
 
+/* A start removes it: its deletion was cut short. */
+static bool
+below_start(const struct partition_files *f, unsigned i)
+{
+	for (i++; i < f->n; i++)
+		if (f->file[i].has & HAS_LOG)
+			return f->file[i].offset <= f->start;
+	return false;
+}
+
 /* What lies at an offset, in order. */
 static int
 one(struct partition_files *f, unsigned i, bool *first)
@@ -280,9 +292,19 @@ one(struct partition_files *f, unsigned i, bool *first)
 
 	layout_name(name, file->offset, file->has & HAS_LOG ? ".log" : file->has & HAS_INDEX ? ".index" :
 		file->has & HAS_TIME ? ".timeindex" : ".snapshot");
+	if (below_start(f, i)) {
+		if (file->has & HAS_LOG)
+			inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
+				"nothing to do: the next start removes it",
+				"wholly below the start offset %" PRId64, f->start);
+		return 0;
+	}
 	if (!(file->has & HAS_LOG) && (file->has & (HAS_INDEX | HAS_TIME)))
-		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, file->offset, lost,
+		inspect_say(f->in, f->p->clean ? INSPECT_DAMAGE : INSPECT_NOTE, f->at, name, -1, file->offset,
+			f->p->clean ? lost : "nothing to do: the next start removes it",
 			"an index without its %020" PRId64 ".log", file->offset);
+	/* What an unsealed file lacks in front of the next was never synced, nor is what lies behind it promised. */
+	f->over |= (file->has & HAS_LOG) && f->unsealed && file->offset > next_offset(f);
 	if ((file->has & HAS_LOG) && f->over) {
 		inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
 			"nothing to do: the next start puts it aside as *.dropped",

@@ -294,6 +294,7 @@ recover_partition(struct partition *part, const struct state_row *row, int64_t w
 	}
 	free(r.seg);
 	free(r.found.base);
+	free(r.found.index);
 	free(r.found.snapshot);
 	free(r.found.dropped);
 	free(r.found.left);

@@ -9,6 +9,8 @@
 struct found {
 	int64_t *base;   /* of .log files, sorted */
 	unsigned n, room;
+	int64_t *index;  /* of .index and .timeindex files */
+	unsigned indexes, indexes_room;
 	int64_t *snapshot;
 	unsigned snapshots, snapshots_room;
 	int64_t *dropped; /* of .log.dropped files */

@@ -46,6 +46,8 @@ look(void *arg, const char *name)
 
 	if ((v = layout_offset(name, ".log")) >= 0) {
 		push(&f->base, &f->n, &f->room, v);
+	} else if ((v = layout_offset(name, ".index")) >= 0 || (v = layout_offset(name, ".timeindex")) >= 0) {
+		push(&f->index, &f->indexes, &f->indexes_room, v);
 	} else if ((v = layout_offset(name, ".snapshot")) >= 0) {
 		push(&f->snapshot, &f->snapshots, &f->snapshots_room, v);
 	} else if ((v = layout_offset(name, ".log.dropped")) >= 0) {
@@ -112,6 +114,23 @@ recover_forget_dropped(const struct recovery *r)
 	}
 }
 
+/* An index without its log: a later segment may get the name, and must not look sealed. */
+static int
+remove_lone_indexes(const struct recovery *r)
+{
+	const struct found *f = &r->found;
+	bool any = false;
+	int rc = 0;
+
+	for (unsigned i = 0; i < f->indexes && rc == 0; i++) {
+		if (f->n > 0 && bsearch(&f->index[i], f->base, f->n, sizeof(*f->base), by_value))
+			continue;
+		rc = layout_unlink_segment(r->io, r->part->dirfd, f->index[i], false);
+		any = true;
+	}
+	return rc < 0 || !any ? rc : layout_sync_dir(r->io, r->part->dirfd);
+}
+
 int
 recover_list(struct recovery *r, struct err *err)
 {
@@ -128,6 +147,8 @@ recover_list(struct recovery *r, struct err *err)
 		rc = layout_unlink(r->io, dir, f->junk[i]);
 	if (f->n > 0)
 		qsort(f->base, f->n, sizeof(*f->base), by_value);
+	if (rc == 0)
+		rc = remove_lone_indexes(r);
 	if (f->snapshots > 0)
 		qsort(f->snapshot, f->snapshots, sizeof(*f->snapshot), by_value);
 	r->start = r->row ? r->row->start : f->n ? f->base[0] : 0;

@@ -204,7 +204,8 @@ settle(struct storage *s, int64_t wall_ms)
 		if (settled(s))
 			return;
 	}
-	(void)jobs_reap(s->flush.jobs); /* of the last turn: nothing stays behind */
+	while (!jobs_idle(s->flush.jobs)) /* of the last turn: nothing stays behind */
+		(void)jobs_reap(s->flush.jobs);
 }
 
 static int

@@ -267,6 +267,36 @@ a_torn_tail_is_damage_only_below_what_was_durable(void)
 	world_end();
 }
 
+/* The unsealed one is torn: what it lacks, and all behind it, was never synced. */
+static void
+a_segment_behind_a_torn_one_is_a_note(void)
+{
+	char name[40], path[256];
+	int fd;
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	storage_roll(w.part[0], w.now_ns);
+	w.s->flush.state_ns = UINT64_MAX; /* kira.state knows of nothing */
+	(void)world_append(0, (struct batch_of){.count = 3});
+	world_turns(6);
+	world_last_log(0, name);
+	CU_ASSERT_EQUAL(layout_offset(name, ".log"), 3);
+	world_kill();
+	(void)snprintf(path, sizeof(path), "%s/t-0/00000000000000000000.timeindex", w.dir);
+	(void)unlink(path);
+	fd = world_open_file(0, "00000000000000000000.log");
+	CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+	(void)close(fd);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	CU_ASSERT_EQUAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	world_end();
+}
+
 static void
 no_data_directory_is_an_error_and_not_damage(void)
 {
@@ -292,6 +322,7 @@ static const struct ut_test tests[] = {
 	UT("damage", a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it),
 	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
 	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
+	UT("killed", a_segment_behind_a_torn_one_is_a_note),
 };
 
 UT_MAIN(tests)

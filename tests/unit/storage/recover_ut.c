@@ -427,20 +427,27 @@ without_kira_state_the_log_is_checked_and_the_epoch_raised(void)
 }
 
 static void
-half_written_files_are_removed(void)
+half_written_and_lone_files_are_removed(void)
 {
-	char path[200];
-	FILE *f;
+	/* The index of a segment that is not there would make the next of that name look sealed. */
+	static const char *const name_of[] = {"00000000000000000000.index.tmp", "00000000000000000001.index",
+		"00000000000000000001.timeindex"};
 
 	world_begin(1);
 	append(1);
 	world_kill();
-	(void)snprintf(path, sizeof(path), "%s/t-0/00000000000000000000.index.tmp", w.dir);
-	f = fopen(path, "w");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	(void)fclose(f);
+	for (unsigned i = 0; i < ARRAY_LENGTH(name_of); i++) {
+		char path[200];
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "%s/t-0/%s", w.dir, name_of[i]);
+		f = fopen(path, "w");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+		(void)fclose(f);
+	}
 	reopen();
-	CU_ASSERT_EQUAL(world_count(0, ".tmp"), 0);
+	for (unsigned i = 0; i < ARRAY_LENGTH(name_of); i++)
+		CU_ASSERT_FALSE(world_has(0, name_of[i]));
 	CU_ASSERT_EQUAL(world_read(0), 1);
 	world_end();
 }
@@ -586,7 +593,7 @@ static const struct ut_test tests[] = {
 	UT("files", without_kira_state_the_log_is_checked_and_the_epoch_raised),
 	UT("files", an_unsealed_segment_is_synced_and_dropped_from_memory_before_it_is_read),
 	UT("files", a_segment_that_cannot_be_synced_is_not_believed),
-	UT("files", half_written_files_are_removed),
+	UT("files", half_written_and_lone_files_are_removed),
 	UT("producers", a_duplicate_is_recognised_after_a_kill_and_after_a_clean_stop),
 	UT("producers", a_producer_whose_batches_were_deleted_is_known_by_a_snapshot),
 };
