@@ -47,6 +47,8 @@ struct sim {
 	/* A call on `fd` has told an error of writing back, once per descriptor as Linux does. */
 	void (*told)(int fd);
 	uint64_t syncs_again;   /* syncs of a segment by the process that was told before; S9 */
+	struct io_space space;  /* of all disks, while not full; total 0: plenty */
+	bool old_files;         /* what is asked for its age is days old; else of this minute */
 	uint64_t calls;         /* such calls, of all disks */
 	uint64_t fault[SIM_FAULTS];
 };
@@ -70,6 +72,12 @@ void sim_disk_stored(struct sim_disk *d);
 void sim_disk_look(struct sim_disk *d);
 /* What a power cut leaves. NULL random: all is kept, and durable. */
 struct sim_disk *sim_disk_crash(struct sim_disk *d, struct sim_random *r);
+/* Of the pages that a power cut now may take (so many) the subset `kept`, a bit each, is there; names and
+ * sizes are the newest. */
+unsigned sim_disk_dirty(struct sim_disk *d);
+struct sim_disk *sim_disk_crash_subset(struct sim_disk *d, uint32_t kept);
+/* Full, calls that want more space get none. */
+void sim_disk_fill(struct sim_disk *d, bool full);
 /* Frozen, every call that would change something fails: its process is gone. Thawed, the next one
  * begins, on what the page cache holds: a kill, and no power cut. */
 void sim_disk_freeze(struct sim_disk *d, bool frozen);

@@ -131,6 +131,14 @@ engine_delete(struct engine *e, unsigned i)
 	return run_op(e, &op);
 }
 
+int
+engine_spend_ids(struct engine *e, int64_t below)
+{
+	struct storage_op op = {.kind = OP_PRODUCER_IDS, .producer_ids = below};
+
+	return run_op(e, &op);
+}
+
 void
 engine_turns(struct engine *e, unsigned n)
 {

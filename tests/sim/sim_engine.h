@@ -33,6 +33,7 @@ int engine_open(struct engine *e, struct sim_disk *disk);
 /* Topic `i`, of one partition. */
 int engine_create(struct engine *e, unsigned i);
 int engine_delete(struct engine *e, unsigned i);
+int engine_spend_ids(struct engine *e, int64_t below);
 void engine_turns(struct engine *e, unsigned n); /* of a millisecond each */
 /* Memory and descriptors go; the disk stays as the process left it, its cache included. */
 void engine_kill(struct engine *e);

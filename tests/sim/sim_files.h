@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * sim_files.h - files, pages and names of the simulated disk; private to sim_disk.c, sim_io.c. */
+ * sim_files.h - files, pages and names of the simulated disk; private to sim_disk.c, sim_crash.c,
+ * sim_io.c. */
 #ifndef KIRA_TESTS_SIM_FILES_H
 #define KIRA_TESTS_SIM_FILES_H
 
@@ -57,7 +58,7 @@ struct sim_file {
 struct sim_disk {
 	struct sim_file *root, *files, *fd[SIM_FDS];
 	unsigned seen[SIM_FDS]; /* errors of the file that this descriptor was told, or that are old */
-	bool frozen;
+	bool frozen, full;
 	bool stored; /* into a map, since the last look */
 };
 
@@ -72,6 +73,8 @@ void sim_file_sync(struct sim_file *f, uint64_t from, uint64_t to);
 void sim_file_fail(struct sim_file *f, uint64_t from, uint64_t to, struct sim_random *r);
 void sim_file_drop(struct sim_file *f); /* clean pages leave the cache */
 
+void sim_names_copy(struct sim_names *to, const struct sim_names *from);
+void sim_names_apply(struct sim_names *names, const struct sim_change *c);
 struct sim_file **sim_names_find(const struct sim_names *names, const char *name);
 void sim_names_put(struct sim_names *names, const char *name, struct sim_file *file);
 void sim_names_change(struct sim_file *dir, const char *from, const char *to, struct sim_file *file);

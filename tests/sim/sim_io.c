@@ -31,6 +31,13 @@ file_of(int fd)
 	return sim_file_of(sim.disk, fd);
 }
 
+/* -ENOSPC for what would make the file larger, or another. */
+static bool
+no_space(void)
+{
+	return sim.disk->full;
+}
+
 /* A call that changes or syncs something. False: the process is gone. */
 static bool
 enter(void)
@@ -74,6 +81,8 @@ sim_openat(int dir, const char *name, int flags, unsigned mode)
 	if (((flags & O_TRUNC) || !at) && !enter())
 		return -EIO;
 	at = sim_names_find(&d->now, name);
+	if (!at && no_space())
+		return -ENOSPC;
 	if (at) {
 		f = *at;
 		if (flags & O_TRUNC)
@@ -111,8 +120,11 @@ sim_fallocate(int fd, uint64_t at, uint64_t length)
 
 	if (!enter())
 		return -EIO;
-	if (at + length > f->size)
-		sim_file_resize(f, at + length);
+	if (at + length <= f->size)
+		return 0;
+	if (no_space())
+		return -ENOSPC;
+	sim_file_resize(f, at + length);
 	return 0;
 }
 
@@ -146,6 +158,8 @@ sim_pwrite(int fd, const void *from, size_t n, uint64_t at)
 		return -EIO;
 	if (n == 0)
 		return 0;
+	if (at + n > f->size && no_space())
+		return -ENOSPC;
 	sim_file_room(f, at + n);
 	memcpy(f->live + at, from, n);
 	if (at + n > f->size)
@@ -299,6 +313,8 @@ sim_mkdirat(int dir, const char *name)
 		return -EEXIST;
 	if (!enter())
 		return -EIO;
+	if (no_space())
+		return -ENOSPC;
 	sim_names_change(d, "", name, sim_file_new(sim.disk, true));
 	return 0;
 }
@@ -306,7 +322,7 @@ sim_mkdirat(int dir, const char *name)
 static int
 sim_changed_ms(int dir, const char *name, int64_t *wall_ms)
 {
-	*wall_ms = INT64_MAX; /* files do not age here */
+	*wall_ms = sim.old_files ? 0 : INT64_MAX;
 	return 0;
 }
 
@@ -336,7 +352,10 @@ sim_lock(int fd)
 static int
 sim_space(int fd, struct io_space *ret)
 {
-	*ret = (struct io_space){.total = 100 * GIB, .free = 50 * GIB, .type = FS_EXT4};
+	*ret = sim.space.total ? sim.space : (struct io_space){.total = 100 * GIB, .free = 50 * GIB};
+	ret->type = FS_EXT4;
+	if (sim.disk->full)
+		ret->free = 0;
 	return 0;
 }
 

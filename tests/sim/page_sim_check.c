@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ * page_sim_check.c - crashes at the live engine's calls and at those of recoveries: what each leaves is
+ * recovered by the real code and judged. */
+#include "tests/sim/page_sim.h"
+
+#define DEPTH_MAX       2 /* a crash, one while that is recovered, one more */
+#define TRACE_PAGES_MAX 12 /* 4,096 states */
+#define INSPECT_ONE_IN  200 /* `kira check` costs as much as thirty states */
+
+static void check(struct sim_disk *disk, const struct bounds *b);
+
+/* One state that a cut of `disk` now may leave. */
+static void
+try_cut(struct sim_disk *disk, const struct bounds *b)
+{
+	struct sim_disk *cut = sim_disk_crash(disk, &run.random);
+
+	check(cut, b);
+	sim_disk_free(cut);
+}
+
+/* Before a call of the recovery that is checked. */
+static void
+cut_recovery(void)
+{
+	if (run.cut_in == 0 || --run.cut_in > 0)
+		return;
+	run.event[CRASH_IN_RECOVERY]++;
+	try_cut(sim.disk, run.bounds);
+}
+
+/* Of a trace: nothing more happens to what is recovered, it is many. */
+static void
+cut_every_way(void)
+{
+	const unsigned n = sim_disk_dirty(sim.disk);
+	struct bounds b;
+
+	if (run.traced || n < run.trace_pages || n > TRACE_PAGES_MAX)
+		return;
+	model_bounds(&run.live, run.running, &b);
+	run.traced = true;
+	run.depth = DEPTH_MAX + 1;
+	for (uint32_t kept = 0; kept < 1u << n; kept++) {
+		struct sim_disk *cut = sim_disk_crash_subset(sim.disk, kept);
+
+		check(cut, &b);
+		sim_disk_free(cut);
+	}
+	run.depth = 0;
+	run.event[SUBSET]++;
+}
+
+void
+cut_live(void)
+{
+	struct bounds b;
+
+	if (run.trace) {
+		cut_every_way();
+		return;
+	}
+	if (roll_dice(6) > 0)
+		return;
+	model_bounds(&run.live, run.running, &b);
+	for (uint64_t n = 1 + roll_dice(2); n > 0; n--) {
+		run.event[run.stopping ? CRASH_IN_STOP : CRASH_AT_CALL]++;
+		try_cut(sim.disk, &b);
+	}
+}
+
+void
+open_or_fail(struct engine *e, struct sim_disk *disk)
+{
+	if (engine_open(e, disk) < 0)
+		violation(e->err.text);
+}
+
+static void
+inspect(struct sim_disk *disk)
+{
+	const char *what = model_inspect(disk);
+
+	if (what)
+		violation(what);
+	run.event[INSPECTED]++;
+}
+
+/* Killed, or stopped, and opened again: the same log, and in the second case the same epoch. */
+static void
+open_again(struct engine *e, struct bounds *b)
+{
+	struct sim_disk *const disk = e->disk;
+
+	if (roll_dice(2)) {
+		engine_kill(e);
+		run.event[RECOVERED_AGAIN]++;
+	} else {
+		if (engine_stop(e) < 0)
+			violation(e->err.text);
+		run.event[STOPPED_CLEAN]++;
+		if (roll_dice(INSPECT_ONE_IN / 10) == 0)
+			inspect(disk);
+		for (unsigned i = 0; i < SIM_TOPICS; i++)
+			b->log[i].start_max = b->log[i].end_max; /* retention went on in the stop */
+	}
+	open_or_fail(e, disk);
+}
+
+/* After a recovery nothing of the log may go any more. */
+static void
+pin_bounds(const struct engine *e, struct bounds *b)
+{
+	b->directory.incarnation = storage_incarnation(e->s);
+	b->directory.ids = b->directory.ids_asked = storage_producer_ids_spent(e->s);
+	for (unsigned i = 0; i < SIM_TOPICS; i++) {
+		struct partition_ends ends;
+
+		b->log[i].may = b->log[i].must = e->part[i] != NULL;
+		if (!e->part[i])
+			continue;
+		storage_ends(e->part[i], &ends);
+		b->log[i].end_min = b->log[i].end_max = ends.end;
+		b->log[i].start_min = b->log[i].start_max = ends.start;
+	}
+}
+
+void
+judge(struct engine *e, const struct bounds *b)
+{
+	const char *what = model_judge(e, b, &run.batches);
+
+	if (what)
+		violation(what);
+}
+
+static void
+check_recovered(struct engine *e, const struct bounds *b)
+{
+	struct bounds now = *b;
+	const char *what;
+
+	judge(e, b);
+	pin_bounds(e, &now);
+	if (roll_dice(INSPECT_ONE_IN) == 0)
+		inspect(e->disk);
+	what = roll_dice(2) ? model_judge_times(e, &run.random, &run.event[TIME_FOUND]) : NULL;
+	if (what)
+		violation(what);
+	if (run.depth <= DEPTH_MAX && roll_dice(4) == 0) {
+		run.event[CRASH_AFTER_RECOVERY]++;
+		try_cut(e->disk, &now);
+	}
+	if (roll_dice(4) == 0) {
+		open_again(e, &now);
+		judge(e, &now);
+	}
+	what = model_resend(e, &run.random, &run.event[STORED_AGAIN]);
+	if (what)
+		violation(what);
+}
+
+static void
+check(struct sim_disk *disk, const struct bounds *b)
+{
+	void (*const before)(void) = sim.before;
+	const struct run outer = run;
+	const struct engine_world world = engine_world;
+	struct engine e;
+
+	run.states++;
+	run.depth++;
+	run.bounds = b;
+	run.cut_in = run.depth <= DEPTH_MAX && roll_dice(3) == 0 ? 1 + roll_dice(60) : 0;
+	sim.before = cut_recovery;
+	if (b->directory.incarnation > 0 && roll_dice(INSPECT_ONE_IN) == 0)
+		inspect(disk); /* as the cut left it */
+	open_or_fail(&e, disk);
+	run.cut_in = 0;
+	check_recovered(&e, b);
+	engine_kill(&e);
+	sim.before = before;
+	engine_world = world;
+	run.depth = outer.depth;
+	run.cut_in = outer.cut_in;
+	run.bounds = outer.bounds;
+}
