@@ -25,7 +25,8 @@ sync_run(struct job *job)
 
 	if (tail > from)
 		(void)seg->io->unpopulate(seg->map + from, tail - from);
-	job->rc = seg->io->sync_range(seg->fd, seg->map, from, seg->syncing - from);
+	job->rc = seg->io->sync_range(seg->fd, seg->map, from,
+		(BUG(17) ? tail : seg->syncing) - from);
 	if (job->rc == 0 && seg->refill && seg->syncing > tail)
 		(void)seg->io->populate(seg->map + tail, FLUSH_PAGE);
 }

@@ -43,7 +43,7 @@ static int
 cut_segment(struct recovery *r, struct segment *seg)
 {
 	const uint64_t used = segment_used(seg);
-	int rc = r->io->ftruncate(seg->fd, used);
+	int rc = BUG(6) ? 0 : r->io->ftruncate(seg->fd, used);
 
 	seg->snapshot_length = 0;
 	if (rc == 0)
