@@ -150,7 +150,7 @@ die_and_come_back(struct run *r)
 
 	r->work.steps = 1 + r->work.steps / 3;
 	r->work.no_cut = true;
-	what = engine_start(&r->engine) < 0 ? r->engine.err.text : work(&r->engine, &r->history, &r->work);
+	what = work(&r->engine, &r->history, &r->work);
 	if (what)
 		violation(r, what);
 	tell("kills", 1);
@@ -223,6 +223,10 @@ live(struct run *r)
 	judge_adopt(&r->engine, &r->history);
 	if (r->stops || cut.mount < 0)
 		stop_and_open(r);
+	if (cut.mount < 0)
+		r->engine.threads = false; /* one more stop, and that is all */
+	if (engine_start(&r->engine) < 0)
+		violation(r, r->engine.err.text);
 	what = judge_producers(&r->engine, &r->history, &r->random, &r->judged);
 	if (what)
 		violation(r, what);
@@ -234,7 +238,7 @@ live(struct run *r)
 		die_and_come_back(r);
 	if (dice(r, 5) > 1)
 		cut.calls_left = (int64_t)dice(r, 300);
-	what = engine_start(&r->engine) < 0 ? r->engine.err.text : work(&r->engine, &r->history, &r->work);
+	what = work(&r->engine, &r->history, &r->work);
 	if (what)
 		violation(r, what);
 	tell_work(r);

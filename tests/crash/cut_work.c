@@ -14,7 +14,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define WAIT_TURNS 3000 /* for room, before a cut: then it hangs */
+#define WAIT_TURNS 20000 /* for room, before a cut: then it hangs */
 
 static char wrong[600];
 #define WRONG(...) ((void)snprintf(wrong, sizeof(wrong), __VA_ARGS__), wrong)
@@ -26,6 +26,16 @@ broken(const struct history *h)
 }
 
 /* ---- Acks --------------------------------------------------------------------------------- */
+
+/* A sync in flight while the ioctl shuts the file system down may return 0 though its pages are gone: on
+ * ext4 6 of 80 did, whose blocks were reserved and not yet written. No power cut does that, since nobody
+ * is left to see the 0. So what is said from the beginning of a cut on is no promise; a sync that began
+ * after it must fail, and cut_io.c counts those that do not. */
+static bool
+is_promise(void)
+{
+	return !cut.begun;
+}
 
 void
 work_take_acks(struct engine *e, struct history *h)
@@ -39,9 +49,10 @@ work_take_acks(struct engine *e, struct history *h)
 
 			/* What visible-at-disk consumers may have read is a promise too. */
 			storage_ends(e->part[t][p], &ends);
-			history_durable(h, t, p, ends.durable);
 			history_start(h, t, p, ends.start);
-			if (storage_state(e->part[t][p]) != PART_OK)
+			if (is_promise()) /* after the looks */
+				history_durable(h, t, p, ends.durable);
+			if (storage_state(e->part[t][p]) != PART_OK || !is_promise())
 				continue;
 			while (k > 0 && l->item[k - 1].commit > done)
 				k--;
@@ -164,7 +175,7 @@ create(struct engine *e, struct history *h, struct work *w, unsigned t)
 {
 	history_topic(h, t, TOPIC_ASKED);
 	history_flush(h);
-	if (engine_create(e, t, h->topic[t].generation) == 0) {
+	if (engine_create(e, t, h->topic[t].generation) == 0 && is_promise()) {
 		history_topic(h, t, TOPIC_CREATED);
 		w->created++;
 		return NULL;
@@ -178,7 +189,7 @@ delete(struct engine *e, struct history *h, struct work *w, unsigned t)
 	work_take_acks(e, h);
 	history_topic(h, t, TOPIC_DELETING);
 	history_flush(h);
-	if (engine_delete(e, t) == 0) {
+	if (engine_delete(e, t) == 0 && is_promise()) {
 		history_gone(h, t);
 		w->deleted++;
 		return NULL;
@@ -230,7 +241,7 @@ work(struct engine *e, struct history *h, struct work *w)
 	if (what || w->no_cut)
 		return what;
 	cut_now();
-	/* Who does not know yet goes on: no ack may come of it. */
+	/* Who does not know yet goes on: nothing of it may come back, or be taken for an ack. */
 	for (unsigned i = 0; i < w->steps_after && !what; i++) {
 		what = step(e, h, w);
 		engine_turns(e, 2);

@@ -43,7 +43,7 @@ class Image:
     def __init__(self, fs, dir):
         self.fs, self.dir = fs, dir
         self.image, self.mount = os.path.join(dir, "image"), os.path.join(dir, "mnt")
-        self.loop = None
+        self.loop, self.is_up = None, False
         os.makedirs(self.mount, exist_ok=True)
 
     def make(self, read_ahead):
@@ -62,13 +62,15 @@ class Image:
         code, _, err = h.run(["mount", self.loop, self.mount], ok=None)
         if code != 0:
             h.skip("no %s can be mounted here (%s)" % (self.fs, err.strip()))
+        self.is_up = True
 
     def down(self):
         h.until(lambda: subprocess.call(["umount", self.mount], stderr=subprocess.DEVNULL) == 0, 20,
                 "umount " + self.mount)
+        self.is_up = False
 
     def free(self):
-        if os.path.ismount(self.mount):
+        if self.is_up:      # os.path.ismount() says no of one that is shut down
             self.down()
         if self.loop:
             subprocess.call(["losetup", "-d", self.loop])
@@ -205,6 +207,7 @@ def body():
     holes, torn = s["cuts_with_hole"] / s["recovered"], s["cuts_with_torn"] / s["recovered"]
     h.check(holes >= HOLES or cuts.cuts < 20, "only %.0f %% of the cuts left a hole" % (100 * holes))
     h.check(torn >= TORN or cuts.cuts < 20, "only %.0f %% of the cuts tore a batch" % (100 * torn))
+    h.check(not s.get("late_syncs"), "%d syncs that began after a cut said 0" % s.get("late_syncs", 0))
     h.check(s["acked_disk"] == s["kept_disk"], "%d records acked at disk, %d kept" % (s["acked_disk"], s["kept_disk"]))
     h.say("result: %s, seed %d: cuts %d, in recovery %d more, with a hole before a live page %d (%.0f %%), with a torn "
           "batch %d (%.0f %%), partitions recovered %d, epochs raised %d, records acked at disk %d, kept %d, at log "
