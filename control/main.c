@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FLUSH_JOBS    4
+#define FLUSH_JOBS    5               /* one of them for room ahead of tails, four for syncs */
 #define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
 
 #define PORT_PATIENCE_NS (2 * NS_PER_S)

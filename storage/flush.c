@@ -101,6 +101,19 @@ flush_hand_gone(struct storage *s, struct segment *seg)
 
 /* ---- The turn ----------------------------------------------------------------------------- */
 
+/* After A2. E1 of what came before stands before A1, and who waits appends nothing: the tail is that of
+ * the ask. Later it may be another, and the room granted for this one long used. */
+static void
+take_want(struct partition *part)
+{
+	const uint64_t want = atomic_load_explicit(&part->want, memory_order_relaxed);
+	const struct mark tail = frontier_read(&part->tail); /* E2 */
+
+	part->f.want = want;
+	part->f.want_to = want == WANT_SPARE ? 0 : tail.position + want;
+	part->f.want_base = tail.seg->base;
+}
+
 /* A2: who waits for room; and who has touched bytes since the last commit (looked at, not taken). */
 static unsigned
 look_at_bitmaps(struct storage *s)
@@ -124,8 +137,7 @@ look_at_bitmaps(struct storage *s)
 					continue; /* deleted since */
 				flush_heat(s, part);
 				if (asks >> bit & 1) {
-					part->f.want = atomic_load_explicit(&part->want,
-						memory_order_relaxed);
+					take_want(part);
 					work++;
 				}
 			}
@@ -194,7 +206,8 @@ has_work(struct storage *s)
 		for (unsigned i = 0; i < s->words; i++)
 			if (atomic_load(&s->lcore[l].ask[i]) || atomic_load(&s->lcore[l].touched[i]))
 				return true;
-	return flush_wanted(s) > s->flush.commit.number || atomic_load(&s->flush.stop);
+	return flush_wanted(s) > s->flush.commit.number || atomic_load(&s->flush.stop) ||
+		jobs_finished(s->flush.jobs);
 }
 
 /* Busy, and something cannot wait for the next millisecond: who waits for room, for a commit that
@@ -239,10 +252,15 @@ flush_main(void *arg)
 	return NULL;
 }
 
+/* Z2, after the job is among the finished. Dozing, the next turn is a millisecond away. */
 static void
-rang(void *arg)
+rang(void *arg, bool now)
 {
-	storage_wake_flush(arg);
+	struct storage *s = arg;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (now || atomic_load(&s->asleep) == FLUSH_SLEEPS)
+		storage_wake_flush(s);
 }
 
 int

@@ -12,6 +12,7 @@
 
 #define FLUSH_PAGE 4096
 
+struct mark;
 struct partition;
 struct segment;
 struct commit {
@@ -76,7 +77,12 @@ void flush_file_failed(struct storage *s, int rc, const char *what);
  * after a while. Never asked of a data sync, whose failure is final whatever it is called. */
 bool flush_passes(struct storage *s, int rc);
 
-/* flush_room.c: reserve, fault in ahead, spare segments, write behind. */
+/* flush_pages.c: fault in ahead of the tail, write behind it. */
+unsigned flush_fill(struct storage *s, struct partition *part, struct segment *seg,
+	const struct mark *tail);
+unsigned flush_behind(struct storage *s, struct segment *seg, const struct mark *tail);
+
+/* flush_room.c: reserve, spare segments. */
 unsigned flush_room(struct storage *s, struct partition *part);
 /* F2: a segment that was left is filed, named after, and queued for its seal. True if there was. */
 bool flush_take_full(struct storage *s, struct partition *part);

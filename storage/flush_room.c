@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * flush_room.c - room ahead of the tail: blocks reserved, pages faulted in, the next segment made;
- * and write-back begun behind it. Thread: the flush daemon. `ready` is the only brake: at the dirty
- * budget, on a full disk and after a failure it stops, and the storage lcore waits in user space,
- * not in a page fault. */
+ * flush_room.c - what is needed before a page can be: the rate of a partition, its share of the dirty
+ * bytes, blocks reserved, the next segment made. Thread: the flush daemon; what blocks is a job. */
 #include "storage/directory.h"
 #include "storage/layout.h"
 
@@ -14,21 +12,12 @@
 #define STEP_MIN      (1 * MIB)
 #define STEP_MAX      (256 * MIB)
 #define STEP_SECONDS  10             /* of the partition's rate */
-#define PIECE         (4 * MIB)      /* populated by one call: bounds a turn */
-#define DISTANCE_MIN  (64 * KIB)
-/* A sync of the file writes what was faulted in ahead too, and protects it again: so no further
- * ahead than a few turns need. */
-#define DISTANCE_MAX  (16 * MIB)
-#define DISTANCE_MS   20
 #ifndef BEHIND_PIECE                 /* the segments of the simulators are small */
-#define BEHIND_PIECE  (4 * MIB)
-#define BEHIND_GAP    (2 * MIB)      /* from the tail: the pages there are still stored to */
 #endif
 #define RATE_NS       (10 * NS_PER_MS)
 #define RETRY_NS      (500 * NS_PER_MS)
 #define SPARE_TOUCH   (1 * MIB)
 #define FIRST_TOUCH   (64 * KIB)     /* the first one after a start: thousands may be asked for at once */
-#define WANT_AT_BUDGET (4 * MIB)     /* granted to one that waits, whatever the budget says */
 
 /* ---- Account ------------------------------------------------------------------------------ */
 
@@ -154,62 +143,8 @@ reserve(struct storage *s, struct partition *part, struct segment *seg, const st
 		return 0;
 	seg->reserving = MIN(step, seg->size - seg->allocated);
 	seg->space_busy = true;
-	seg->space_job = (struct job){.run = space_run, .done = space_done};
+	seg->space_job = (struct job){.run = space_run, .done = space_done, .first = true};
 	flush_job(s, part, &seg->space_job);
-	return 1;
-}
-
-/* ---- Fault in ahead ----------------------------------------------------------------------- */
-
-/* Up to `limit`, a piece. True: `ready` moved. */
-static bool
-prefault(struct storage *s, struct partition *part, struct segment *seg, uint64_t limit)
-{
-	const uint64_t ready = atomic_load_explicit(&seg->ready, memory_order_relaxed);
-	const uint64_t to = MIN(MIN(round_up(limit, FLUSH_PAGE), seg->allocated), ready + PIECE);
-	int rc;
-
-	if (to <= ready)
-		return false;
-	rc = s->io->populate(seg->map + ready, to - ready);
-	if (rc == 0 && to > seg->populated) {
-		rc = index_populate(&seg->index, s->io, seg->populated, to);
-		seg->populated = to;
-	}
-	if (rc < 0) {
-		/* A hole of a full disk, or a bad device: no store may go there. */
-		if (rc == -EAGAIN || flush_passes(s, rc))
-			return false;
-		partition_fail(part);
-		return false;
-	}
-	counter_add(&s->count->prefaulted_bytes, to - ready);
-	/* R1: blocks and pages are there for whoever sees this; pairs with R2. */
-	atomic_store_explicit(&seg->ready, to, memory_order_release);
-	s->flush.granted = true;
-	return true;
-}
-
-static unsigned
-extend(struct storage *s, struct partition *part, struct segment *seg, const struct mark *tail)
-{
-	struct flush_half *f = &part->f;
-	const uint64_t distance = CLAMP(f->rate * DISTANCE_MS / 1000, DISTANCE_MIN, DISTANCE_MAX);
-	const uint64_t want = f->want == WANT_SPARE ? 0 : f->want;
-	const bool full = s->flush.dirty >= s->dirty_budget;
-	uint64_t limit = tail->position + MAX(distance, want);
-
-	if (full)
-		limit = want && want <= WANT_AT_BUDGET + BATCH_BYTES_MAX ? tail->position + want : 0;
-	/* Half of it gone, or somebody waits: not a page at a time. */
-	if (want == 0 && atomic_load_explicit(&seg->ready, memory_order_relaxed) >=
-		tail->position + distance / 2)
-		return 0;
-	if (!prefault(s, part, seg, limit))
-		return 0;
-	if (want && atomic_load_explicit(&seg->ready, memory_order_relaxed) >=
-		tail->position + want)
-		f->want = 0;
 	return 1;
 }
 
@@ -268,7 +203,7 @@ flush_order_spare(struct storage *s, struct partition *part)
 		return false;
 	f->spare_busy = true;
 	f->spare_bytes = step_of(s, f->rate * STEP_SECONDS);
-	f->spare_job = (struct job){.run = spare_run, .done = spare_done};
+	f->spare_job = (struct job){.run = spare_run, .done = spare_done, .first = true};
 	flush_job(s, part, &f->spare_job);
 	return true;
 }
@@ -288,29 +223,6 @@ spare_due(const struct storage *s, const struct partition *part, const struct ma
 		return true;
 	return first_ns && part->config.segment_ms - (int64_t)((s->flush.now_ns - first_ns) /
 		NS_PER_MS) < STEP_SECONDS * 1000;
-}
-
-/* ---- Behind the tail ---------------------------------------------------------------------- */
-
-/* Start write-back of whole pieces, so that a commit finds little to do. It waits for nothing and
- * promises nothing; but an error that it is told is one that the next sync may not be told: final. */
-static unsigned
-write_behind(struct storage *s, struct segment *seg, const struct mark *tail)
-{
-	const uint64_t to = round_down(tail->position - MIN(tail->position, BEHIND_GAP),
-		BEHIND_PIECE);
-
-	seg->behind = MAX(seg->behind, round_down(seg->synced, FLUSH_PAGE));
-	if (seg->sync_busy || to <= seg->behind)
-		return 0;
-	/* Map entries first: write-back of a mapped page interrupts every core, page by page. */
-	(void)s->io->unpopulate(seg->map + seg->behind, to - seg->behind);
-	if (s->io->write_behind(seg->fd, seg->behind, to - seg->behind) < 0) {
-		counter_add(&s->count->sync_failures, 1);
-		partition_fail(seg->part);
-	}
-	seg->behind = to;
-	return 1;
 }
 
 unsigned
@@ -333,11 +245,11 @@ flush_room(struct storage *s, struct partition *part)
 	measure(s, part, &tail);
 	work += flush_name(s, part);
 	work += reserve(s, part, tail.seg, &tail);
-	work += extend(s, part, tail.seg, &tail);
+	work += flush_fill(s, part, tail.seg, &tail);
 	if (spare_due(s, part, &tail) && flush_order_spare(s, part))
 		work++;
 	if (!s->is_volatile)
-		work += write_behind(s, tail.seg, &tail);
+		work += flush_behind(s, tail.seg, &tail);
 	flush_account(s, part);
 	return work;
 }

@@ -160,7 +160,7 @@ flush_seal(struct storage *s, struct partition *part)
 	struct flush_half *f = &part->f;
 	struct segment *seg = f->left_first;
 
-	if (!seg || !seg->named || seg->space_busy || f->seal_busy)
+	if (!seg || !seg->named || seg->space_busy || seg->fill_busy || f->seal_busy)
 		return 0;
 	if ((!seg->whole || seg->sync_busy) && !BUG(22))
 		return 0;

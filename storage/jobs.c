@@ -13,12 +13,13 @@ struct queue {
 
 struct jobs {
 	pthread_mutex_t lock;
-	pthread_cond_t more, less;
-	struct queue waiting, finished;
+	pthread_cond_t more, more_first, less;
+	struct queue waiting, first, finished; /* first: jobs that go first */
+	bool first_idle;                       /* the thread for those waits for one */
 	bool stop;
 	unsigned threads, running;
 	unsigned flying; /* the flush daemon's alone */
-	void (*rang)(void *arg);
+	void (*rang)(void *arg, bool now);
 	void *arg;
 	pthread_t thread[];
 };
@@ -41,6 +42,25 @@ pop(struct queue *q)
 	return job;
 }
 
+/* Run it, the lock is held before and after. */
+static void
+run(struct jobs *j, struct job *job)
+{
+	bool now;
+
+	j->running++;
+	(void)pthread_mutex_unlock(&j->lock);
+	job->run(job);
+	(void)pthread_mutex_lock(&j->lock);
+	j->running--;
+	now = job->first || (j->running == 0 && !j->waiting.first);
+	push(&j->finished, job); /* from here on it is the flush daemon's */
+	(void)pthread_cond_signal(&j->less);
+	(void)pthread_mutex_unlock(&j->lock);
+	j->rang(j->arg, now);
+	(void)pthread_mutex_lock(&j->lock);
+}
+
 static void *
 work(void *arg)
 {
@@ -49,27 +69,39 @@ work(void *arg)
 
 	(void)pthread_mutex_lock(&j->lock);
 	for (;;) {
-		while (!(job = pop(&j->waiting)) && !j->stop)
+		while (!(job = pop(&j->first)) && !(job = pop(&j->waiting)) && !j->stop)
 			(void)pthread_cond_wait(&j->more, &j->lock);
 		if (!job)
 			break;
-		j->running++;
-		(void)pthread_mutex_unlock(&j->lock);
-		job->run(job);
-		(void)pthread_mutex_lock(&j->lock);
-		j->running--;
-		push(&j->finished, job);
-		(void)pthread_cond_signal(&j->less);
-		(void)pthread_mutex_unlock(&j->lock);
-		j->rang(j->arg);
-		(void)pthread_mutex_lock(&j->lock);
+		run(j, job);
+	}
+	(void)pthread_mutex_unlock(&j->lock);
+	return NULL;
+}
+
+static void *
+work_first(void *arg)
+{
+	struct jobs *j = arg;
+	struct job *job;
+
+	(void)pthread_mutex_lock(&j->lock);
+	for (;;) {
+		while (!(job = pop(&j->first)) && !j->stop) {
+			j->first_idle = true;
+			(void)pthread_cond_wait(&j->more_first, &j->lock);
+		}
+		if (!job)
+			break;
+		run(j, job);
 	}
 	(void)pthread_mutex_unlock(&j->lock);
 	return NULL;
 }
 
 int
-jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg), void *arg, struct err *err)
+jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
+	struct err *err)
 {
 	struct jobs *j = calloc(1, sizeof(*j) + threads * sizeof(j->thread[0]));
 	int rc;
@@ -77,15 +109,19 @@ jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg), void *ar
 	ASSERT(j);
 	(void)pthread_mutex_init(&j->lock, NULL);
 	(void)pthread_cond_init(&j->more, NULL);
+	(void)pthread_cond_init(&j->more_first, NULL);
 	(void)pthread_cond_init(&j->less, NULL);
 	j->waiting.last = &j->waiting.first;
+	j->first.last = &j->first.first;
 	j->finished.last = &j->finished.first;
 	j->rang = rang;
 	j->arg = arg;
 	for (; j->threads < threads; j->threads++) {
 		char name[16];
 
-		rc = -pthread_create(&j->thread[j->threads], NULL, work, j);
+		/* The first of several. */
+		rc = -pthread_create(&j->thread[j->threads], NULL,
+			threads > 1 && j->threads == 0 ? work_first : work, j);
 		if (rc < 0) {
 			jobs_close(j);
 			return err_sys(err, rc, "start a job thread");
@@ -105,11 +141,13 @@ jobs_close(struct jobs *j)
 	(void)pthread_mutex_lock(&j->lock);
 	j->stop = true;
 	(void)pthread_cond_broadcast(&j->more);
+	(void)pthread_cond_broadcast(&j->more_first);
 	(void)pthread_mutex_unlock(&j->lock);
 	for (unsigned i = 0; i < j->threads; i++)
 		(void)pthread_join(j->thread[i], NULL);
-	ASSERT(!j->waiting.first && !j->finished.first);
+	ASSERT(!j->waiting.first && !j->first.first && !j->finished.first);
 	(void)pthread_cond_destroy(&j->more);
+	(void)pthread_cond_destroy(&j->more_first);
 	(void)pthread_cond_destroy(&j->less);
 	(void)pthread_mutex_destroy(&j->lock);
 	free(j);
@@ -125,8 +163,10 @@ jobs_submit(struct jobs *j, struct job *job)
 		return;
 	}
 	(void)pthread_mutex_lock(&j->lock);
-	push(&j->waiting, job);
-	(void)pthread_cond_signal(&j->more);
+	push(job->first ? &j->first : &j->waiting, job);
+	(void)pthread_cond_signal(job->first && j->first_idle ? &j->more_first : &j->more);
+	if (job->first)
+		j->first_idle = false;
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
@@ -155,9 +195,22 @@ void
 jobs_wait(struct jobs *j)
 {
 	(void)pthread_mutex_lock(&j->lock);
-	while (j->threads > 0 && (j->waiting.first || j->running > 0))
+	while (j->threads > 0 && (j->waiting.first || j->first.first || j->running > 0))
 		(void)pthread_cond_wait(&j->less, &j->lock);
 	(void)pthread_mutex_unlock(&j->lock);
+}
+
+bool
+jobs_finished(struct jobs *j)
+{
+	bool any;
+
+	if (j->flying == 0)
+		return false;
+	(void)pthread_mutex_lock(&j->lock);
+	any = j->finished.first != NULL;
+	(void)pthread_mutex_unlock(&j->lock);
+	return any;
 }
 
 bool

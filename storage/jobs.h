@@ -12,18 +12,22 @@ struct job {
 	void (*run)(struct job *job);
 	void (*done)(struct job *job);
 	struct job *next;
-	int rc; /* run()'s answer: 0 or -errno */
+	int rc;     /* run()'s answer: 0 or -errno */
+	bool first; /* before all that are not, and a thread of the several does nothing else: an append
+		     * may wait for it, and must not wait behind a thousand syncs */
 };
 
 struct jobs;
 
-/* `rang`: called on a job thread after each run(). */
-int jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg), void *arg,
+/* `rang`: called on a job thread after each run(). `now`: it was one that somebody may wait for, or the
+ * last that was waiting or running; else more are to come, and reaping them together is cheaper. */
+int jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
 	struct err *err);
 void jobs_close(struct jobs *j); /* all must have been reaped */
 void jobs_submit(struct jobs *j, struct job *job);
 unsigned jobs_reap(struct jobs *j);
 void jobs_wait(struct jobs *j); /* until every one submitted has run; they are still to be reaped */
+bool jobs_finished(struct jobs *j);   /* something waits to be reaped: for a last look before sleeping */
 bool jobs_idle(const struct jobs *j); /* nothing submitted that was not reaped */
 
 #endif

@@ -24,6 +24,8 @@ struct flush_half {
 	uint64_t spare_bytes;
 	struct segment *left_first, **left_last; /* left, not sealed: oldest first */
 	uint64_t want;                  /* asked for and not yet granted; 0: nothing */
+	uint64_t want_to;               /* bytes: the position up to which, in the segment */
+	int64_t want_base;              /* of this base */
 	uint64_t seen_position, seen_ns, moved_ns;
 	uint64_t synced_ns;             /* when its last sync was reaped */
 	int64_t seen_base;              /* segment of seen_position */

@@ -40,22 +40,25 @@ struct segment {
 
 	_Alignas(CACHE_LINE) _Atomic uint64_t used; /* U1 release, U2 acquire: final size */
 
-	_Alignas(CACHE_LINE) _Atomic uint64_t ready; /* R1 release, R2 acquire: stores below are safe */
+	_Alignas(CACHE_LINE) _Atomic uint64_t ready; /* R1 release (fill_job), R2 acquire: stores below are safe */
 
 	/* Flush daemon's. */
 	_Alignas(CACHE_LINE) uint64_t allocated;    /* blocks reserved up to here */
 	uint64_t reserving;             /* what space_job adds */
 	uint64_t synced;                /* bytes that a sync has covered */
 	uint64_t syncing;               /* what sync_job will have covered */
-	uint64_t behind;                /* write-back was started up to here */
-	uint64_t populated;             /* of the index, in bytes of log */
+	uint64_t behind, behind_from;   /* write-back was started up to here; behind_job: from */
+	uint64_t fill_from, fill_to;    /* what fill_job faults in; fill_ready: `ready` before it */
+	uint64_t fill_ready, refreshed_ns;
+	uint64_t populated;             /* of the index, in bytes of log; fill_job's while it flies */
 	int64_t max_timestamp;          /* once left or recovered; -1 none */
 	int64_t sealed_wall_ms;
 	bool named, whole;              /* whole: left, and synced up to `used` */
 	bool blank;                     /* no file, no room: what a partition begins with */
 	bool refill;                    /* sync_job makes the tail's page writable again */
-	bool space_busy, sync_busy;     /* a job of it is in flight; never two that may report an error */
-	struct job space_job, sync_job;
+	bool space_busy, fill_busy;     /* a job of it is in flight */
+	bool sync_busy;                 /* one that may report a write-back error: never two */
+	struct job space_job, fill_job, sync_job, behind_job;
 	struct segment *left_next;      /* of those left and not yet sealed, oldest first */
 	struct segment *sealed_next, *gone_next; /* on their way to control */
 	bool sealed;

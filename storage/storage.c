@@ -30,7 +30,7 @@ default_budget(void)
 }
 
 static void
-nobody(void *arg)
+nobody(void *arg, bool now)
 {
 }
 

@@ -4,8 +4,9 @@
  * Threads: main appends, as a storage lcore would; the daemon and its jobs are storage's.
  *
  *   append_faults -d DIR [-p PARTITIONS] [-r MB/S] [-b BATCH BYTES] [-s SECONDS] [-w WARM-UP SECONDS]
- *                 [-S SEGMENT BYTES] [-f FLUSH MS] [-j JOB THREADS] [-m MODE] [-v]
+ *                 [-S SEGMENT BYTES] [-f FLUSH MS] [-j JOB THREADS] [-m MODE] [-D] [-v]
  *
+ * -D: a `disk` ack is always waited for, so that commits follow each other; its time is printed.
  * MODE, letters: what the daemon would do otherwise, for comparison. w: whole-file syncs; f: folios as
  * read-ahead makes them; n: the tail's page is not refilled after a sync; i: pages behind it stay mapped. */
 #include "storage/directory.h"
@@ -31,7 +32,8 @@
 
 #define CREATE_NS (300 * NS_PER_S)
 #define TICK_NS   (200 * NS_PER_US)
-/* The kernel writes a file back by itself once its oldest dirty page is 30 s old; it looks every 5 s. */
+/* The kernel writes a file back by itself once its oldest dirty page is 30 s old (it looks every 5 s), and
+ * any file once more of all memory is dirty than vm.dirty_background_ratio. */
 #define FLUSHER_S 25
 
 struct lane {
@@ -45,7 +47,7 @@ struct run {
 	double rate_mb, seconds, warm_s;
 	uint32_t batch_bytes;
 	uint64_t segment_bytes, flush_ms;
-	bool verbose;
+	bool ask, verbose;
 	struct storage *s;
 	struct partition **part;
 	struct lane *lane;
@@ -56,7 +58,9 @@ struct run {
 	 * own flusher may have written it. */
 	uint64_t first, more, flusher;
 	uint64_t major, commits_0, commits_1, pairs;
-	struct histogram wait, append, commit;
+	struct histogram wait, append, disk;
+	uint64_t flusher_ns;      /* when it was last seen to have cause to run */
+	uint64_t asked, asked_ns; /* -D: the commit waited for, and since when */
 };
 
 static uint64_t
@@ -139,11 +143,32 @@ create(struct run *r)
 	return 0;
 }
 
+/* More is dirty, of whatever process, than the kernel leaves alone. */
 static bool
-is_old(const struct segment *seg)
+flusher_runs(void)
+{
+	FILE *f = fopen("/proc/vmstat", "r");
+	char name[64];
+	unsigned long long n, dirty = 0, threshold = 1;
+
+	while (f && fscanf(f, "%63s %llu", name, &n) == 2) {
+		if (strcmp(name, "nr_dirty") == 0)
+			dirty = n;
+		else if (strcmp(name, "nr_dirty_background_threshold") == 0)
+			threshold = n;
+	}
+	if (f)
+		(void)fclose(f);
+	return dirty >= threshold;
+}
+
+static bool
+is_old(const struct run *r, const struct segment *seg)
 {
 	struct statx st;
 
+	if (clock_now_ns() - r->flusher_ns < NS_PER_S)
+		return true;
 	return statx(seg->fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) == 0 && (st.stx_mask & STATX_BTIME) &&
 		clock_wall_ms() / 1000 - st.stx_btime.tv_sec >= FLUSHER_S;
 }
@@ -161,12 +186,27 @@ count_faults(struct run *r, struct lane *l, const struct segment *seg, uint64_t 
 	for (; n > 0; n--) {
 		if (warm && l->faults == 0)
 			r->first++;
-		else if (warm && is_old(seg))
+		else if (warm && is_old(r, seg))
 			r->flusher++;
 		else if (warm)
 			r->more++;
 		l->faults++;
 	}
+}
+
+/* One `disk` ack wanted at a time, as a producer with one batch in flight: how long it takes. */
+static void
+ask_for_disk(struct run *r, uint64_t commit, bool warm)
+{
+	const uint64_t now = clock_now_ns();
+
+	if (r->asked && storage_commit_done(r->s) < r->asked)
+		return;
+	if (r->asked && warm)
+		hist_add(&r->disk, now - r->asked_ns);
+	r->asked = commit;
+	r->asked_ns = now;
+	storage_want_disk(r->s, 0, commit);
 }
 
 /* One batch into one partition, waiting for room if need be. */
@@ -175,7 +215,7 @@ append(struct run *r, unsigned i, uint8_t *batch, bool warm)
 {
 	struct partition *part = r->part[i];
 	struct append_result result;
-	uint64_t t0 = clock_now_ns(), t1, m0, m1, f0 = faults(&m0), f1, begun, wait_ns = 0;
+	uint64_t t0 = clock_now_ns(), t1, m0, m1, f0 = faults(&m0), f1, begun, commit, wait_ns = 0;
 	enum append_verdict v;
 	unsigned flags = 0;
 
@@ -199,8 +239,11 @@ append(struct run *r, unsigned i, uint8_t *batch, bool warm)
 	}
 	t1 = clock_now_ns();
 	f1 = faults(&m1);
-	if (storage_publish(part) == 0)
+	commit = storage_publish(part);
+	if (commit == 0)
 		return fail("a partition failed", NULL);
+	if (r->ask)
+		ask_for_disk(r, commit, warm);
 	if (r->verbose && f1 != f0)
 		fprintf(stderr, "fault t=%.4f p=%u n=%" PRIu64 " position=%" PRIu64 " begun=%" PRIu64
 			" done=%" PRIu64 "\n", (double)(t1 % (1000 * NS_PER_S)) / 1e9, i, f1 - f0,
@@ -246,6 +289,8 @@ drive(struct run *r)
 			storage_wake_flush(r->s);
 		if (now - looked_ns > 100 * NS_PER_MS) {
 			looked_ns = now;
+			if (flusher_runs())
+				r->flusher_ns = now;
 			storage_take_segments(r->s);
 			for (unsigned i = 0; i < r->partitions; i++)
 				(void)storage_segments(r->part[i]);
@@ -278,6 +323,10 @@ report(const struct run *r)
 		(double)hist_quantile(&r->wait, .999) / 1e3, (double)r->wait.max / 1e3,
 		(double)hist_quantile(&r->append, .5) / 1e3, (double)hist_quantile(&r->append, .99) / 1e3,
 		(double)hist_quantile(&r->append, .999) / 1e3, (double)r->append.max / 1e3);
+	if (r->ask)
+		printf("disk_acks=%" PRIu64 " disk_p50_ms=%.2f disk_p99_ms=%.2f disk_max_ms=%.2f\n", r->disk.n,
+			(double)hist_quantile(&r->disk, .5) / 1e6, (double)hist_quantile(&r->disk, .99) / 1e6,
+			(double)r->disk.max / 1e6);
 	printf("synced_mb=%.1f prefaulted_mb=%.1f syncs=%" PRIu64 " segments=%" PRIu64 "\n",
 		(double)counter_read(&r->count.synced_bytes) / 1e6,
 		(double)counter_read(&r->count.prefaulted_bytes) / 1e6,
@@ -295,7 +344,7 @@ main(int argc, char **argv)
 	uint64_t t0;
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "d:p:r:s:w:b:S:f:j:m:v")) != -1) {
+	while ((c = getopt(argc, argv, "d:p:r:s:w:b:S:f:j:m:Dv")) != -1) {
 		switch (c) {
 		case 'd': r.dir = optarg; break;
 		case 'p': r.partitions = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -306,6 +355,7 @@ main(int argc, char **argv)
 		case 'S': r.segment_bytes = strtoull(optarg, NULL, 10); break;
 		case 'f': r.flush_ms = strtoull(optarg, NULL, 10); break;
 		case 'j': r.jobs = (unsigned)strtoul(optarg, NULL, 10); break;
+		case 'D': r.ask = true; break;
 		case 'm': mode = optarg; break;
 		case 'v': r.verbose = true; break;
 		default: return 2;

@@ -28,7 +28,8 @@ sim_jobs_seed(uint64_t seed)
 }
 
 int
-jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg), void *arg, struct err *err)
+jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
+	struct err *err)
 {
 	*ret = calloc(1, sizeof(**ret));
 	ASSERT(*ret);
@@ -82,6 +83,12 @@ sim_jobs_have(const struct jobs *j, const struct job *job)
 		if (j->job[i] == job)
 			return true;
 	return false;
+}
+
+bool
+jobs_finished(struct jobs *j)
+{
+	return j->n > 0; /* never asked: nobody sleeps here */
 }
 
 void
