@@ -17,8 +17,9 @@
 #include <stdlib.h>
 
 #define COMPLETIONS_TURN 256
-/* One for a batch that finds no room (dataplane/store.h), and one until somebody looks at it. */
-#define LCORE_ANSWERS_NS (2 * NS_PER_S)
+/* After a second it refuses what finds no room (dataplane/store.h); the rest is for a machine so busy that
+ * neither it nor control comes to run. */
+#define LCORE_ANSWERS_NS (5 * NS_PER_S)
 /* Control is the last of the givers that wait for a commit (storage.h). */
 #define GIVER (STORAGE_GIVERS_MAX - 1)
 

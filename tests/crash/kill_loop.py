@@ -14,85 +14,19 @@ stop now and then; SIGSTOP for 5 s. At the end sim_check judges what all of them
 directory: acks at `log` and `disk` are kept, nothing is there twice, (epoch, offset) names one unit.
 With --udp kirad sits behind afpacket in a namespace, and libkira sends datagrams (needs root)."""
 import argparse
-import mmap
 import os
 import re
 import resource
 import signal
-import struct
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
 import harness as h
+from kill_history import PROGRESS, History, Load, now_ms
 
-PARTITIONS = 2
 STOP_SECONDS = 5
 RESTART_S, RESTART_S_PER_GIB, SLACK = 1.0, 1.0, 5       # a busy machine may take SLACK times as long
-PROGRESS = ("acked", "read", "in_flight", "last_ack_ms", "again")
-
-
-def now_ms():
-    return int(time.monotonic() * 1000)     # the clock of kill_load
-
-
-class Load:
-    """kill_load on a topic, its files in a directory of its own."""
-
-    def __init__(self, kirad, topic, level, seed, netns=None, udp=None):
-        self.kirad, self.topic, self.netns = kirad, topic, netns
-        self.dir = h.temp_dir()
-        h.run([h.binary("kira"), "topic", "create", topic, "--partitions", PARTITIONS, "--bootstrap", kirad.bootstrap,
-               "--config", "segment.bytes=1048576", "--config", "kira.ack.all=" + level,
-               "--config", "kira.visibility=" + level], netns=netns)
-        self.process = h.Process("kill_load", self.argv("--out", self.dir, "--all", level, "--visible", level, "--exact", 3,
-                                                        "--plain", 1, "--kira", 2, "--rdkafka", 1, "--readers", PARTITIONS,
-                                                        "--seed", seed, "--pace-us", 4000, *(["--udp", udp] if udp else [])),
-                                 netns=netns)
-        h.until(lambda: os.path.exists(self.file("progress")) and os.path.getsize(self.file("progress")), 20, "kill_load runs")
-        with open(self.file("progress"), "rb") as f:
-            self.words = mmap.mmap(f.fileno(), 8 * len(PROGRESS), prot=mmap.PROT_READ)
-
-    def argv(self, *more):
-        return [os.path.join(h.BUILD, "tests", "crash", "kill_load"), "--bootstrap", self.kirad.bootstrap, "--topic",
-                self.topic, "--partitions", PARTITIONS, *more]
-
-    def file(self, name):
-        return os.path.join(self.dir, name)
-
-    def at(self, name):
-        return struct.unpack_from("=Q", self.words, 8 * PROGRESS.index(name))[0]
-
-    def must_live(self):
-        h.check(self.process.poll() is None, "kill_load of %s ended by itself: %s" % (
-            self.topic, self.process.output()[-1500:]))
-
-    def finish(self):
-        """Everything gets its outcome and is read, by readers and then as the final log."""
-        self.must_live()
-        h.check(self.process.term(150) == 0, "kill_load of %s: %s" % (self.topic, self.process.output()[-1500:]))
-
-    def final(self):
-        h.run(self.argv("--final", "--out", self.file("final")), seconds=300, netns=self.netns)
-
-    def judge(self, driver):
-        """sim_check on all of it; its last two lines."""
-        with open(self.file("driver"), "w") as f:
-            f.write("".join(line + "\n" for line in driver))
-            for part in range(PARTITIONS):
-                with open(os.path.join(self.kirad.data_dir, "%s-%d" % (self.topic, part), "leader-epoch-checkpoint")) as c:
-                    for line in c.read().split("\n")[2:]:
-                        if line:
-                            f.write("epoch %d %s\n" % (part, line))
-        files = [self.file(n) for n in sorted(os.listdir(self.dir)) if n != "progress"]
-        code, out, err = h.run([os.path.join(h.BUILD, "tests", "sim", "sim_check"), "--dir", self.kirad.data_dir] + files,
-                               seconds=300, ok=(0, 1, 2))
-        if code != 0:
-            kept = os.path.join(h.TMP, "kira-kill-history-%d-%s" % (os.getpid(), self.topic))
-            os.rename(self.dir, kept)
-            raise h.Failed("the history of %s, kept in %s: exit %d\n%s%s" % (self.topic, kept, code, out[-3000:], err[-500:]))
-        lines = out.strip().split("\n")
-        return lines[-2:]
 
 
 class Faults:
@@ -100,12 +34,11 @@ class Faults:
 
     def __init__(self, rng, kirad, loads):
         self.rng, self.kirad, self.loads = rng, kirad, loads
-        self.history = ["run %d 1" % now_ms(), "ready %d" % now_ms()]
+        self.history = History()
+        self.history.told("run", 1)
+        self.history.told("ready")
         self.count = dict.fromkeys(("kill", "abort", "in start", "clean stop", "pause"), 0)
         self.restarts = []
-
-    def told(self, word, *more):
-        self.history.append(" ".join(str(x) for x in (word, now_ms()) + more))
 
     def load_is_on(self, at_least):
         """Until acks have come for `at_least` seconds since now, the last within 100 ms, with more in flight."""
@@ -126,18 +59,18 @@ class Faults:
     def end(self, sig):
         self.kirad.process.popen.send_signal(sig)
         self.kirad.process.wait(20)
-        self.told("kill")
+        self.history.told("kill")
 
     def start(self):
-        self.told("run", 1 + self.kirad.starts)
+        self.history.told("run", 1 + self.kirad.starts)
         begun = time.monotonic()
         self.kirad.start()
         self.restarts.append(time.monotonic() - begun)
-        self.told("ready")
+        self.history.told("ready")
 
     def start_and_die(self):
         """A start that does not get far: killed at a moment of it, or soon after it."""
-        self.told("run", 1 + self.kirad.starts)
+        self.history.told("run", 1 + self.kirad.starts)
         within = sorted(self.restarts)[len(self.restarts) // 2] if self.restarts else 0.5
         process = self.kirad.spawn()
         time.sleep(self.rng.uniform(0.3, 1.1) * within)     # the moment is the point
@@ -149,7 +82,7 @@ class Faults:
     def pause(self):
         """Stopped as a whole, and going on: leases and time-outs of others may have passed, promises have not."""
         self.load_is_on(0.1)
-        self.told("pause", STOP_SECONDS * 1000)
+        self.history.told("pause", STOP_SECONDS * 1000)
         self.kirad.process.popen.send_signal(signal.SIGSTOP)
         time.sleep(STOP_SECONDS)
         self.kirad.process.popen.send_signal(signal.SIGCONT)
@@ -162,7 +95,7 @@ class Faults:
         kills = 1
         if fault == "clean stop":
             self.kirad.stop()
-            self.told("stop")
+            self.history.told("stop")
             kills = 0
         else:
             self.end(signal.SIGABRT if fault == "abort" else signal.SIGKILL)
@@ -224,7 +157,7 @@ def body():
     for load in loads:
         load.final()
     kirad.stop()
-    faults.told("stop")
+    faults.history.told("stop")
     said = [load.judge(faults.history) for load in loads]
     times = sorted(faults.restarts)
     p99 = times[min(len(times) - 1, int(len(times) * 0.99))]

@@ -175,7 +175,7 @@ over_its_time_limit_a_request_is_answered_seven_and_the_next_waits_for_the_lcore
 	fd = world_connect(&w);
 	produce(3, 1, 1000, 1);
 	world_send(&w, fd);
-	world_pass(&w, 1999 * NS_PER_MS);
+	world_pass(&w, 4999 * NS_PER_MS);
 	CU_ASSERT_FALSE(answered(fd, &p));
 	world_pass(&w, 2 * NS_PER_MS);
 	CU_ASSERT_TRUE_FATAL(answered(fd, &p));
