@@ -226,6 +226,12 @@ parse_hole(char *p, struct state_row *row)
 }
 
 void
+catalogue_put_head(FILE *f, uint64_t incarnation, bool clean, int64_t wall_ms)
+{
+	fprintf(f, "incarnation %" PRIu64 "\nclean %d\nwall_ms %" PRId64 "\n", incarnation, clean, wall_ms);
+}
+
+void
 catalogue_put_row(FILE *f, const struct state_row *row)
 {
 	const struct holes *h = &row->holes;

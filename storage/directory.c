@@ -18,13 +18,6 @@
 
 /* ---- kira.state --------------------------------------------------------------------------- */
 
-static void
-put_head(FILE *f, const struct storage *s, bool clean, int64_t wall_ms)
-{
-	fprintf(f, "incarnation %" PRIu64 "\nclean %d\nwall_ms %" PRId64 "\n", s->incarnation, clean,
-		wall_ms);
-}
-
 static bool
 unreached(const struct storage *s)
 {
@@ -43,7 +36,7 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 
 	ASSERT(f);
 	/* A start that failed half-way knows nothing of those it did not reach. */
-	put_head(f, s, clean && !unreached(s), wall_ms);
+	catalogue_put_head(f, s->incarnation, clean && !unreached(s), wall_ms);
 	for (unsigned i = 0; i < s->rows; i++)
 		if (!s->row[i].used)
 			catalogue_put_row(f, &s->row[i]);
@@ -111,7 +104,7 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 	s->incarnation++;
 	f = open_memstream(&body, &size);
 	ASSERT(f);
-	put_head(f, s, false, wall_ms);
+	catalogue_put_head(f, s->incarnation, false, wall_ms);
 	for (unsigned i = 0; i < s->rows; i++)
 		if (!s->row[i].used)
 			catalogue_put_row(f, &s->row[i]);

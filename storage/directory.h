@@ -121,6 +121,8 @@ bool catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n
 void catalogue_free(struct storage_topic *topic, unsigned n);
 /* Of a row of kira.state, by enum partition_state. */
 extern const char *const catalogue_state_name[PART_HALTED + 1];
+/* The first lines of kira.state, before the rows. */
+void catalogue_put_head(FILE *f, uint64_t incarnation, bool clean, int64_t wall_ms);
 /* A row as it stands in kira.state, and the lines of its holes, but of those wholly below the start. */
 void catalogue_put_row(FILE *f, const struct state_row *row);
 void catalogue_free_rows(struct state_row *row, unsigned n);

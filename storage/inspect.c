@@ -20,7 +20,7 @@
 
 #define PROGRESS_BATCHES 256 /* a look at the clock for each would cost as much as the batch */
 
-static const char restore[] = "put back a copy of the file; kirad serves the partition up to here";
+static const char restore[] = "put back a copy of the file, or decide with kira repair";
 
 void
 inspect_say(struct inspect *in, enum inspect_level level, const struct inspect_place *at,
@@ -45,13 +45,6 @@ inspect_say(struct inspect *in, enum inspect_level level, const struct inspect_p
 
 /* ---- What is wrong with a batch ----------------------------------------------------------- */
 
-/* The bytes of a batch that scan_next() refused, and why. */
-struct refused {
-	uint8_t *bytes;  /* NULL: its length is none */
-	uint32_t total;
-	bool crc;
-};
-
 static const char *
 rule(int16_t error, const uint8_t *b)
 {
@@ -65,7 +58,7 @@ rule(int16_t error, const uint8_t *b)
 }
 
 static void
-say_why(struct inspect_log *log, const struct refused *r)
+say_why(struct inspect_log *log, const struct inspect_refused *r)
 {
 	const uint8_t *b = r->bytes;
 	const int16_t error = batch_check(b, r->total, BATCH_EXACT);
@@ -88,15 +81,15 @@ say_why(struct inspect_log *log, const struct refused *r)
 			rb_leader_epoch(b), log->epochs ? epochs_at(log->epochs, log->end) : -1);
 }
 
-/* Reads it anew: what the scan read, it does not give out. -errno. */
-static int
-refuse(const struct scan *sc, struct inspect_log *log, struct refused *r)
+/* Reads it anew: what the scan read, it does not give out. */
+int
+inspect_refuse(const struct scan *sc, struct inspect_log *log, struct inspect_refused *r)
 {
 	const uint64_t left = sc->size - sc->position;
 	uint8_t head[RB_HEADER];
 	int64_t total, got;
 
-	*r = (struct refused){NULL};
+	*r = (struct inspect_refused){NULL};
 	got = sc->io->pread(sc->fd, head, MIN(left, sizeof(head)), sc->position);
 	if (got < 0)
 		return (int)got;
@@ -141,10 +134,8 @@ take(struct inspect *in, struct inspect_log *log, const struct inspect_place *at
 	if (log->index && batch->whole && batch->position < SEGMENT_BYTES_MAX) /* its room */
 		index_add(log->index, (uint32_t)batch->position, batch->total,
 			(uint32_t)(log->end + count - 1 - log->base), rb_max_timestamp(b));
-	if (log->producers && batch->whole && rb_producer_id(b) >= 0)
-		producers_stored(log->producers, 0, rb_producer_id(b), rb_producer_epoch(b),
-			rb_base_sequence(b), batch_last_sequence(rb_base_sequence(b), count), log->end,
-			rb_max_timestamp(b), 0);
+	if (log->producers && batch->whole)
+		producers_fold(log->producers, 0, b, log->end, 0);
 	if (batch->whole && !log->epochs && rb_leader_epoch(b) < log->epoch) {
 		log->damaged = true;
 		inspect_say(in, INSPECT_DAMAGE, at, name, (int64_t)batch->position, log->end, restore,
@@ -167,7 +158,7 @@ take(struct inspect *in, struct inspect_log *log, const struct inspect_place *at
 /* May the walk go on behind the refused batch, and with which offset? What stands there must look like
  * a batch; its own word for its offset counts, so that one damage is one finding. */
 static bool
-resume(const struct scan *sc, const struct refused *r, struct inspect_log *log)
+resume(const struct scan *sc, const struct inspect_refused *r, struct inspect_log *log)
 {
 	const uint64_t next = sc->position + r->total;
 	const int32_t count = rb_count(r->bytes);
@@ -192,8 +183,8 @@ static int
 bad_batch(struct inspect *in, const struct inspect_place *at, const char *name, struct scan *sc,
 	struct inspect_log *log, bool *on)
 {
-	struct refused r;
-	const int rc = refuse(sc, log, &r);
+	struct inspect_refused r;
+	const int rc = inspect_refuse(sc, log, &r);
 
 	*on = false;
 	if (rc < 0 || log->tail) {

@@ -4,6 +4,7 @@
 #include "storage/inspect_log.h"
 
 #include "storage/layout.h"
+#include "storage/offline.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -17,11 +18,8 @@ struct whole {
 	struct inspect *in;
 	struct inspect_place at;
 	struct err *err;
-	struct storage_topic *topic;
-	struct state_row *row;
-	unsigned topics, rows;
-	uint64_t incarnation;
-	bool clean, catalogue;
+	struct offline o;
+	bool catalogue;
 	struct producers *producers;
 	int rc; /* of a partition, while the directory is listed */
 };
@@ -89,39 +87,24 @@ bad_file(struct whole *w, const char *name, int rc, const char *cure)
 }
 
 static void
-read_state(struct whole *w)
+own_files(struct whole *w)
 {
-	char *body = NULL;
-	int rc = layout_read_text(w->in->io, w->at.fd, "state", &body);
+	const struct offline *o = &w->o;
 
-	if (rc == 0 && !catalogue_parse_state(body, &w->incarnation, &w->clean, &w->row, &w->rows))
-		rc = -EBADMSG;
-	free(body);
-	if (rc < 0)
-		bad_file(w, "kira.state", rc, "nothing to do: the next start checks every partition from its "
-			"first unsealed segment on, but cannot tell whether durable records are missing");
-	else if (!w->clean)
+	if (o->meta_rc < 0)
+		bad_file(w, "kira.meta", o->meta_rc, "put back a copy: kirad does not start without it");
+	if (o->state_rc < 0)
+		bad_file(w, "kira.state", o->state_rc, "nothing to do: the next start checks every partition from "
+			"its first unsealed segment on, but cannot tell whether durable records are missing");
+	else if (!o->clean)
 		inspect_say(w->in, INSPECT_NOTE, &w->at, "kira.state", -1, -1, NULL,
 			"the last stop was not clean: segments may be unsealed");
-}
-
-static void
-read_topics(struct whole *w)
-{
-	char *body = NULL;
-	int rc = layout_read_text(w->in->io, w->at.fd, "topics", &body);
-
-	if (rc == 0 && !catalogue_parse(body, &w->topic, &w->topics))
-		rc = -EBADMSG;
-	free(body);
-	w->catalogue = rc == 0;
-	if (rc < 0 && rc != -ENOENT)
-		bad_file(w, "kira.topics", rc, "put back a copy; the records are in the partition directories");
-	/* No topic was ever made, else kira.state has a line for it. */
-	else if (rc == -ENOENT && w->rows > 0)
-		bad_file(w, "kira.topics", rc, "put back a copy; kirad would start without a topic");
-	else if (rc == -ENOENT)
-		w->catalogue = true;
+	w->catalogue = o->topics_rc == 0 || (o->topics_rc == -ENOENT && o->rows == 0);
+	/* -ENOENT: no topic was ever made, else kira.state has a line for it. */
+	if (!w->catalogue)
+		bad_file(w, "kira.topics", o->topics_rc, o->topics_rc == -ENOENT ?
+			"put back a copy; kirad would start without a topic" :
+			"put back a copy; the records are in the partition directories");
 }
 
 static void
@@ -145,22 +128,12 @@ read_ids(struct whole *w)
 
 /* ---- Partitions --------------------------------------------------------------------------- */
 
-static const struct state_row *
-row_of(const struct whole *w, const char *topic, int32_t index, const uint8_t *id)
-{
-	for (unsigned i = 0; i < w->rows; i++)
-		if (w->row[i].partition == index && strcmp(w->row[i].topic, topic) == 0 &&
-			(!id || memcmp(w->row[i].id, id, 16) == 0))
-			return &w->row[i];
-	return NULL;
-}
-
 static int
 partition(struct whole *w, const char *topic, int32_t index, const uint8_t *id)
 {
-	const struct state_row *row = row_of(w, topic, index, id);
+	const struct state_row *row = offline_row(&w->o, topic, index, id);
 	/* A failed partition is left as it was, whatever the stop was for the others. */
-	const bool clean = w->clean && (!row || row->state == PART_OK);
+	const bool clean = w->o.clean && (!row || row->state == PART_OK);
 	const struct inspect_partition p = {topic, index, id, row, clean, w->producers};
 
 	return inspect_partition(w->in, &w->at, &p, w->err);
@@ -192,9 +165,9 @@ in_catalogue(const struct whole *w, const char *name)
 
 	if (!split(name, topic, &index))
 		return false;
-	for (unsigned i = 0; i < w->topics; i++)
-		if (strcmp(w->topic[i].name, topic) == 0)
-			return index < w->topic[i].partitions;
+	for (unsigned i = 0; i < w->o.topics; i++)
+		if (strcmp(w->o.topic[i].name, topic) == 0)
+			return index < w->o.topic[i].partitions;
 	return false;
 }
 
@@ -272,10 +245,10 @@ partitions(struct whole *w)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < w->topics; i++)
-		for (int32_t k = 0; k < w->topic[i].partitions && rc == 0; k++)
-			if (!was_to_go(w, &w->topic[i], k))
-				rc = partition(w, w->topic[i].name, k, w->topic[i].id);
+	for (unsigned i = 0; i < w->o.topics; i++)
+		for (int32_t k = 0; k < w->o.topic[i].partitions && rc == 0; k++)
+			if (!was_to_go(w, &w->o.topic[i], k))
+				rc = partition(w, w->o.topic[i].name, k, w->o.topic[i].id);
 	if (rc < 0)
 		return rc;
 	rc = w->in->io->list(w->at.fd, look, w);
@@ -286,88 +259,26 @@ partitions(struct whole *w)
 
 /* ---- The whole ---------------------------------------------------------------------------- */
 
-/* *lock: its descriptor, -1 where nobody can have one. */
-static int
-take_lock(struct whole *w, int *lock)
-{
-	int rc = w->in->io->openat(w->at.fd, ".lock", O_RDWR, 0);
-
-	*lock = rc;
-	if (rc == -ENOENT || rc == -EROFS) {
-		*lock = -1;
-		return 0;
-	}
-	if (rc < 0)
-		return err_sys(w->err, rc, "open %s/.lock", w->at.path);
-	rc = w->in->io->lock(*lock);
-	if (rc == 0)
-		return 0;
-	(void)w->in->io->close(*lock);
-	if (rc == -EAGAIN)
-		err_set(w->err, "%s is in use: kirad (or Kafka) runs on it; stop it first, or check a copy of the "
-			"directory", w->at.path);
-	else
-		(void)err_sys(w->err, rc, "lock %s/.lock", w->at.path);
-	return rc;
-}
-
-static int
-read_meta(struct whole *w)
-{
-	char *body = NULL;
-	int32_t format = 0;
-	char cluster[23];
-	int rc = layout_read_text(w->in->io, w->at.fd, "meta", &body);
-
-	if (rc == -ENOENT) {
-		err_set(w->err, "%s has no kira.meta: not a data directory of kirad, or its disk is not mounted",
-			w->at.path);
-		return -EINVAL;
-	}
-	if (rc == 0 && !catalogue_parse_meta(body, &format, cluster))
-		rc = -EBADMSG;
-	free(body);
-	if (rc < 0) {
-		bad_file(w, "kira.meta", rc, "put back a copy: kirad does not start without it");
-		return 0;
-	}
-	if (format == DIRECTORY_FORMAT || format == DIRECTORY_FORMAT - 1)
-		return 0;
-	err_set(w->err, "%s has format %" PRId32 ", this kira knows %d and %d: use the kira beside the kirad "
-		"that wrote it", w->at.path, format, DIRECTORY_FORMAT - 1, DIRECTORY_FORMAT);
-	return -EINVAL;
-}
-
 int
 inspect_directory(struct inspect *in, const char *path, struct err *err)
 {
 	struct whole w = {.in = in, .at.path = path, .err = err};
-	int rc, lock;
+	int rc;
 
 	if (!in->io)
 		in->io = &io_posix;
 	in->producer_max = -1;
-	w.at.fd = in->io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-	if (w.at.fd < 0)
-		return err_sys(err, w.at.fd, "open %s", path);
+	rc = offline_open(&w.o, in->io, path, true, err);
+	if (rc < 0)
+		return rc;
+	w.at.fd = w.o.fd;
 	/* A lcore's worth from the headers, and as many from the file beside them. */
 	ASSERT(producers_open(&w.producers, 2 * PRODUCERS_PER_LCORE, 2));
-	rc = take_lock(&w, &lock);
-	if (rc == 0) {
-		rc = read_meta(&w);
-		if (rc == 0) {
-			read_state(&w);
-			read_topics(&w);
-			rc = partitions(&w);
-		}
-		if (rc == 0)
-			read_ids(&w);
-		if (lock >= 0)
-			(void)in->io->close(lock);
-	}
+	own_files(&w);
+	rc = partitions(&w);
+	if (rc == 0)
+		read_ids(&w);
 	producers_close(w.producers);
-	catalogue_free(w.topic, w.topics);
-	catalogue_free_rows(w.row, w.rows);
-	(void)in->io->close(w.at.fd);
+	offline_close(&w.o);
 	return rc;
 }

@@ -16,8 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static const char remake[] = "put back a copy, or remove both index files of this segment: a start then makes "
-			     "them anew";
+static const char remake[] = "kira repair makes it anew";
 
 /* ---- Byte for byte ------------------------------------------------------------------------ */
 

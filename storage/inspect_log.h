@@ -40,6 +40,16 @@ struct inspect_log {
 int inspect_log(struct inspect *in, const struct inspect_place *at, const char *name,
 	struct inspect_log *log, struct err *err);
 
+/* The bytes of a batch that scan_next() refused, and why. */
+struct inspect_refused {
+	uint8_t *bytes;                /* to be freed; NULL: its length is none */
+	uint32_t total;
+	bool crc;                      /* which is right all the same */
+};
+
+/* Says in log->why what is wrong at the scan's position, where log->end must follow. -errno. */
+int inspect_refuse(const struct scan *sc, struct inspect_log *log, struct inspect_refused *r);
+
 /* ---- inspect_index.c ---------------------------------------------------------------------- */
 
 /* Both index files of a sealed segment are, byte for byte, what its log gives. */
@@ -62,9 +72,15 @@ int inspect_partition(struct inspect *in, const struct inspect_place *root,
 
 /* ---- inspect_producers.c ------------------------------------------------------------------ */
 
-/* The snapshot at `offset`, if there is one, against what the headers gave. `before`: the first offset
- * of the walk; what a producer stored below it is taken from the first snapshot there is. */
-int inspect_snapshot(struct inspect *in, const struct inspect_place *at, struct producers *p,
-	int64_t offset, int64_t before, bool *loaded, struct err *err);
+struct inspect_snapshot {
+	struct producers *producers;   /* what the headers gave, in slot 0 */
+	int64_t offset;                /* of the snapshot */
+	int64_t before;                /* first offset of the walk: what lies below it the first snapshot says */
+	const struct holes *holes;     /* what lies in one a snapshot may know, and the headers do not; NULL */
+};
+
+/* The snapshot at an offset, if there is one, against what the headers gave. */
+int inspect_snapshot(struct inspect *in, const struct inspect_place *at, const struct inspect_snapshot *s,
+	bool *loaded, struct err *err);
 
 #endif

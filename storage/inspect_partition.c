@@ -16,7 +16,7 @@
 
 enum { HAS_LOG = 1, HAS_INDEX = 2, HAS_TIME = 4, HAS_SNAPSHOT = 8, SEALED = HAS_LOG | HAS_INDEX | HAS_TIME };
 
-static const char lost[] = "put back a copy; without it kirad serves nothing from here on";
+static const char lost[] = "put back a copy, or decide with kira repair; kirad serves nothing from here on";
 
 struct at_offset {
 	int64_t offset;
@@ -60,6 +60,9 @@ stray(struct partition_files *f, const char *name)
 		cure = "nothing to do: the next start removes it";
 	} else if (ends_with(name, ".dropped")) {
 		what = "cut off by a start after a torn tail: no part of the log";
+		cure = "remove it when nobody needs it";
+	} else if (strstr(name, ".log.bad")) {
+		what = "cut out of the log by kira repair";
 		cure = "remove it when nobody needs it";
 	}
 	inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, -1, cure, "%s", what);
@@ -143,7 +146,7 @@ metadata(struct partition_files *f)
 static void
 epoch_file(struct partition_files *f)
 {
-	const char *cure = "put back a copy: kirad halts the partition without it";
+	const char *cure = "put back a copy, or let kira repair make it from the batches: kirad halts the partition";
 	char *text;
 	size_t n;
 	int rc = layout_read(f->in->io, f->at->fd, LAYOUT_EPOCHS, &text, &n);
@@ -171,9 +174,8 @@ next_offset(const struct partition_files *f)
 static void
 link(struct partition_files *f, const char *name, int64_t base, bool first)
 {
-	/* Behind a hole too: what its batches said of producers only the next snapshot may know. */
-	f->broken |= base != f->end && !(first && base < f->start);
 	f->end = next_offset(f);
+	f->broken |= base != f->end && !(first && base < f->start);
 	if (first && base > f->end)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, -1, f->start, lost,
 			"the first segment begins at offset %" PRId64 ", the partition at %" PRId64
@@ -210,7 +212,7 @@ sealed(struct partition_files *f, const char *name, struct inspect_log *log, con
 {
 	if (log->verdict == SCAN_ZEROS)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, (int64_t)log->position, log->end,
-			"cut the file to that many bytes (truncate -s)",
+			"kira repair cuts it",
 			"sealed, but %" PRIu64 " zero bytes lie behind the last batch: it must be %" PRIu64
 			" bytes", log->size - log->position, log->position);
 	if (log->damaged)
@@ -269,7 +271,8 @@ snapshot(struct partition_files *f, int64_t offset)
 		f->before = offset;
 		f->broken = false;
 	}
-	return inspect_snapshot(f->in, f->at, f->p->producers, offset, f->before, &f->snapshot_loaded, f->err);
+	return inspect_snapshot(f->in, f->at, &(struct inspect_snapshot){f->p->producers, offset, f->before,
+		f->p->row ? &f->p->row->holes : NULL}, &f->snapshot_loaded, f->err);
 }
 
 /* A start removes it: its deletion was cut short. */
@@ -322,10 +325,8 @@ one(struct partition_files *f, unsigned i, bool *first)
 		if (!(file->has & HAS_LOG) && (*first || (file->offset != f->end && file->offset != next_offset(f))))
 			inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset, "remove it",
 				"a snapshot where no segment begins or ends");
-		else {
-			f->broken |= file->offset != f->end; /* at the end of a hole */
+		else
 			rc = snapshot(f, file->offset);
-		}
 	}
 	return rc == 0 && (file->has & HAS_LOG) ? segment(f, file) : rc;
 }
@@ -372,7 +373,7 @@ promises(struct partition_files *f)
 	}
 	if (row->recovery > f->end)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, NULL, -1, f->end,
-			"put back copies of its last files; kirad halts the partition, and cuts nothing",
+			"put back copies of its last files, or decide with kira repair; kirad halts the partition, and cuts nothing",
 			"the log ends at offset %" PRId64 ", but up to %" PRId64
 			" was durable: acknowledged records are lost", f->end, row->recovery);
 	if (row->start > row->recovery)
@@ -385,7 +386,7 @@ promises(struct partition_files *f)
 	if (row->state != PART_OK)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, NULL, -1, -1,
 			row->state == PART_FAILED ? "start kirad: it finds out what is on disk" :
-			"put back what the other lines name; a start then looks again",
+			"put back what the other lines name, or decide with kira repair; a start then looks again",
 			"kirad left it %s", row->state == PART_FAILED ? "failed: a sync did not succeed" :
 			"halted: acknowledged records were damaged");
 }
@@ -429,7 +430,7 @@ inspect_partition(struct inspect *in, const struct inspect_place *root,
 	at.fd = in->io->openat(root->fd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (at.fd == -ENOENT) {
 		inspect_say(in, INSPECT_DAMAGE, &at, NULL, -1, -1,
-			"put back a copy of the directory; kirad halts the partition without it",
+			"put back a copy of the directory, or decide with kira repair; kirad halts the partition without it",
 			"the directory of a partition in kira.topics is missing");
 		return 0;
 	}

@@ -40,12 +40,17 @@ by_id(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static bool
+in_hole(const struct holes *h, int64_t offset)
+{
+	return h && holes_after(h, offset) != offset;
+}
+
 static void
-compare(struct inspect *in, const struct inspect_place *at, const char *name, struct producers *p,
-	int64_t before)
+compare(struct inspect *in, const struct inspect_place *at, const char *name, const struct inspect_snapshot *s)
 {
 	uint32_t folded, written, missing = 0, j = 0;
-	uint8_t *fold = entries(p, FOLD, &folded), *file = entries(p, FILES, &written);
+	uint8_t *fold = entries(s->producers, FOLD, &folded), *file = entries(s->producers, FILES, &written);
 
 	qsort(fold + HEAD, folded, ENTRY, by_id);
 	qsort(file + HEAD, written, ENTRY, by_id);
@@ -57,8 +62,10 @@ compare(struct inspect *in, const struct inspect_place *at, const char *name, st
 			missing++;
 		if (j < folded && by_id(fold + HEAD + (size_t)j * ENTRY, w) == 0)
 			f = fold + HEAD + (size_t)j++ * ENTRY;
+		if (in_hole(s->holes, offset))
+			continue;
 		/* Id, epoch, last sequence, last offset and its delta. */
-		if ((f && memcmp(f, w, 26) != 0) || (!f && offset >= before))
+		if ((f && memcmp(f, w, 26) != 0) || (!f && offset >= s->before))
 			inspect_say(in, INSPECT_DAMAGE, at, name, -1, offset, cure,
 				"producer %" PRId64 ": the snapshot has epoch %d, sequence %" PRId32 " at offset %" PRId64
 				", the batch headers give epoch %d, sequence %" PRId32 " at offset %" PRId64, id,
@@ -75,9 +82,11 @@ compare(struct inspect *in, const struct inspect_place *at, const char *name, st
 }
 
 int
-inspect_snapshot(struct inspect *in, const struct inspect_place *at, struct producers *p,
-	int64_t offset, int64_t before, bool *loaded, struct err *err)
+inspect_snapshot(struct inspect *in, const struct inspect_place *at, const struct inspect_snapshot *s,
+	bool *loaded, struct err *err)
 {
+	struct producers *const p = s->producers;
+	const int64_t offset = s->offset;
 	char name[LAYOUT_NAME], *bytes;
 	size_t n;
 	int rc;
@@ -93,11 +102,11 @@ inspect_snapshot(struct inspect *in, const struct inspect_place *at, struct prod
 	if (!producers_load(p, FILES, (const uint8_t *)bytes, (uint32_t)n, 0))
 		inspect_say(in, INSPECT_DAMAGE, at, name, -1, offset, cure,
 			"not a snapshot: its version, length or CRC-32C is wrong");
-	else if (!*loaded && offset == before)
+	else if (!*loaded && offset == s->before)
 		/* What lies below the first segment only this file knows. */
 		*loaded = producers_load(p, FOLD, (const uint8_t *)bytes, (uint32_t)n, 0);
 	else
-		compare(in, at, name, p, before);
+		compare(in, at, name, s);
 	free(bytes);
 	return 0;
 }

@@ -92,6 +92,9 @@ storage_ends(const struct partition *part, struct partition_ends *ret)
 	if (partition_state(part) != PART_OK)
 		ret->end = ret->durable;
 	ret->visible = part->config.visible_at_disk ? ret->durable : ret->end;
+	/* Who has read up to a hole at the end of the log has read all there is. */
+	if (part->holes->n > 0 && part->holes->hole[part->holes->n - 1].to == ret->visible)
+		ret->visible = MAX(part->holes->hole[part->holes->n - 1].from, ret->start);
 }
 
 enum partition_state

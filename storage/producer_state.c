@@ -4,6 +4,8 @@
  * partition. */
 #include "storage/producer_state.h"
 
+#include "storage/batch.h"
+
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/bug.h"
@@ -252,6 +254,17 @@ producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, 
 	e->newest = (uint8_t)((e->newest + 1) % PRODUCER_BATCHES_KEPT);
 	e->batch[e->newest] = (struct stored_batch){base_offset, first, last};
 	e->kept = (uint8_t)MIN(e->kept + 1, PRODUCER_BATCHES_KEPT);
+}
+
+void
+producers_fold(struct producers *p, unsigned slot, const uint8_t *batch, int64_t offset, uint64_t now_ns)
+{
+	const int32_t first = rb_base_sequence(batch);
+
+	if (rb_producer_id(batch) >= 0)
+		producers_stored(p, slot, rb_producer_id(batch), rb_producer_epoch(batch), first,
+			batch_last_sequence(first, rb_count(batch)), offset, rb_max_timestamp(batch),
+			now_ns);
 }
 
 /* ---- Snapshot ----------------------------------------------------------------------------- */

@@ -41,6 +41,10 @@ enum producer_verdict producers_judge(struct producers *p, unsigned slot, int64_
 void producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first,
 	int32_t last, int64_t base_offset, int64_t max_timestamp, uint64_t now_ns);
 
+/* The same of a whole batch, as it lies in the log at `offset`; one without a producer changes nothing. */
+void producers_fold(struct producers *p, unsigned slot, const uint8_t *batch, int64_t offset,
+	uint64_t now_ns);
+
 void producers_forget(struct producers *p, unsigned slot); /* all of a partition */
 uint32_t producers_count(const struct producers *p, unsigned slot);
 

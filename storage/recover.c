@@ -149,7 +149,7 @@ file_segments(struct recovery *r)
 /* What is known to be whole is served, nothing is appended, the row of kira.state stays: the next
  * start judges anew. Also after a step that failed: segments not looked at yet end nowhere. */
 static void
-halt(struct recovery *r, const char *reason)
+halt(struct recovery *r, int rc, const char *reason)
 {
 	struct partition *part = r->part;
 	struct mark m = {r->end, 0, NULL};
@@ -171,7 +171,12 @@ halt(struct recovery *r, const char *reason)
 		file_segments(r);
 	if (part->epochs.n == 0)
 		epochs_begin(&part->epochs, r->row ? MAX(r->row->epoch, 0) : 0, r->start);
-	part->halt_reason = strdup(reason);
+	/* Pages that stay in memory go by themselves; all else somebody must decide. */
+	if (rc == -EBUSY)
+		part->halt_reason = strdup(reason);
+	else if (asprintf(&part->halt_reason, "%s; with kirad stopped, `kira repair %s %s` says what is broken, and "
+		"what --truncate or --skip would cost", reason, part->storage->dir, part->name) < 0)
+		part->halt_reason = NULL;
 	ASSERT(part->halt_reason);
 	part->found_row = r->row;
 	part->next = r->end;
@@ -282,7 +287,7 @@ recover_partition(struct partition *part, const struct state_row *row, int64_t w
 	part->dirfd = rc;
 	rc = rc < 0 ? err_sys(err, rc, "open %s/%s", s->dir, part->name) : recover(&r, err);
 	if (rc < 0 && !is_of_process(rc)) {
-		halt(&r, err->text);
+		halt(&r, rc, err->text);
 		rc = 0;
 	}
 	if (rc < 0) {

@@ -169,7 +169,9 @@ void storage_wake_flush(struct storage *s);
 enum partition_state { PART_OK, PART_FAILED, PART_HALTED };
 
 struct partition_ends {
-	int64_t start, durable, visible, end; /* start <= durable <= end; visible is one of the last two */
+	/* start <= durable <= end; visible is one of the last two, or the beginning of a hole that the log
+	 * ends with: what is appended then comes behind it. */
+	int64_t start, durable, visible, end;
 };
 
 void storage_ends(const struct partition *part, struct partition_ends *ret);

@@ -114,6 +114,9 @@ cli_check(int argc, char **argv)
 		" segments, %" PRIu64 " batches, %" PRIu64 " records, %" PRIu64 " bytes checked in %.1f s\n",
 		word[0], c.in.damages, c.in.notes, c.in.partitions, c.in.segments, c.in.batches, c.in.records,
 		c.in.bytes, (double)(clock_now_ns() - c.started_ns) / 1e9);
+	if (c.in.damages)
+		fprintf(stderr, NAME ": put back copies of what is damaged; without one, `kira repair %s` says what it "
+			"costs\n", word[0]);
 	if (fflush(stdout) != 0)
 		return cli_fail(NAME, "standard output cannot be written", CLI_EXIT_USAGE);
 	return c.in.damages ? CLI_EXIT_FAILED : CLI_EXIT_OK;

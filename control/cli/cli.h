@@ -17,6 +17,7 @@ int cli_consume(int argc, char **argv);
 int cli_stat(int argc, char **argv);
 int cli_dump(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_repair(int argc, char **argv);
 
 /* "kira produce: TEXT" on stderr. Returns `status`. */
 int cli_fail(const char *command, const char *text, int status);

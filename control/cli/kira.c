@@ -20,6 +20,7 @@ static const struct {
 	{"stat", "counters of the kirad on this host", cli_stat},
 	{"dump", "print and verify segments, indexes, snapshots", cli_dump},
 	{"check", "judge a whole data directory, kirad stopped", cli_check},
+	{"repair", "give up damaged records, so that a halted partition runs again", cli_repair},
 };
 
 int

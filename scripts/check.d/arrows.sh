@@ -36,11 +36,11 @@ while IFS=: read -r file line text; do
 	control:control/*|control:storage/storage.h|control:dataplane/dataplane.h) ;;
 	# Tables of counters and drop reasons, no declarations: control lays out and names the mapped file by them.
 	control:storage/counters.def|control:dataplane/*counters.def|control:dataplane/drop.def) ;;
-	# The door of storage/ for tools, which judge files without an engine.
-	control:storage/inspect.h)
+	# The doors of storage/ for tools, which judge and mend files without an engine.
+	control:storage/inspect.h|control:storage/repair.h)
 		case $file in
 		control/cli/*) ;;
-		*) say "$at" "storage/inspect.h is for the tools in control/cli/" ;;
+		*) say "$at" "\"$inc\" is for the tools in control/cli/" ;;
 		esac ;;
 	control:storage/*) say "$at" "the door of storage/ is storage/storage.h, not \"$inc\"" ;;
 	control:dataplane/*) say "$at" "the door of dataplane/ is dataplane/dataplane.h, not \"$inc\"" ;;

@@ -190,6 +190,12 @@ def index_cure(good):
     h.check(check(copy, 0) == ([], []), "something to tell after the index was made anew")
     for name in names:
         h.check(read(os.path.join(copy, name)) == read(os.path.join(good, name)), "%s is another now" % name)
+        edit(os.path.join(copy, name), 3, b"x")
+    h.check(len(check(copy, 1)[0]) == 2, "two index files are wrong")
+    h.run([h.binary("kira"), "repair", copy, "--skip"])
+    h.check(check(copy, 0) == ([], []), "something to tell after a repair of index files")
+    for name in names:
+        h.check(read(os.path.join(copy, name)) == read(os.path.join(good, name)), "%s is another now" % name)
 
 
 def strays(good):
