@@ -13,6 +13,12 @@ enum event {
 	EVENTS
 };
 
+/* What a recovery made of a disk. */
+struct found {
+	bool known, there[SIM_TOPICS];
+	int64_t start[SIM_TOPICS], end[SIM_TOPICS];
+};
+
 struct run {
 	uint64_t seed, states, batches, event[EVENTS];
 	const char *program;
@@ -28,6 +34,8 @@ struct run {
 	/* The recovery that is being checked. */
 	unsigned depth;
 	uint64_t cut_in; /* calls until the crash inside it; 0: none */
+	bool cut_all;    /* at each of its calls, when it is the first */
+	struct found *found; /* whatever comes of it, cut or not, is the same */
 	const struct bounds *bounds;
 };
 extern struct run run;
@@ -37,6 +45,7 @@ uint64_t roll_dice(uint64_t below);
 
 /* Before each call of the live engine: crashes are tried. page_sim_check.c */
 void cut_live(void);
+void cut_here(unsigned states);
 void judge(struct engine *e, const struct bounds *b);
 void open_or_fail(struct engine *e, struct sim_disk *disk);
 

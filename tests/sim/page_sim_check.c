@@ -23,7 +23,9 @@ try_cut(struct sim_disk *disk, const struct bounds *b)
 static void
 cut_recovery(void)
 {
-	if (run.cut_in == 0 || --run.cut_in > 0)
+	const bool all = run.cut_all && run.depth == 1;
+
+	if (!run.found || (!all && (run.cut_in == 0 || --run.cut_in > 0)))
 		return;
 	run.event[CRASH_IN_RECOVERY]++;
 	try_cut(sim.disk, run.bounds);
@@ -52,21 +54,26 @@ cut_every_way(void)
 }
 
 void
-cut_live(void)
+cut_here(unsigned states)
 {
 	struct bounds b;
 
+	model_bounds(&run.live, run.running, &b);
+	for (; states > 0; states--) {
+		run.event[run.stopping ? CRASH_IN_STOP : CRASH_AT_CALL]++;
+		try_cut(sim.disk, &b);
+	}
+}
+
+void
+cut_live(void)
+{
 	if (run.trace) {
 		cut_every_way();
 		return;
 	}
-	if (roll_dice(6) > 0)
-		return;
-	model_bounds(&run.live, run.running, &b);
-	for (uint64_t n = 1 + roll_dice(2); n > 0; n--) {
-		run.event[run.stopping ? CRASH_IN_STOP : CRASH_AT_CALL]++;
-		try_cut(sim.disk, &b);
-	}
+	if (roll_dice(6) == 0)
+		cut_here(1 + (unsigned)roll_dice(2));
 }
 
 void
@@ -134,6 +141,25 @@ judge(struct engine *e, const struct bounds *b)
 		violation(what);
 }
 
+/* A recovery that a crash ended, and the one after it, find what the first would have found. */
+static void
+same_as(struct found *f, const struct engine *e)
+{
+	for (unsigned i = 0; i < SIM_TOPICS; i++) {
+		struct partition_ends ends = {0};
+
+		if (e->part[i])
+			storage_ends(e->part[i], &ends);
+		if (f->known && (f->there[i] != (e->part[i] != NULL) || f->start[i] != ends.start ||
+			f->end[i] != ends.end))
+			violation("recovered again after a crash inside it, it is another log");
+		f->there[i] = e->part[i] != NULL;
+		f->start[i] = ends.start;
+		f->end[i] = ends.end;
+	}
+	f->known = true;
+}
+
 static void
 check_recovered(struct engine *e, const struct bounds *b)
 {
@@ -166,8 +192,10 @@ check(struct sim_disk *disk, const struct bounds *b)
 	void (*const before)(void) = sim.before;
 	const struct run outer = run;
 	const struct engine_world world = engine_world;
+	struct found found = {0};
 	struct engine e;
 
+	run.found = &found;
 	run.states++;
 	run.depth++;
 	run.bounds = b;
@@ -177,6 +205,10 @@ check(struct sim_disk *disk, const struct bounds *b)
 		inspect(disk); /* as the cut left it */
 	open_or_fail(&e, disk);
 	run.cut_in = 0;
+	run.found = NULL;
+	same_as(&found, &e);
+	if (outer.found)
+		same_as(outer.found, &e);
 	check_recovered(&e, b);
 	engine_kill(&e);
 	sim.before = before;
@@ -184,4 +216,5 @@ check(struct sim_disk *disk, const struct bounds *b)
 	run.depth = outer.depth;
 	run.cut_in = outer.cut_in;
 	run.bounds = outer.bounds;
+	run.found = outer.found;
 }
