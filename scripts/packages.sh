@@ -6,7 +6,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-d
 	librdkafka-dev libcunit1-dev"
 run_packages="kcat procps"
 test_packages="clang libclang-rt-14-dev python3 python3-kafka python3-lz4 python3-confluent-kafka strace
-	iproute2 ethtool iputils-ping e2fsprogs mount"
+	iproute2 ethtool iputils-ping e2fsprogs xfsprogs mount"
 
 # install_missing COMMAND PACKAGE..: root installs; anyone else is told the line to type, exit 2.
 install_missing() {
