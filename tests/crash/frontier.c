@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * frontier.c - reads at the frontier: 4 threads read and check every byte at the tail, and keep ranges
- * while the file under them is rolled, sealed, deleted, while a storage lcore appends and the real flush
+ * while the file under them is rolled, sealed, rewritten, deleted, while a storage lcore appends and the real flush
  * daemon with its job threads works behind it, on a real directory.
  *
  *	frontier [--seconds N] [--dir DIR] [--seed N] [--mb-per-second N]
@@ -12,7 +12,9 @@
  * Threads: storage lcore (frontier_append.c), readers (frontier_read.c), the engine's own; control: main. */
 #include "tests/crash/frontier.h"
 
+#include "storage/batch.h"
 #include "storage/inspect.h"
+#include "storage/io.h"
 #include "tests/unit/storage/make_batch.h"
 
 #include "base/bits.h"
@@ -29,17 +31,18 @@
 
 #define SEGMENT_BYTES   (1024 * 1024)
 #define RETENTION_BYTES (6 * 1024 * 1024)
+#define PACKED_BYTES    (24 * 1024 * 1024) /* retention leaves time to rewrite */
 #define GONE_MS         700 /* life of the topic that is deleted again and again */
 
-struct frontier_test t = {.control = PTHREAD_MUTEX_INITIALIZER, .seed = 1};
+struct frontier_test t = {.control = PTHREAD_MUTEX_INITIALIZER, .seed = 1, .swapping = -1};
 uint64_t append_bytes_per_s = 16 * MIB;
 static struct storage_counters count;
 static char dir[300];
-static const char *const topic_name[TOPICS] = {"log", "disk", "gone"};
+static const char *const topic_name[TOPICS] = {"log", "disk", "gone", "packed"};
 static const char *const event_name[EVENTS] = {"runs appended", "acks at disk", "ranges read at the tail",
 	"kept ranges read again", "ranges sent", "ranges kept over a roll", "ranges kept over a deletion",
 	"batches that waited for room", "rolls by order", "segments sealed", "segments that retention took",
-	"topics deleted"};
+	"topics deleted", "segments rewritten", "rewritten batches read"};
 
 uint64_t
 mix(uint64_t v)
@@ -95,9 +98,84 @@ expected_batch(uint8_t *to, unsigned topic, unsigned generation, int64_t offset)
 	const uint64_t r = mix(t.seed * 7919 + topic * 104729 + generation * 1299709 + (uint64_t)offset);
 
 	/* Mostly small ones; one in 200 fills pages. */
-	return make_batch(to, (struct batch_of){.count = 1 + (int32_t)(r % 5),
-				      .value = r % 200 == 0 ? 20000 : 20 + (uint32_t)(r >> 40) % 100,
-				      .seed = r});
+	const struct batch_of o = {.count = 1 + (int32_t)(r % 5),
+		.value = r % 200 == 0 ? 20000 : 20 + (uint32_t)(r >> 40) % 100,
+		.seed = r};
+	uint8_t *p = to + RB_HEADER;
+
+	if (topic != TOPIC_PACKED)
+		return make_batch(to, o);
+	put_batch_header(to, &o);
+	for (int32_t i = 0; i < o.count; i++) {
+		p = put_record(p, 0, i, o.value, r + (uint64_t)i);
+		memset(p - 1 - o.value / 2, 'x', o.value / 2); /* something to save */
+	}
+	return seal_batch(to, (uint32_t)(p - to));
+}
+
+/* ---- Records of a packed topic ------------------------------------------------------------ */
+
+/* Both sides go record by record: of what was read, and of the batches as they were appended. */
+struct both {
+	unsigned topic, generation;
+	int64_t offset;                /* next */
+	unsigned wanted, at;
+	struct { const uint8_t *p; uint32_t n; } want[8];
+	const char *how;
+	uint8_t batch[BATCH_ROOM];
+};
+
+static bool
+want_record(void *arg, struct record *r)
+{
+	struct both *b = arg;
+
+	b->want[b->wanted].p = r->value.p;
+	b->want[b->wanted++].n = r->value.len;
+	return true;
+}
+
+static bool
+same_record(void *arg, struct record *r)
+{
+	struct both *b = arg;
+
+	if (b->at == b->wanted) {
+		b->wanted = b->at = 0;
+		(void)expected_batch(b->batch, b->topic, b->generation, b->offset);
+		(void)records_each(b->batch, want_record, b);
+	}
+	if (r->offset != b->offset || r->value.len != b->want[b->at].n ||
+		memcmp(r->value.p, b->want[b->at].p, r->value.len) != 0)
+		violation("%s, %s: another record at offset %" PRId64 ": says %" PRId64, topic_name[b->topic],
+			b->how, b->offset, r->offset);
+	b->at++;
+	b->offset++;
+	return true;
+}
+
+static int64_t
+judge_records(const uint8_t *bytes, uint32_t length, unsigned topic, unsigned generation, int64_t offset,
+	const char *how)
+{
+	static _Thread_local struct both b;
+
+	b.topic = topic;
+	b.generation = generation;
+	b.how = how;
+	b.offset = offset;
+	b.wanted = b.at = 0;
+	for (uint32_t at = 0; at < length; at += (uint32_t)rb_total(bytes + at)) {
+		if (batch_check(bytes + at, length - at, 0) != 0 || !batch_crc_right(bytes + at) ||
+			rb_base_offset(bytes + at) != b.offset || rb_leader_epoch(bytes + at) != 0 ||
+			records_each(bytes + at, same_record, &b) != RECORDS_WHOLE || b.at != b.wanted)
+			violation("%s, %s: no whole batch at offset %" PRId64, topic_name[topic], how, b.offset);
+		if ((rb_attributes(bytes + at) & RB_CODEC_MASK) == RB_CODEC_LZ4)
+			happened(READ_PACKED);
+		atomic_fetch_add_explicit(&t.batches, 1, memory_order_relaxed);
+	}
+	atomic_fetch_add_explicit(&t.bytes, length, memory_order_relaxed);
+	return b.offset;
 }
 
 int64_t
@@ -106,6 +184,8 @@ judge(const uint8_t *bytes, uint32_t length, unsigned topic, unsigned generation
 {
 	static _Thread_local uint8_t want[BATCH_ROOM];
 
+	if (topic == TOPIC_PACKED)
+		return judge_records(bytes, length, topic, generation, offset, how);
 	for (uint32_t at = 0; at < length;) {
 		const uint32_t n = expected_batch(want, topic, generation, offset);
 
@@ -179,14 +259,15 @@ create(unsigned i)
 		.topic = {.id = {(uint8_t)i, (uint8_t)t.topic[i].generation, 1}, .partitions = 1},
 		.config = {.segment_bytes = SEGMENT_BYTES,
 			.segment_ms = INT64_MAX,
-			.retention_bytes = RETENTION_BYTES,
+			.retention_bytes = i == TOPIC_PACKED ? PACKED_BYTES : RETENTION_BYTES,
 			.retention_ms = -1,
 			.max_message_bytes = BATCH_BYTES_MAX,
 			.timestamp_before_max_ms = INT64_MAX,
 			.timestamp_after_max_ms = INT64_MAX,
 			.flush_ms = 20,
 			.flush_messages = INT64_MAX,
-			.visible_at_disk = i == TOPIC_DISK},
+			.visible_at_disk = i == TOPIC_DISK,
+			.rewrite_lz4 = i == TOPIC_PACKED},
 		.part = &part,
 		.catalogue = text,
 	};
@@ -228,12 +309,28 @@ delete(unsigned i)
 	happened(DELETED);
 }
 
-static void
-play(uint64_t end_ns)
+static bool
+all_happened(void)
 {
-	uint64_t made_ns = clock_now_ns();
+	bool all = true;
 
-	while (clock_now_ns() < end_ns) {
+	t.event[SEALED] = counter_read(&count.segments_sealed);
+	t.event[RETAINED] = counter_read(&count.segments_deleted);
+	t.event[SWAPPED] = counter_read(&count.rewrite_segments);
+	for (unsigned i = 0; i < EVENTS; i++)
+		all &= t.event[i] > 0;
+	return all;
+}
+
+/* On a busy machine until everything has happened, five times as long at most. */
+static void
+play(uint64_t seconds)
+{
+	const uint64_t begun_ns = clock_now_ns(), end_ns = begun_ns + seconds * NS_PER_S;
+	uint64_t made_ns = begun_ns;
+
+	while (clock_now_ns() < end_ns ||
+		(!all_happened() && clock_now_ns() < begun_ns + 5 * seconds * NS_PER_S)) {
 		if (clock_now_ns() - made_ns > GONE_MS * NS_PER_MS) {
 			if (t.topic[TOPIC_GONE].part)
 				delete(TOPIC_GONE);
@@ -248,19 +345,46 @@ play(uint64_t end_ns)
 
 /* ---- The whole ----------------------------------------------------------------------------- */
 
+/* The rewriting thread would wait for an idle machine. */
+static int
+not_idle(void)
+{
+	return 0;
+}
+
+/* Names are changed slowly, so that readers come between. */
+static int
+rename_slowly(int at, const char *from, const char *to)
+{
+	const int rc = io_posix.renameat(at, from, to);
+
+	if (strstr(from, ".swap")) {
+		t.swapping = strtoll(from, NULL, 10);
+		(void)poll(NULL, 0, 4);
+		t.swapping = -1;
+	}
+	return rc;
+}
+
 static void
 open_storage(const char *base)
 {
+	static struct io io;
 	struct storage_options o = {.dir = dir,
+		.io = &io,
 		.volatile_ok = true,
 		.store_lcores = 1,
 		.partitions_max = 8,
 		.job_threads = 4,
 		.flush_ms = 20,
+		.rewrite_after_ms = 50,
 		.disk_cap = 0.99,
 		.count = &count};
 	struct err err = {""};
 
+	io = io_posix;
+	io.be_idle = not_idle;
+	io.renameat = rename_slowly;
 	(void)snprintf(dir, sizeof(dir), "%s/kira-frontier-XXXXXX", base);
 	if (!mkdtemp(dir)) {
 		perror(dir);
@@ -282,8 +406,7 @@ tell(uint64_t seconds)
 {
 	unsigned never = 0;
 
-	t.event[SEALED] = counter_read(&count.segments_sealed);
-	t.event[RETAINED] = counter_read(&count.segments_deleted);
+	(void)all_happened();
 	for (unsigned i = 0; i < EVENTS; i++) {
 		printf("%10" PRIu64 " %s\n", t.event[i], event_name[i]);
 		never += t.event[i] == 0;
@@ -291,8 +414,8 @@ tell(uint64_t seconds)
 	if (never > 0)
 		printf("FAILED  %u kinds of event never happened\n", never);
 	printf("result: %" PRIu64 " s, %" PRIu64 " batches and %" PRIu64 " MiB read at the frontier and again, %"
-		PRIu64 " segments sealed, %" PRIu64 " topics deleted, 0 wrong bytes\n", seconds, t.batches,
-		t.bytes / MIB, t.event[SEALED], t.event[DELETED]);
+		PRIu64 " segments sealed, %" PRIu64 " rewritten, %" PRIu64 " topics deleted, 0 wrong bytes\n", seconds, t.batches,
+		t.bytes / MIB, t.event[SEALED], t.event[SWAPPED], t.event[DELETED]);
 	return never > 0;
 }
 
@@ -321,6 +444,7 @@ main(int argc, char **argv)
 	open_storage(base);
 	create(TOPIC_LOG);
 	create(TOPIC_DISK);
+	create(TOPIC_PACKED);
 	if (pthread_create(&append, NULL, append_run, NULL) != 0)
 		abort();
 	for (unsigned i = 0; i < READERS; i++) {
@@ -328,7 +452,7 @@ main(int argc, char **argv)
 		if (pthread_create(&reader[i], NULL, frontier_reader_run, &number[i]) != 0)
 			abort();
 	}
-	play(clock_now_ns() + seconds * NS_PER_S);
+	play(seconds);
 	t.stop = true;
 	(void)pthread_join(append, NULL);
 	for (unsigned i = 0; i < READERS; i++)

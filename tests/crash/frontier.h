@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { TOPIC_LOG, TOPIC_DISK, TOPIC_GONE, TOPICS }; /* seen at log, at disk; deleted again and again */
+/* Seen at log, at disk; deleted again and again; with compression.type=lz4. */
+enum { TOPIC_LOG, TOPIC_DISK, TOPIC_GONE, TOPIC_PACKED, TOPICS };
 
 #define READERS      4
 #define RANGE_BYTES  (256 * 1024)
@@ -18,7 +19,7 @@ enum { TOPIC_LOG, TOPIC_DISK, TOPIC_GONE, TOPICS }; /* seen at log, at disk; del
 /* What must have happened, and how often. */
 enum event {
 	APPENDED, ON_DISK, READ_AT_TAIL, READ_AGAIN, SENT, OVER_ROLL, OVER_DELETE, WAITED, ROLLED, SEALED,
-	RETAINED, DELETED, EVENTS,
+	RETAINED, DELETED, SWAPPED, READ_PACKED, EVENTS,
 };
 
 /* Control writes `part` and `generation`, under the lock; the storage lcore the rest. */
@@ -37,6 +38,7 @@ struct frontier_test {
 	pthread_mutex_t control;
 	uint64_t seed;
 	_Atomic bool stop;
+	_Atomic int64_t swapping; /* base of the segment whose names are being changed; -1: none */
 	_Atomic uint64_t event[EVENTS], bytes, batches;
 };
 extern struct frontier_test t;
@@ -50,7 +52,8 @@ _Noreturn void violation(const char *fmt, ...) __attribute__((format(printf, 1, 
 
 /* The batch that begins at an offset, as a producer gives it; its length. */
 uint32_t expected_batch(uint8_t *to, unsigned topic, unsigned generation, int64_t offset);
-/* Are these the bytes of whole batches from `offset` on, all of this topic? The offset behind them. */
+/* Are these the bytes of whole batches from `offset` on, all of this topic? Of one that is packed, the
+ * records. The offset behind them. */
 int64_t judge(const uint8_t *bytes, uint32_t length, unsigned topic, unsigned generation, int64_t offset,
 	const char *how);
 

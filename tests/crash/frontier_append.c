@@ -98,13 +98,15 @@ serve(unsigned i)
 		has[i] = part;
 	}
 	look_at_commit(i, part);
+	/* A batch that waits is tried again once there may be room for it. */
+	if (waits[i] && !storage_has_room(part))
+		return;
+	if (i == TOPIC_PACKED && dice(&random_state, 4) != 0)
+		return; /* slower than it is rewritten */
 	if (dice(&random_state, 300) == 0) {
 		storage_roll(part, clock_now_ns());
 		happened(ROLLED);
 	}
-	/* A batch that waits is tried again once there may be room for it. */
-	if (waits[i] && !storage_has_room(part))
-		return;
 	append_run_of(i, part, 1 + (unsigned)dice(&random_state, dice(&random_state, 20) ? 64 : 1500));
 }
 

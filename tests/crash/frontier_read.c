@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * frontier_read.c - the readers. Two follow a tail as close as they can by pread; one gets its ranges by
  * sendfile and takes them from the socket later; one jumps about and keeps ranges, to read them again
- * once their segment was left, sealed, deleted. Thread: their own; storage_read() and pins under the lock. */
+ * once their segment was left, sealed, rewritten, deleted. Thread: their own; storage_read() and pins under the lock. */
 #include "tests/crash/frontier.h"
 
 #include "base/bits.h"
@@ -23,8 +23,9 @@
 #define SPIN_NS 200000
 
 /* Where to read from, if not so many offsets before what is acked. */
-#define WHERE_IT_IS (-1)
-#define LAST_BATCH  (-2)
+#define WHERE_IT_IS   (-1)
+#define LAST_BATCH    (-2)
+#define BEING_SWAPPED (-3)
 
 struct kept {
 	struct storage_range r; /* length 0: a free place */
@@ -85,7 +86,9 @@ ask(struct reader_state *rs, unsigned i, int64_t back, struct kept *ret)
 	acked = atomic_load_explicit(&topic->acked, memory_order_acquire);
 	visible = look_at_ends(rs, i, topic->part, acked);
 	offset = back == WHERE_IT_IS ? rs->next[i] : back == LAST_BATCH ? visible - 1 : acked - 1 - back;
-	offset = MAX(offset, (int64_t)0);
+	if (back == BEING_SWAPPED)
+		offset = t.swapping + (int64_t)dice(&rs->random, 3000);
+	offset = CLAMP(offset, (int64_t)0, visible);
 	error = storage_read(topic->part, offset, RANGE_BYTES, true, &ret->r);
 	if (error == KIRA_E_OFFSET_OUT_OF_RANGE) {
 		struct partition_ends e;
@@ -228,9 +231,18 @@ jump_about(struct reader_state *rs)
 	const unsigned i = (unsigned)dice(&rs->random, TOPICS);
 	struct kept *k = &rs->kept[dice(&rs->random, KEPT)];
 
+	if (t.swapping >= 0) {
+		struct kept swapped;
+
+		if (ask(rs, TOPIC_PACKED, BEING_SWAPPED, &swapped)) {
+			(void)read_range(rs, &swapped, "read in a swap");
+			let_go(&swapped);
+		}
+		return;
+	}
 	if (k->r.length > 0)
 		look_again(rs, k);
-	else if (ask(rs, i, (int64_t)dice(&rs->random, 4000), k))
+	else if (ask(rs, i, (int64_t)dice(&rs->random, dice(&rs->random, 2) ? 4000 : 60000), k))
 		(void)read_range(rs, k, "read to be kept");
 	(void)poll(NULL, 0, (int)dice(&rs->random, 3));
 }
