@@ -8,6 +8,7 @@
 #include "control/config.h"
 #include "control/counters.h"
 #include "control/disk_watch.h"
+#include "control/fault_watch.h"
 #include "control/fetch_wait.h"
 #include "control/grants.h"
 #include "control/kafka/requests.h"
@@ -44,6 +45,7 @@ struct control {
 	struct produce_waits produces;
 	struct listeners listeners;
 	struct disk_watch disk_watch;
+	struct fault_watch fault_watch;
 	struct rolls rolls;
 	struct source doorbell;      /* dataplane_event_fd() */
 	bool moved;                  /* ends or commits may have moved since the last turn */

@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* 2,048 entries: 16 rx and 16 storage lcores with about 50 counters each, and room. */
-#define ENTRIES_MAX 2048
+/* 4,096 entries: 16 rx lcores with about 60 counters each, 16 storage lcores with about 80, and room. */
+#define ENTRIES_MAX 4096
 #define VALUES_AT   (sizeof(struct kira_counters_head) + \
 	ENTRIES_MAX * sizeof(struct kira_counters_entry))
 #define VALUES_BYTES (64 * KIB)

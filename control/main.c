@@ -348,6 +348,7 @@ start(struct parts *p, struct err *err)
 	ctl->now_ns = clock_now_ns();
 	producer_ids_start(ctl);
 	disk_watch_start(ctl);
+	fault_watch_start(ctl);
 	rolls_start(ctl);
 	cores_print(&p->layout, p->pf.device, p->pf.data_dir);
 	return listeners_start(ctl, err);

@@ -51,7 +51,7 @@ struct dataplane {
 	struct store_lcore *store[STORE_LCORES_MAX];
 	struct new_data *new_data;         /* [STORE_LCORES_MAX] */
 	unsigned cmd_out[STORE_LCORES_MAX], rx_cmd_out[RX_LCORES_MAX];
-	counter *own_counters[LCORES_MAX * 3]; /* where options gave no mapped file */
+	counter *own_counters[LCORES_MAX * 4]; /* where options gave no mapped file */
 	unsigned own_counters_n;
 	struct bell *control;
 	_Atomic bool stop, draining, watch_data;
@@ -85,6 +85,19 @@ counters(struct dataplane *dp, const struct dataplane_options *o, const char *ki
 	if (c)
 		dp->own_counters[dp->own_counters_n++] = c;
 	return c;
+}
+
+static struct stall_counters *
+stall_counters(struct dataplane *dp, const struct dataplane_options *o, const char *kind, unsigned i)
+{
+	static const char *const name[] = {
+#define COUNTER(counter_name, help) #counter_name,
+#include "dataplane/stall_counters.def"
+#undef COUNTER
+	};
+
+	BUILD_ASSERT(ARRAY_LENGTH(name) * sizeof(counter) == sizeof(struct stall_counters));
+	return (struct stall_counters *)(void *)counters(dp, o, kind, i, name, ARRAY_LENGTH(name));
 }
 
 static struct rte_ring *
@@ -182,9 +195,10 @@ make_store(struct dataplane *dp, unsigned i, const struct dataplane_options *o, 
 	st->new_data = &dp->new_data[i].set;
 	st->count = (struct store_counters *)(void *)counters(dp, o, "store", i, name,
 		ARRAY_LENGTH(name));
+	st->wait_count = stall_counters(dp, o, "wait", i);
 	st->cmd = ring("cmd", i, 0, CMD_OUT_MAX, sizeof(void *), node);
 	st->cmd_done = ring("cmdd", i, 0, CMD_OUT_MAX, sizeof(void *), node);
-	if (!st->count || !st->cmd || !st->cmd_done)
+	if (!st->count || !st->wait_count || !st->cmd || !st->cmd_done)
 		goto fail;
 	for (unsigned r = 0; r < dp->layout.rx; r++) {
 		st->from_rx[r] = dp->rx[r]->to_store[i];
@@ -243,7 +257,9 @@ make_lcore(struct dataplane *dp, unsigned i, struct rx_lcore *rx, struct store_l
 	lc->shared = cpu_is_shared(dp, cpu);
 	lc->count = (struct lcore_counters *)(void *)counters(dp, o, "lcore", i, name,
 		ARRAY_LENGTH(name));
-	if (!lc->count)
+	if (store)
+		lc->turn_count = stall_counters(dp, o, "turn", store->index);
+	if (!lc->count || (store && !lc->turn_count))
 		return -ENOMEM;
 	if (rx)
 		rx->gifts = lc->gifts;
@@ -599,6 +615,20 @@ dataplane_owner(const struct dataplane *dp)
 		}
 	}
 	return best;
+}
+
+unsigned
+dataplane_store_lcores(const struct dataplane *dp)
+{
+	return dp->layout.store;
+}
+
+int
+dataplane_store_thread(const struct dataplane *dp, unsigned i)
+{
+	const unsigned at = dp->layout.merged ? 0 : dp->layout.rx + i;
+
+	return atomic_load_explicit(&dp->lcore[at]->thread, memory_order_acquire);
 }
 
 unsigned

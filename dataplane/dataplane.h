@@ -60,6 +60,10 @@ bool dataplane_drained(const struct dataplane *dp); /* nothing is left in a ring
 /* Joins the lcores, stops the port, frees. No command may be outstanding. */
 void dataplane_stop(struct dataplane *dp);
 
+unsigned dataplane_store_lcores(const struct dataplane *dp);
+/* The thread of storage lcore `i`, as /proc/self/task names it; 0: it does not run yet. */
+int dataplane_store_thread(const struct dataplane *dp, unsigned i);
+
 /* ---- Control's doorbell ------------------------------------------------------------------ */
 
 /* An eventfd, readable after a completion, after new data while dataplane_watch_data() is on, and

@@ -12,6 +12,7 @@
 #include <rte_pause.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #define IDLE_PAUSES      1000             /* empty turns before anything but a pause; */
 #define IDLE_PAUSES_SHARED 8              /* on a shared CPU the other thread's work is the work */
@@ -61,6 +62,8 @@ lcore_book(struct lcore *lc, uint64_t now_ns, unsigned work)
 		counter_add(&lc->count->turns, 1);
 		counter_add(&lc->count->busy_ns, took);
 		counter_max(&lc->count->turn_max_ns, took);
+		if (lc->turn_count)
+			stall_add(lc->turn_count, took);
 	} else {
 		counter_add(&lc->count->idle_ns, took);
 	}
@@ -115,6 +118,7 @@ lcore_run(void *lcore)
 {
 	struct lcore *lc = lcore;
 
+	atomic_store_explicit(&lc->thread, (int)gettid(), memory_order_release);
 	(void)prctl(PR_SET_TIMERSLACK, 1000UL); /* 1 us: a sleep of 50 us shall not take 100 */
 	lc->before_ns = clock_now_ns();
 	while (!atomic_load_explicit(lc->stop, memory_order_relaxed)) {

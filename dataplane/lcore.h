@@ -8,6 +8,7 @@
 #include "dataplane/bell.h"
 
 #include "base/counter.h"
+#include "base/stall.h"
 
 #include <stdint.h>
 
@@ -33,8 +34,10 @@ struct lcore {
 	struct bell *rx_bell[16], *store_bell[16]; /* those of the lcores that carry them */
 	struct gifts *gifts;               /* filled by the turns */
 	struct lcore_counters *count;
+	struct stall_counters *turn_count; /* of the turns with work; NULL: it carries no storage */
 	bool spin;                         /* idle = spin: never sleeps */
 	bool shared;                       /* another thread may want this CPU: yield, not pause */
+	_Atomic int thread;                /* the kernel's id of it, once it runs; 0 before */
 	/* This lcore's alone. */
 	uint64_t before_ns;                /* start of the last turn, */
 	unsigned before_work;              /* and what it did */

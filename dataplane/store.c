@@ -439,6 +439,7 @@ work_off(struct store_lcore *st, struct store_lane *lane, uint64_t now_ns, int64
 			wait_push_front(st, lane, msg, since_ns);
 			break;
 		}
+		stall_add(st->wait_count, now_ns - since_ns);
 		n++;
 	}
 	return n;
@@ -491,6 +492,7 @@ look_at_waiting(struct store_lcore *st, uint64_t now_ns)
 			stage(st, msg, KIRA_E_UNKNOWN_SERVER_ERROR, -1, false);
 			work++;
 		} else if (msg->kind != STORE_UDP && now_ns - msg->commit >= STORE_TCP_WAIT_NS) {
+			stall_add(st->wait_count, now_ns - msg->commit);
 			wait_take(st, st->look_lane, st->look_prev, msg);
 			counter_add(&st->count->wait_expired, 1);
 			stage(st, msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);

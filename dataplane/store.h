@@ -8,6 +8,8 @@
 #include "dataplane/handoff.h"
 #include "dataplane/hold.h"
 
+#include "base/stall.h"
+
 #define STORE_STAGED   128           /* finished messages of one turn before a publish */
 #define STORE_WAIT_LOOK 32           /* waiting messages looked at for what has expired, so often: */
 #define STORE_LOOK_NS  (100 * NS_PER_US) /* in each turn it was a seventh of a waiting lcore's time */
@@ -45,6 +47,7 @@ struct store_lcore {
 	_Atomic bool *new_data;                             /* an end moved; control clears it */
 	struct gifts *gifts;                                /* the loop's */
 	struct store_counters *count;
+	struct stall_counters *wait_count;                  /* how long batches without room waited */
 	struct store_lane *lane;
 	unsigned lanes;
 	/* This lcore's alone. */

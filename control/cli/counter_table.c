@@ -32,6 +32,13 @@ static const struct counter_help drop_table[] = {
 #include "dataplane/drop.def"
 };
 
+static const struct counter_help fault_table[] = {
+#include "control/fault_counters.def"
+};
+static const struct counter_help stall_table[] = {
+#include "dataplane/stall_counters.def"
+};
+
 static const struct {
 	const char *group; /* without its number */
 	const struct counter_help *help;
@@ -42,6 +49,9 @@ static const struct {
 	{"lcore", lcore_table, ARRAY_LENGTH(lcore_table)},
 	{"rx", rx_table, ARRAY_LENGTH(rx_table)},
 	{"store", store_table, ARRAY_LENGTH(store_table)},
+	{"faults", fault_table, ARRAY_LENGTH(fault_table)},
+	{"wait", stall_table, ARRAY_LENGTH(stall_table)},
+	{"turn", stall_table, ARRAY_LENGTH(stall_table)},
 	{"drop", drop_table, ARRAY_LENGTH(drop_table)},
 };
 

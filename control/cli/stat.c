@@ -4,6 +4,7 @@
 #include "control/cli/cli.h"
 #include "control/cli/cli_options.h"
 #include "control/cli/counter_table.h"
+#include "control/cli/stat_appends.h"
 
 #include "base/clock.h"
 
@@ -44,7 +45,9 @@ static const struct cli_command command = {
 	NAME, "[--data-dir DIR] [OPTIONS]",
 	"Print the counters of the kirad on this host: GROUP.NAME, value, meaning.", rows,
 	ARRAY_LENGTH(rows), 0,
-	"Groups: control, storage; lcoreN, rxN, dropN (packets dropped, by reason), storeN per lcore.\n"
+	"Groups: control, storage; lcoreN, rxN, dropN (packets dropped, by reason), storeN per lcore;\n"
+	"faultsN, waitN, turnN per storage lcore: page faults; how long batches without room waited, and\n"
+	"turns lasted, by powers of two of a microsecond. What these come to is said first.\n"
 	"Example:\n"
 	"  kira stat --watch 1\n"
 	"  kira stat --data-dir /var/lib/kira --all | grep drop\n"};
@@ -175,6 +178,8 @@ print_text(const struct view *v, bool all, const uint64_t *was, uint64_t *now, d
 	const char *group = "";
 
 	print_head(v);
+	if (!was)
+		stat_appends_print(v->map, stdout);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct kira_counters_entry *e = kira_counters_entry(v->map, i);
 		const uint64_t value = kira_counters_value(v->map, e);
@@ -184,6 +189,8 @@ print_text(const struct view *v, bool all, const uint64_t *was, uint64_t *now, d
 		if (now)
 			now[i] = value;
 		if (value == 0 && !all && (!was || was[i] == 0))
+			continue;
+		if (!all && stat_appends_tells(e->group))
 			continue;
 		if (strncmp(group, e->group, sizeof(e->group)) != 0)
 			printf("\n");

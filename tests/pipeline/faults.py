@@ -76,6 +76,28 @@ HEAD = ("| fs | partitions | MB/s | how | faults per commit and partition | beyo
         " append p99 us | max us | written / appended |\n|---|---|---|---|---|---|---|---|---|---|---|")
 
 
+def kirad_counts(mount):
+    """The same from outside: kirad's own counters of its storage lcore's thread."""
+    kirad = h.Kirad(data_dir=os.path.join(mount, "kirad"))
+    os.mkdir(kirad.data_dir)
+    kirad.start()
+    lines = subprocess.Popen(["seq", "1", "1500000"], stdout=subprocess.PIPE)
+    h.at_exit(lines.kill)
+    h.run([h.binary("kira"), "produce", "--bootstrap", kirad.bootstrap, "--topic", "t", "--acks", "disk",
+           "--transport", "tcp"], seconds=100, stdin_file=lines.stdout)
+    h.until(lambda: kirad.count("minor", "faults") > 0, 20, "a page fault that kirad counts")
+    syncs, minor, major = kirad.count("syncs", "storage"), kirad.count("minor", "faults"), kirad.count("major", "faults")
+    turns = sum(v for (group, name), v in kirad.counters().items() if group == "turn0" and name != "longest_ns")
+    h.say("kirad: %d batches, %d syncs, %d minor faults, %d major, %d turns in the histogram" % (
+        kirad.count("tcp_batches", "store"), syncs, minor, major, turns))
+    h.check(syncs >= 20 and minor <= syncs and major == 0, "%d and %d faults in %d commits" % (minor, major, syncs))
+    h.check(abs(turns - kirad.count("turns", "lcore0")) <= 2, "%d turns in the histogram, %d counted" % (
+        turns, kirad.count("turns", "lcore0")))
+    told = h.run([h.binary("kira"), "stat", "--data-dir", kirad.data_dir])[1]
+    h.check("page faults per commit and partition" in told, "kira stat does not tell of page faults")
+    kirad.stop()
+
+
 def body():
     p = argparse.ArgumentParser()
     p.add_argument("--seconds", type=int, default=3)
@@ -113,6 +135,7 @@ def body():
             pairs, first, flusher = pairs + g["pairs"], first + g["first"], flusher + g["flusher"]
     if a.table:
         return
+    kirad_counts(place[0])
     h.check(control > 0, "whole-file syncs caused no faults either: nothing is measured here")
     print("result: %d commits x partitions, %d faults, 0 beyond the first, %d after the kernel's flusher; "
           "with whole-file syncs %d beyond the first" % (pairs, first, flusher, control))

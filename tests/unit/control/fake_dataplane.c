@@ -107,6 +107,18 @@ dataplane_owner(const struct dataplane *dp)
 }
 
 unsigned
+dataplane_store_lcores(const struct dataplane *dp)
+{
+	return 1;
+}
+
+int
+dataplane_store_thread(const struct dataplane *dp, unsigned i)
+{
+	return 0; /* it does not run */
+}
+
+unsigned
 dataplane_rx_lcores(const struct dataplane *dp)
 {
 	return 1;

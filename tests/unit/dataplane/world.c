@@ -98,7 +98,7 @@ world_begin(unsigned credit, unsigned room)
 		.cmd = ring("w_scmd", 64, sizeof(void *)), .cmd_done = ring("w_scmdd", 64,
 			sizeof(void *)), .from_rx = {rx->to_store[0]}, .done = {rx->done[0]},
 		.ended = {rx->sessions.ended}, .draining = &w->draining, .new_data = &w->new_data,
-		.gifts = &w->gifts, .count = &w->store_count};
+		.gifts = &w->gifts, .count = &w->store_count, .wait_count = &w->wait_count};
 	must(store_open(st, WORLD_PARTITIONS, credit));
 }
 

@@ -32,6 +32,7 @@ struct world {
 	} orders;
 	struct rx_counters rx_count;
 	struct store_counters store_count;
+	struct stall_counters wait_count;
 	counter drop[DROPS];
 	_Atomic bool draining, new_data;
 	uint64_t now;
