@@ -7,6 +7,7 @@
 #include "dataplane/rx.h"
 
 #include "base/bits.h"
+#include "base/bug.h"
 
 #include <kira/errors.h>
 
@@ -333,8 +334,9 @@ static unsigned
 rx_judge_disk(struct rx_lcore *rx, uint64_t now_ns)
 {
 	struct sessions *ss = &rx->sessions;
+	const uint64_t early = BUG(23) ? storage_failures(rx->storage) : 0;
 	const uint64_t done = storage_commit_done(rx->storage); /* K4, before X2 */
-	const uint64_t failures = storage_failures(rx->storage);
+	const uint64_t failures = BUG(23) ? early : storage_failures(rx->storage);
 	unsigned work = 0;
 
 	if (failures != rx->failures) {

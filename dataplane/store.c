@@ -571,6 +571,7 @@ command(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int64_t 
 		break;
 	case STORE_ROLL:
 		storage_roll(msg->part, now_ns);
+		st->gifts->flush = true; /* a segment left, or asked for */
 		stage(st, msg, 0, -1, false);
 		break;
 	case STORE_DETACH:

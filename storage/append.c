@@ -10,6 +10,7 @@
 #include "base/bug.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <kira/errors.h>
 #include <kira/record_batch.h>
@@ -59,10 +60,12 @@ publish_tail(struct partition *part)
 
 	/* E1: the copies above are visible to whoever sees this end; pairs with E2. Before any
 	 * completion: no ack for bytes that no reader can see yet. */
+	HOOK(E1);
 	frontier_publish(&part->tail, &m);
 	if (BUG(13))
 		number_late(part, &was);
 	/* T1, after E1: the commit that takes this bit reads a tail at least as far. */
+	HOOK(T1);
 	set_bit(words_of(part)->touched, part->slot);
 }
 
@@ -72,6 +75,7 @@ storage_publish(struct partition *part)
 	struct storage *s = part->storage;
 	uint64_t begun;
 
+	HOOK(X2);
 	if (partition_state(part) != PART_OK) {
 		/* What this run appended may be lost: no E1, nobody reads it. T1 all the same, so that
 		 * the next commit counts the failure. */
@@ -85,9 +89,11 @@ storage_publish(struct partition *part)
 	}
 	/* K2, after T1: either the running commit took our bit, or we see the number before it. With
 	 * one more than what is seen, a commit that had begun too early is never waited for. */
+	HOOK(K2);
 	begun = atomic_load(&s->commit_begun);
 	if (part->unsynced_records >= part->config.flush_messages) {
 		part->unsynced_records = 0;
+		HOOK(W1);
 		atomic_store(&words_of(part)->wanted, begun + 1); /* W1 */
 		atomic_store(&s->urgent, 1);
 	}
@@ -106,6 +112,7 @@ ask(struct partition *part, uint64_t want)
 		part->moved = false;
 	}
 	atomic_store_explicit(&part->want, want, memory_order_relaxed);
+	HOOK(A1);
 	set_bit(words_of(part)->ask, part->slot); /* A1 */
 	atomic_store(&part->storage->urgent, 1);
 }
@@ -139,18 +146,30 @@ roll(struct partition *part, struct segment *seg)
 		old->end = part->next;
 		old->snapshot_length = producers_put(words_of(part)->producers, part->slot,
 			old->snapshot, old->snapshot_room);
-		atomic_store_explicit(&old->used, part->position, memory_order_release); /* U1 */
-		publish_tail(part);
 		seg->prev = old;
 		seg->prev_base = old->base;
 	}
 	ASSERT(atomic_load_explicit(&part->full, memory_order_relaxed) == NULL);
-	atomic_store_explicit(&part->full, old, memory_order_release); /* F1 */
+	if (BUG(21))
+		atomic_store_explicit(&part->full, old, memory_order_release);
+	if (!old->blank) {
+		HOOK(U1);
+		atomic_store_explicit(&old->used, part->position, memory_order_release); /* U1 */
+		publish_tail(part);
+	}
+	HOOK(F1);
+	if (!BUG(21))
+		atomic_store_explicit(&part->full, old, memory_order_release); /* F1 */
 	part->active = seg;
 	part->position = 0;
 	part->roll_ordered = false;
+	/* What was asked for has come, whoever rolls: a batch that waits for a segment would look for the
+	 * next spare after an ordered roll took this one, and nobody makes it for an empty segment. */
+	atomic_store_explicit(&part->want, 0, memory_order_relaxed);
 	m = (struct mark){part->next, 0, seg};
+	HOOK(E1);
 	frontier_publish(&part->tail, &m); /* E1 */
+	HOOK(T1);
 	set_bit(words_of(part)->touched, part->slot);
 }
 
@@ -169,8 +188,10 @@ roll_due(const struct partition *part, uint64_t now_ns)
 static bool
 take_spare_and_roll(struct partition *part)
 {
-	struct segment *seg = atomic_load_explicit(&part->spare, memory_order_acquire); /* N2 */
+	struct segment *seg;
 
+	HOOK(N2);
+	seg = atomic_load_explicit(&part->spare, memory_order_acquire); /* N2 */
 	if (!seg) {
 		ask(part, WANT_SPARE);
 		return false;
@@ -200,6 +221,7 @@ make_room(struct partition *part, uint64_t total, int32_t count, uint64_t now_ns
 	if (!fits || roll_due(part, now_ns))
 		if (!take_spare_and_roll(part) && !fits)
 			return false;
+	HOOK(R2);
 	if (part->position + total >
 		atomic_load_explicit(&part->active->ready, memory_order_acquire)) { /* R2 */
 		ask(part, total);
@@ -336,6 +358,7 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 
 	*result = (struct append_result){.leader_epoch = part->leader_epoch, .base_offset = -1,
 		.append_ms = -1};
+	HOOK(X2);
 	if (partition_state(part) != PART_OK)
 		return refuse(result, KIRA_E_KAFKA_STORAGE_ERROR);
 	if (!(flags & APPEND_CHECKED)) {

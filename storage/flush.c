@@ -5,7 +5,9 @@
 #include "storage/directory.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -102,13 +104,17 @@ flush_hand_gone(struct storage *s, struct segment *seg)
 /* ---- The turn ----------------------------------------------------------------------------- */
 
 /* After A2. E1 of what came before stands before A1, and who waits appends nothing: the tail is that of
- * the ask. Later it may be another, and the room granted for this one long used. */
+ * the ask. Later it may be another, and the room granted for this one long used. The tail first: one
+ * beyond the ask shows that it came true, and the wish is forgotten before that is published. The other
+ * way round it would be measured from there, and could be for more than the segment has. */
 static void
 take_want(struct partition *part)
 {
-	const uint64_t want = atomic_load_explicit(&part->want, memory_order_relaxed);
 	const struct mark tail = frontier_read(&part->tail); /* E2 */
+	uint64_t want;
 
+	HOOK(A2);
+	want = atomic_load_explicit(&part->want, memory_order_relaxed);
 	part->f.want = want;
 	part->f.want_to = want == WANT_SPARE ? 0 : tail.position + want;
 	part->f.want_base = tail.seg->base;
@@ -126,6 +132,7 @@ look_at_bitmaps(struct storage *s)
 		for (unsigned i = 0; i < s->words; i++) {
 			uint64_t asks = 0, bits;
 
+			HOOK(A2);
 			if (atomic_load_explicit(&w->ask[i], memory_order_relaxed))
 				asks = atomic_exchange(&w->ask[i], 0); /* A2, seq_cst */
 			bits = asks | atomic_load_explicit(&w->touched[i], memory_order_relaxed);
@@ -193,6 +200,7 @@ storage_flush_sleeps(const struct storage *s)
 {
 	uint32_t asleep;
 
+	HOOK(Z2);
 	atomic_thread_fence(memory_order_seq_cst);
 	asleep = atomic_load(&s->asleep);
 	return asleep == FLUSH_SLEEPS || (asleep == FLUSH_DOZES && atomic_load(&s->urgent));
@@ -202,6 +210,7 @@ storage_flush_sleeps(const struct storage *s)
 static bool
 has_work(struct storage *s)
 {
+	HOOK(A2);
 	for (unsigned l = 0; l < s->o.store_lcores; l++)
 		for (unsigned i = 0; i < s->words; i++)
 			if (atomic_load(&s->lcore[l].ask[i]) || atomic_load(&s->lcore[l].touched[i]))
@@ -221,18 +230,35 @@ is_urgent(const struct storage *s)
 
 /* A partition is hot: another turn soon, and not at once, since on a small host this thread shares
  * its CPU with control. Else until somebody rings; a finished job does. */
+uint64_t
+flush_lies_down(struct storage *s)
+{
+	const bool busy = s->flush.hot_n > 0 || s->flush.commit.running;
+	const bool early = BUG(24) && (busy ? is_urgent(s) : has_work(s));
+
+	HOOK(Z1);
+	atomic_store(&s->asleep, busy ? FLUSH_DOZES : FLUSH_SLEEPS); /* Z1 */
+	if (BUG(24) ? early : busy ? is_urgent(s) : has_work(s))
+		return 0;
+	return busy ? TURN_NS : SLEEP_NS;
+}
+
+void
+flush_gets_up(struct storage *s)
+{
+	atomic_store(&s->asleep, FLUSH_AWAKE);
+}
+
 static void
 rest(struct storage *s)
 {
-	const bool busy = s->flush.hot_n > 0 || s->flush.commit.running;
-	const struct timespec ts = {0, (long)(busy ? TURN_NS : SLEEP_NS)};
+	const struct timespec ts = {0, (long)flush_lies_down(s)};
 	struct pollfd p = {.fd = s->wake_fd, .events = POLLIN};
 	uint64_t n;
 
-	atomic_store(&s->asleep, busy ? FLUSH_DOZES : FLUSH_SLEEPS); /* Z1 */
-	if (!(busy ? is_urgent(s) : has_work(s)) && ppoll(&p, 1, &ts, NULL) > 0)
+	if (ts.tv_nsec > 0 && ppoll(&p, 1, &ts, NULL) > 0)
 		(void)!read(s->wake_fd, &n, sizeof(n));
-	atomic_store(&s->asleep, FLUSH_AWAKE);
+	flush_gets_up(s);
 }
 
 static void *

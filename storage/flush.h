@@ -119,6 +119,10 @@ unsigned flush_tidy(struct storage *s);
 /* flush_op.c: operations of control. */
 unsigned flush_ops(struct storage *s);
 
+/* Z1, then the last look: nanoseconds to sleep at most, 0: there is work. Then flush_gets_up(). */
+uint64_t flush_lies_down(struct storage *s);
+void flush_gets_up(struct storage *s);
+
 void flush_job(struct storage *s, struct partition *part, struct job *job);
 /* To control: index memory and descriptor of a sealed segment; a segment that is in no array. */
 void flush_hand_sealed(struct storage *s, struct segment *seg);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #define STEADY_NS NS_PER_S /* since the last sync: stores come steadily */
 
@@ -125,6 +126,7 @@ step(struct storage *s, struct partition *part)
 	durable = frontier_read(&part->durable);
 	/* Also into a new segment without a record: retention may then take the one before. */
 	if (f->captured.end > durable.end || f->captured.seg != durable.seg) {
+		HOOK(D1);
 		frontier_publish(&part->durable, &f->captured); /* D1, pairs with D2 */
 		s->flush.state_moved = true;
 	}
@@ -144,17 +146,21 @@ begin(struct storage *s)
 	c->last_ns = s->flush.now_ns;
 	/* K1, then T2, then E2, all seq_cst: a lcore either sees this number (K2) and names the next
 	 * commit, or its touched bit (T1) is among those taken here. */
+	HOOK(K1);
 	atomic_store(&s->commit_begun, c->number);
 	for (unsigned l = 0; l < s->o.store_lcores; l++) {
 		for (unsigned i = 0; i < s->words; i++) {
-			uint64_t bits = atomic_exchange(&s->lcore[l].touched[i], 0); /* T2 */
+			uint64_t bits;
 
+			HOOK(T2);
+			bits = atomic_exchange(&s->lcore[l].touched[i], 0); /* T2 */
 			for (; bits; bits &= bits - 1) {
 				const unsigned slot = i * 64 + (unsigned)__builtin_ctzll(bits);
 				struct partition *part = s->flush.live[slot];
 
 				if (!part)
 					continue;
+				HOOK(E2);
 				part->f.captured = frontier_read(&part->tail); /* E2 */
 				/* F2 again: a segment left before that tail joins with all of it. */
 				(void)flush_take_full(s, part);
@@ -184,6 +190,7 @@ flush_wanted(const struct storage *s)
 {
 	uint64_t n = 0;
 
+	HOOK(W2);
 	for (unsigned g = 0; g < STORAGE_GIVERS_MAX; g++)
 		n = MAX(n, atomic_load(&s->sync_wanted[g]));
 	for (unsigned l = 0; l < s->o.store_lcores; l++)
@@ -233,6 +240,7 @@ flush_commit(struct storage *s)
 		return work;
 	c->running = false;
 	counter_add(&s->count->commits, 1);
+	HOOK(K3);
 	/* K3: D1 and X1 of all its partitions came before; pairs with K4. */
 	atomic_store_explicit(&s->commit_done, c->number, memory_order_release);
 	s->flush.granted = true;
@@ -244,12 +252,14 @@ flush_commit(struct storage *s)
 uint64_t
 storage_commit_done(const struct storage *s)
 {
+	HOOK(K4);
 	return atomic_load_explicit(&s->commit_done, memory_order_acquire); /* K4 */
 }
 
 uint64_t
 storage_failures(const struct storage *s)
 {
+	HOOK(X2);
 	return atomic_load_explicit(&s->failures, memory_order_acquire); /* X2 */
 }
 
@@ -259,6 +269,7 @@ storage_want_disk(struct storage *s, unsigned giver, uint64_t commit)
 	ASSERT(giver < STORAGE_GIVERS_MAX);
 	if (commit <= atomic_load_explicit(&s->sync_wanted[giver], memory_order_relaxed))
 		return;
+	HOOK(W1);
 	atomic_store(&s->sync_wanted[giver], commit); /* W1 */
 	atomic_store(&s->urgent, 1);
 }

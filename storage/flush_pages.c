@@ -8,20 +8,25 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <errno.h>
 
 #define PIECE         (4 * MIB)      /* populated by one job: somebody may wait for its end */
-#define DISTANCE_MIN  (64 * KIB)
 #define DISTANCE_MAX  (16 * MIB)
 #define DISTANCE_MS   20             /* of the partition's rate: a few turns, and a job in between */
 #define WANT_AT_BUDGET (4 * MIB)     /* granted to one that waits, whatever the budget says */
 /* The kernel's own flusher writes a file whose pages have been dirty for 30 s, those faulted in ahead
  * too, and protects them: they are made writable again before stores get there, mostly. */
 #define REFRESH_NS    (5 * NS_PER_S)
-#ifndef BEHIND_PIECE                 /* small in the simulators' build */
+#ifndef SMALL_SEGMENTS /* simulators: all of it happens within a few pages */
+#define DISTANCE_MIN  (64 * KIB)
 #define BEHIND_PIECE  (4 * MIB)
 #define BEHIND_GAP    (2 * MIB)      /* from the tail: the pages there are still stored to */
+#else
+#define DISTANCE_MIN  (4 * KIB)
+#define BEHIND_PIECE  (8 * KIB)
+#define BEHIND_GAP    (4 * KIB)
 #endif
 
 /* ---- Ahead of the tail -------------------------------------------------------------------- */
@@ -38,6 +43,7 @@ fill_run(struct job *job)
 	}
 	/* R1: blocks and pages are there for whoever sees this; pairs with R2. Not in done(): somebody
 	 * may wait for it, and that would be another thread to wake. */
+	HOOK(R1);
 	if (job->rc == 0)
 		atomic_store_explicit(&seg->ready, seg->fill_to, memory_order_release);
 }

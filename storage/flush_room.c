@@ -6,18 +6,23 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <errno.h>
 
+#ifndef SMALL_SEGMENTS /* simulators: all of it happens within a few pages */
 #define STEP_MIN      (1 * MIB)
-#define STEP_MAX      (256 * MIB)
-#define STEP_SECONDS  10             /* of the partition's rate */
-#ifndef BEHIND_PIECE                 /* the segments of the simulators are small */
-#endif
-#define RATE_NS       (10 * NS_PER_MS)
-#define RETRY_NS      (500 * NS_PER_MS)
 #define SPARE_TOUCH   (1 * MIB)
 #define FIRST_TOUCH   (64 * KIB)     /* the first one after a start: thousands may be asked for at once */
+#else
+#define STEP_MIN      (8 * KIB)
+#define SPARE_TOUCH   (4 * KIB)
+#define FIRST_TOUCH   (4 * KIB)
+#endif
+#define STEP_MAX      (256 * MIB)
+#define STEP_SECONDS  10             /* of the partition's rate */
+#define RATE_NS       (10 * NS_PER_MS)
+#define RETRY_NS      (500 * NS_PER_MS)
 
 /* ---- Account ------------------------------------------------------------------------------ */
 
@@ -180,6 +185,7 @@ spare_done(struct job *job)
 	if (job->rc == 0) {
 		part->f.given = part->f.made;
 		counter_add(&s->count->segments_made, 1);
+		HOOK(N1);
 		atomic_store_explicit(&part->spare, part->f.made, memory_order_release); /* N1 */
 		if (part->f.want == WANT_SPARE)
 			part->f.want = 0;
@@ -236,6 +242,7 @@ flush_room(struct storage *s, struct partition *part)
 		flush_account(s, part);
 		return work;
 	}
+	HOOK(E2);
 	tail = frontier_read(&part->tail); /* E2 */
 	if (tail.seg != part->f.active) {
 		/* A roll between the two looks: `full` is there for the next turn. */
@@ -243,6 +250,10 @@ flush_room(struct storage *s, struct partition *part)
 		return work + 1;
 	}
 	measure(s, part, &tail);
+	/* Asked before it saw N1: one after a roll would have brought that roll's F1 with it. Kept, it would
+	 * hold the partition hot, and this thread awake, for as long as nobody rolls. */
+	if (part->f.want == WANT_SPARE && part->f.given)
+		part->f.want = 0;
 	work += flush_name(s, part);
 	work += reserve(s, part, tail.seg, &tail);
 	work += flush_fill(s, part, tail.seg, &tail);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ flush_file(struct partition *part, unsigned drop, struct segment *add)
 		a->seg[i] = old->seg[drop + i];
 	if (add)
 		a->seg[n - 1] = add;
+	HOOK(L1);
 	/* L1: control frees the older ones once it has taken this (L2). */
 	atomic_store_explicit(&part->segments, a, memory_order_release);
 }
@@ -96,8 +98,10 @@ bool
 flush_take_full(struct storage *s, struct partition *part)
 {
 	struct flush_half *f = &part->f;
-	struct segment *seg = atomic_exchange_explicit(&part->full, NULL, memory_order_acquire);
+	struct segment *seg;
 
+	HOOK(F2);
+	seg = atomic_exchange_explicit(&part->full, NULL, memory_order_acquire);
 	if (!seg)
 		return false; /* F2 */
 	ASSERT(seg == f->active && f->given);

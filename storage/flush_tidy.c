@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -142,6 +143,7 @@ expire(struct storage *s, struct partition *part, unsigned drop)
 	part->f.expired_n = drop;
 	part->f.expired_after = s->flush.states_begun + 1;
 	part->f.trim_waits = true;
+	HOOK(O1);
 	atomic_store_explicit(&part->start, start, memory_order_release); /* O1 */
 	s->flush.state_moved = true;
 	s->flush.state_ns = s->flush.now_ns;

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/bytes.h"
+#include "base/hook.h"
 
 #include <errno.h>
 
@@ -84,6 +85,7 @@ index_add(struct index *ix, uint32_t position, uint32_t length, uint32_t last_de
 
 		ASSERT(n < ix->room);
 		ix->entry[n] = (struct index_entry){last_delta, position};
+		HOOK(I1);
 		atomic_store_explicit(&ix->n, n + 1, memory_order_release); /* I1 */
 		add_time(ix);
 		ix->since = 0;
@@ -103,7 +105,10 @@ index_finish(struct index *ix)
 static uint32_t
 search(const struct index *ix, uint64_t key, bool by_position)
 {
-	uint32_t lo = 0, hi = atomic_load_explicit(&ix->n, memory_order_acquire); /* I2 */
+	uint32_t lo = 0, hi;
+
+	HOOK(I2);
+	hi = atomic_load_explicit(&ix->n, memory_order_acquire); /* I2 */
 
 	while (lo < hi) {
 		const uint32_t mid = lo + (hi - lo) / 2;
@@ -132,7 +137,10 @@ index_floor(const struct index *ix, uint64_t limit)
 uint32_t
 index_find_time(const struct index *ix, int64_t target)
 {
-	uint32_t lo = 0, hi = atomic_load_explicit(&ix->times, memory_order_acquire); /* I2 */
+	uint32_t lo = 0, hi;
+
+	HOOK(I2);
+	hi = atomic_load_explicit(&ix->times, memory_order_acquire); /* I2 */
 
 	while (lo < hi) {
 		const uint32_t mid = lo + (hi - lo) / 2;

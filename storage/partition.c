@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hook.h"
 
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@ partition_fail(struct partition *part)
 	int ok = PART_OK;
 
 	atomic_compare_exchange_strong(&part->state, &ok, PART_FAILED); /* X1, seq_cst */
+	HOOK(X1);
 	atomic_fetch_add(&part->storage->failures, 1);
 }
 
@@ -86,8 +88,11 @@ void
 storage_ends(const struct partition *part, struct partition_ends *ret)
 {
 	/* In this order: each may only have grown by the time the next is read. */
+	HOOK(O2);
 	ret->start = atomic_load_explicit(&part->start, memory_order_acquire); /* O2 */
+	HOOK(D2);
 	ret->durable = frontier_read(&part->durable).end;                      /* D2 */
+	HOOK(E2);
 	ret->end = frontier_read(&part->tail).end;                             /* E2 */
 	if (partition_state(part) != PART_OK)
 		ret->end = ret->durable;

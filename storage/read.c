@@ -8,6 +8,7 @@
 #include "storage/layout.h"
 
 #include "base/assert.h"
+#include "base/hook.h"
 
 #include <kira/errors.h>
 #include <kira/record_batch.h>
@@ -23,6 +24,7 @@ read_limit(const struct partition *part, struct mark *tail)
 	/* D2 before E2: the other way round the durable end may lie in a segment behind that tail. */
 	const struct mark durable = frontier_read(&part->durable);
 
+	HOOK(E2);
 	*tail = frontier_read(&part->tail); /* E2 */
 	return part->config.visible_at_disk || partition_state(part) != PART_OK ? durable : *tail;
 }
@@ -36,6 +38,7 @@ read_unfiled(const struct partition *part, const struct segments *a, const struc
 
 	if (base == SEGMENT_NO_BASE || (a && a->n > 0 && a->seg[a->n - 1]->base >= base))
 		return NULL;
+	HOOK(O2);
 	/* After the array: it lost a segment only once the start above it was published (O1, L1). */
 	if (atomic_load_explicit(&part->start, memory_order_acquire) > base)
 		return NULL;
@@ -70,6 +73,7 @@ read_segment_end(const struct segment *seg, const struct mark *limit)
 {
 	if (seg == limit->seg)
 		return limit->position;
+	HOOK(U2);
 	ASSERT(segment_used(seg) != SEGMENT_OPEN);
 	return segment_used(seg); /* U2 */
 }

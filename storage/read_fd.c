@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/bug.h"
+#include "base/hook.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -116,8 +117,10 @@ storage_free_segment(struct storage *s, struct segment *seg)
 const struct segments *
 storage_segments(struct partition *part)
 {
-	struct segments *a = atomic_load_explicit(&part->segments, memory_order_acquire); /* L2 */
+	struct segments *a;
 
+	HOOK(L2);
+	a = atomic_load_explicit(&part->segments, memory_order_acquire); /* L2 */
 	while (a && a->older) {
 		struct segments *older = a->older;
 

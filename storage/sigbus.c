@@ -42,11 +42,15 @@ on_sigbus(int sig, siginfo_t *info, void *context)
 
 	/* si_code above 0: of the kernel. The last page of a map may be used in part. */
 	if (seg && info->si_code > 0 && at >= (uintptr_t)seg->map &&
-		at - (uintptr_t)seg->map < seg->size && take_map_away(seg, at)) {
+		at - (uintptr_t)seg->map < seg->size) {
+		/* X1 before the map goes: two atomic operations. A sync of a range of this map may be on its
+		 * way, and finds nothing to do where plain memory lies; its 0 must meet a failed partition. */
 		atomic_store(&seg->part->map_lost, true);
-		partition_fail(seg->part); /* X1: two atomic operations */
-		errno = was;
-		return;
+		partition_fail(seg->part);
+		if (take_map_away(seg, at)) {
+			errno = was;
+			return;
+		}
 	}
 	(void)sigaction(sig, &before, NULL);
 	if (info->si_code <= 0)

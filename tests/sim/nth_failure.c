@@ -137,13 +137,10 @@ fail_here(enum io_kind call, int fd)
 	return error[run.kind];
 }
 
-static void check_behind(int fd);
-
 static int
 before(enum io_kind call, int fd, const char *name)
 {
-	if (call == IO_WRITE_BEHIND)
-		check_behind(fd);
+	run.event[BEHIND] += call == IO_WRITE_BEHIND;
 	if (fake.total < CALLS_MAX && run.at == 0)
 		run.called[fake.total] = (uint8_t)call;
 	return run.at > 0 && fake.total == run.at ? fail_here(call, fd) : 0;
@@ -151,29 +148,15 @@ before(enum io_kind call, int fd, const char *name)
 
 /* ---- What must hold at any time ----------------------------------------------------------- */
 
-/* S17: a sync and a seal of one file are never in flight together. */
+/* S17: of sync, write-behind and seal of one file never two are in flight together. */
 static void
-check_one_in_flight(const struct engine *e, const struct partition *part)
+check_one_in_flight(const struct engine *e, const struct partition *part, const struct segment *seg)
 {
 	const struct jobs *j = e->s->flush.jobs;
 
-	for (const struct segment *seg = part->f.left_first; seg; seg = seg->left_next)
-		if (sim_jobs_have(j, &seg->sync_job) && seg == part->f.left_first &&
-			sim_jobs_have(j, &part->f.seal_job))
-			violation("two calls in flight that can report a write-back error of one file");
-}
-
-/* Nor this, which may be told the error too. */
-static void
-check_behind(int fd)
-{
-	const struct engine *e = &run.live;
-
-	run.event[BEHIND]++;
-	for (unsigned i = 0; i < SIM_TOPICS; i++)
-		if (e->part[i] && e->part[i]->f.active->fd == fd &&
-			sim_jobs_have(e->s->flush.jobs, &e->part[i]->f.active->sync_job))
-			violation("write-behind of a file that is being synced");
+	if (sim_jobs_have(j, &seg->sync_job) + sim_jobs_have(j, &seg->behind_job) +
+		(seg == part->f.left_first && sim_jobs_have(j, &part->f.seal_job)) > 1)
+		violation("two calls in flight that can report a write-back error of one file");
 }
 
 static void
@@ -193,7 +176,9 @@ check_running(const struct engine *e)
 		if (run.part[i].told && ends.durable != run.part[i].durable)
 			violation("the durable end moved after an error");
 		failed += storage_state(part) == PART_FAILED;
-		check_one_in_flight(e, part);
+		check_one_in_flight(e, part, part->f.active);
+		for (const struct segment *seg = part->f.left_first; seg; seg = seg->left_next)
+			check_one_in_flight(e, part, seg);
 	}
 	if (failed > 1 && run.kind != FAIL_DEAD)
 		violation("one failing call failed two partitions");

@@ -16,6 +16,7 @@
 #include <rte_ring_elem.h>
 #include <string.h>
 
+#define FAIL_IN_RACE 3000 /* looks at the words of commits */
 #define PRODUCERS 256 /* more than there are: none is forgotten */
 
 /* What the log keeps of each batch beside struct fake_batch. */
@@ -27,7 +28,7 @@ static struct {
 static struct producers *producers;
 static uint64_t commits;               /* begun */
 static unsigned syncing[SIM_PARTITIONS]; /* published when the one that runs began */
-static bool sync_runs;
+static bool sync_runs, serves;
 
 int64_t
 sim_broker_tag(unsigned partition, unsigned batch)
@@ -153,8 +154,6 @@ void storage_wake_flush(struct storage *s) {}
 enum partition_state storage_state(const struct partition *part) { return part->state; }
 unsigned storage_lcore(const struct partition *part) { return part->lcore; }
 unsigned storage_slot(const struct partition *part) { return part->slot; }
-uint64_t storage_commit_done(const struct storage *s) { return s->commit_done; }
-uint64_t storage_failures(const struct storage *s) { return s->failures; }
 void storage_want_disk(struct storage *s, unsigned lcore, uint64_t commit) {}
 
 /* A step of the flush daemon: begin a commit, or end the one that runs. */
@@ -173,6 +172,38 @@ flush_step(void)
 			world.part[i].durable = syncing[i];
 	world.storage.commit_done = commits;
 	sync_runs = false;
+}
+
+/* The flush daemon is another thread: whatever it does may come between two loads of an rx lcore. */
+static void
+race(void)
+{
+	if (serves && sim.plan.failing && !sim.calm && !sim.away && !sim_broker_failed()
+		&& sim_once_in(FAIL_IN_RACE)) {
+		sim_broker_fail(sim_draw(SIM_PARTITIONS));
+		if (!sync_runs)
+			flush_step();
+		flush_step();
+		sim_fired(FAULT_RACED);
+	}
+}
+
+uint64_t
+storage_commit_done(const struct storage *s)
+{
+	const uint64_t done = s->commit_done;
+
+	race();
+	return done;
+}
+
+uint64_t
+storage_failures(const struct storage *s)
+{
+	const uint64_t failures = s->failures;
+
+	race();
+	return failures;
 }
 
 /* ---- Sessions ------------------------------------------------------------------------------ */
@@ -236,6 +267,7 @@ sim_broker_begin(void)
 	commits = 0;
 	sync_runs = false;
 	ASSERT(producers_open(&producers, PRODUCERS, SIM_PARTITIONS));
+	serves = true;
 }
 
 static void
@@ -253,6 +285,7 @@ sim_broker_end(void)
 {
 	unsigned missing;
 
+	serves = false;
 	take_counters();
 	missing = world_end();
 	sim_tcp_killed();

@@ -62,6 +62,10 @@ uint64_t sim_random(struct sim_random *r, uint64_t below);
 void sim_jobs_seed(uint64_t seed); /* sim_jobs.c: the order in which jobs run */
 struct job;
 struct jobs;
+/* Jobs run by this alone, one at a time, and not in the flush daemon's turn. NULL: none is left. */
+extern bool sim_jobs_apart;
+struct job *sim_jobs_run(struct jobs *j);
+bool sim_jobs_left(const struct jobs *j); /* that did not run */
 bool sim_jobs_have(const struct jobs *j, const struct job *job); /* submitted, and not reaped */
 
 struct sim_disk *sim_disk_new(void);

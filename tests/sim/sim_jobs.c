@@ -15,10 +15,11 @@
 
 struct jobs {
 	struct job *job[JOBS_MAX];
-	bool ran[JOBS_MAX]; /* and is still to be reaped */
+	enum { SUBMITTED, RUNS, RAN } state[JOBS_MAX]; /* until it is reaped */
 	unsigned n;
 };
 
+bool sim_jobs_apart;
 static struct sim_random dice;
 
 void
@@ -47,8 +48,65 @@ void
 jobs_submit(struct jobs *j, struct job *job)
 {
 	ASSERT(j->n < JOBS_MAX);
-	j->ran[j->n] = false;
+	j->state[j->n] = SUBMITTED;
 	j->job[j->n++] = job;
+}
+
+/* Marked when it ended: it may be told to let others go on in between, and the table move. */
+static void
+run(struct jobs *j, struct job *job)
+{
+	unsigned i = 0;
+
+	job->run(job);
+	while (j->job[i] != job)
+		i++;
+	j->state[i] = RAN;
+}
+
+struct job *
+sim_jobs_run(struct jobs *j)
+{
+	const unsigned first = j->n ? (unsigned)sim_random(&dice, j->n) : 0;
+
+	for (unsigned k = 0; k < j->n; k++) {
+		const unsigned i = (first + k) % j->n;
+		struct job *job = j->job[i];
+
+		if (j->state[i] != SUBMITTED)
+			continue;
+		j->state[i] = RUNS;
+		run(j, job);
+		return job;
+	}
+	return NULL;
+}
+
+/* Out of the table first: done() may submit again. */
+static void
+reap(struct jobs *j, unsigned i)
+{
+	struct job *job = j->job[i];
+
+	j->job[i] = j->job[--j->n];
+	j->state[i] = j->state[j->n];
+	job->done(job);
+}
+
+static unsigned
+reap_all(struct jobs *j)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < j->n;) {
+		if (j->state[i] == RAN) {
+			reap(j, i);
+			n++;
+		} else {
+			i++;
+		}
+	}
+	return n;
 }
 
 unsigned
@@ -56,24 +114,30 @@ jobs_reap(struct jobs *j)
 {
 	unsigned n = 0;
 
+	if (sim_jobs_apart)
+		return reap_all(j);
 	for (unsigned tries = j->n; tries > 0 && j->n > 0; tries--) {
 		const unsigned i = (unsigned)sim_random(&dice, j->n);
-		struct job *job = j->job[i];
 
 		if (sim_random(&dice, 3) == 0)
 			continue;
-		if (!j->ran[i]) {
-			job->run(job);
-			j->ran[i] = true;
-			continue;
+		if (j->state[i] == RAN) {
+			reap(j, i);
+			n++;
+		} else {
+			run(j, j->job[i]);
 		}
-		/* Out of the table first: done() may submit again. */
-		j->job[i] = j->job[--j->n];
-		j->ran[i] = j->ran[j->n];
-		job->done(job);
-		n++;
 	}
 	return n;
+}
+
+bool
+sim_jobs_left(const struct jobs *j)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->state[i] == SUBMITTED)
+			return true;
+	return false;
 }
 
 bool
@@ -88,7 +152,10 @@ sim_jobs_have(const struct jobs *j, const struct job *job)
 bool
 jobs_finished(struct jobs *j)
 {
-	return j->n > 0; /* never asked: nobody sleeps here */
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->state[i] == RAN)
+			return true;
+	return false;
 }
 
 void
