@@ -134,6 +134,7 @@ take(struct inspect *in, struct inspect_log *log, const struct inspect_place *at
 	if (log->index && batch->whole && batch->position < SEGMENT_BYTES_MAX) /* its room */
 		index_add(log->index, (uint32_t)batch->position, batch->total,
 			(uint32_t)(log->end + count - 1 - log->base), rb_max_timestamp(b));
+	log->merged |= (rb_attributes(b) & RB_CODEC_MASK) == RB_CODEC_LZ4 && rb_producer_id(b) < 0;
 	if (log->producers && batch->whole)
 		producers_fold(log->producers, 0, b, log->end, 0);
 	if (batch->whole && !log->epochs && rb_leader_epoch(b) < log->epoch) {

@@ -32,7 +32,7 @@ say_entry(char *to, size_t room, const uint8_t *entry, bool times)
 }
 
 static int
-compare(struct inspect *in, const struct inspect_place *at, int64_t base, bool times,
+compare(struct inspect *in, const struct inspect_place *at, int64_t base, const char *suffix, bool times,
 	const uint8_t *made, size_t want, struct err *err)
 {
 	const size_t entry = times ? TIME_ENTRY_BYTES : INDEX_ENTRY_BYTES;
@@ -40,7 +40,7 @@ compare(struct inspect *in, const struct inspect_place *at, int64_t base, bool t
 	size_t n, same = 0;
 	int rc;
 
-	layout_name(name, base, times ? ".timeindex" : ".index");
+	layout_name(name, base, suffix);
 	rc = layout_read(in->io, at->fd, name, &bytes, &n);
 	if (rc < 0)
 		return err_sys(err, rc, "read %s/%s", at->path, name);
@@ -64,7 +64,7 @@ compare(struct inspect *in, const struct inspect_place *at, int64_t base, bool t
 
 int
 inspect_indexes(struct inspect *in, const struct inspect_place *at, int64_t base,
-	const struct index *made, struct err *err)
+	const char *const suffix[2], const struct index *made, struct err *err)
 {
 	const size_t n = atomic_load(&made->n) * (size_t)INDEX_ENTRY_BYTES;
 	const size_t times = atomic_load(&made->times) * (size_t)TIME_ENTRY_BYTES;
@@ -73,9 +73,9 @@ inspect_indexes(struct inspect *in, const struct inspect_place *at, int64_t base
 
 	ASSERT(bytes);
 	index_put(made, bytes, bytes + n);
-	rc = compare(in, at, base, false, bytes, n, err);
+	rc = compare(in, at, base, suffix[0], false, bytes, n, err);
 	if (rc == 0)
-		rc = compare(in, at, base, true, bytes + n, times, err);
+		rc = compare(in, at, base, suffix[1], true, bytes + n, times, err);
 	free(bytes);
 	return rc;
 }

@@ -34,6 +34,7 @@ struct inspect_log {
 	int32_t epoch;                 /* of the last batch, -1 */
 	enum scan_verdict verdict;     /* how the walk ended */
 	bool damaged;
+	bool merged;                   /* it may have been rewritten: producers are gone from some headers */
 	char why[200];                 /* SCAN_BAD: what is wrong at `position` */
 };
 
@@ -52,9 +53,10 @@ int inspect_refuse(const struct scan *sc, struct inspect_log *log, struct inspec
 
 /* ---- inspect_index.c ---------------------------------------------------------------------- */
 
-/* Both index files of a sealed segment are, byte for byte, what its log gives. */
+/* Both index files of a sealed segment are, byte for byte, what its log gives. `suffix`: of the offset
+ * index and of the time index. */
 int inspect_indexes(struct inspect *in, const struct inspect_place *at, int64_t base,
-	const struct index *made, struct err *err);
+	const char *const suffix[2], const struct index *made, struct err *err);
 
 /* ---- inspect_partition.c ------------------------------------------------------------------ */
 

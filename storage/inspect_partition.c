@@ -4,6 +4,7 @@
 #include "storage/inspect_log.h"
 
 #include "storage/layout.h"
+#include "storage/rewrite.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 
 enum { HAS_LOG = 1, HAS_INDEX = 2, HAS_TIME = 4, HAS_SNAPSHOT = 8, SEALED = HAS_LOG | HAS_INDEX | HAS_TIME };
+/* Left by a rewriting: the three, above, as .swap; any of them as .cleaned. */
+enum { SWAPPED = 4 /* bits */, HAS_SWAP = SEALED << SWAPPED, HAS_CLEANED = 128 };
 
 static const char lost[] = "put back a copy, or decide with kira repair; kirad serves nothing from here on";
 
@@ -37,8 +40,18 @@ struct partition_files {
 	bool snapshot_loaded;
 	bool over;              /* what comes is no part of the log */
 	bool unsealed;          /* the file before is, as a kill or a power cut leaves it */
-	bool broken;            /* batches are missing: what they said of producers, too */
+	bool broken;            /* batches are missing, or were merged: what they said of producers, too */
 };
+
+/* What a start makes the segment's file: it finishes the renames of a rewriting. */
+static const char *
+suffix_of(const struct at_offset *file, unsigned part)
+{
+	static const char *const swap[] = {".log.swap", ".index.swap", ".timeindex.swap"};
+	static const char *const final[] = {".log", ".index", ".timeindex"};
+
+	return file->has >> SWAPPED >> part & 1 ? swap[part] : final[part];
+}
 
 /* ---- What is there ------------------------------------------------------------------------ */
 
@@ -75,10 +88,13 @@ look(void *arg, const char *name)
 	struct partition_files *f = arg;
 	int64_t offset = -1;
 	unsigned i = 0;
+	bool cleaned;
 
 	for (; i < ARRAY_LENGTH(suffix); i++)
 		if ((offset = layout_offset(name, suffix[i])) >= 0)
 			break;
+	if (offset < 0 && (offset = rewrite_left(name, &cleaned)) >= 0)
+		i = cleaned ? 7 : SWAPPED + (strstr(name, ".timeindex") ? 2 : strstr(name, ".index") ? 1 : 0);
 	if (offset < 0) {
 		f->pool |= strcmp(name, LAYOUT_SPARE) == 0;
 		if (strcmp(name, LAYOUT_SPARE) != 0 && strcmp(name, LAYOUT_EPOCHS) != 0 &&
@@ -103,6 +119,26 @@ by_offset(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* As a start does it. */
+static void
+settle(struct partition_files *f, struct at_offset *file)
+{
+	char name[LAYOUT_NAME];
+
+	layout_name(name, file->offset, ".log");
+	if (file->has & HAS_CLEANED) {
+		file->has &= HAS_SNAPSHOT | SEALED;
+		inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
+			"nothing to do: the next start removes what it left, *.cleaned and *.swap",
+			"its rewriting was cut short");
+	} else if (file->has & HAS_SWAP) {
+		file->has |= (file->has & HAS_SWAP) >> SWAPPED;
+		inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
+			"nothing to do: the next start renames *.swap, which are looked at in its place",
+			"its rewriting was cut short between the last renames");
+	}
+}
+
 static void
 merge(struct partition_files *f)
 {
@@ -117,6 +153,8 @@ merge(struct partition_files *f)
 			f->file[n++] = f->file[i];
 	}
 	f->n = n;
+	for (unsigned i = 0; i < f->n; i++)
+		settle(f, &f->file[i]);
 }
 
 /* ---- Small files -------------------------------------------------------------------------- */
@@ -208,8 +246,11 @@ say_tail(struct partition_files *f, const char *name, const struct inspect_log *
 }
 
 static int
-sealed(struct partition_files *f, const char *name, struct inspect_log *log, const struct index *made)
+sealed(struct partition_files *f, const struct at_offset *file, const char *name, struct inspect_log *log,
+	const struct index *made)
 {
+	const char *const suffix[] = {suffix_of(file, 1), suffix_of(file, 2)};
+
 	if (log->verdict == SCAN_ZEROS)
 		inspect_say(f->in, INSPECT_DAMAGE, f->at, name, (int64_t)log->position, log->end,
 			"kira repair cuts it",
@@ -217,7 +258,7 @@ sealed(struct partition_files *f, const char *name, struct inspect_log *log, con
 			" bytes", log->size - log->position, log->position);
 	if (log->damaged)
 		return 0; /* the index is then compared with what is not there */
-	return inspect_indexes(f->in, f->at, log->base, made, f->err);
+	return inspect_indexes(f->in, f->at, log->base, suffix, made, f->err);
 }
 
 static int
@@ -231,7 +272,7 @@ segment(struct partition_files *f, const struct at_offset *file)
 	char name[LAYOUT_NAME];
 	int rc;
 
-	layout_name(name, file->offset, ".log");
+	layout_name(name, file->offset, suffix_of(file, 0));
 	if (!is_sealed && f->p->clean)
 		inspect_say(in, INSPECT_DAMAGE, f->at, name, -1, file->offset,
 			"nothing to do: the next start checks the segment and makes its index anew",
@@ -249,12 +290,12 @@ segment(struct partition_files *f, const struct at_offset *file)
 	if (rc == 0) {
 		if (is_sealed) {
 			index_finish(&made);
-			rc = sealed(f, name, &log, &made);
+			rc = sealed(f, file, name, &log, &made);
 		} else if (log.tail) {
 			say_tail(f, name, &log);
 		}
 		f->end = log.end;
-		f->broken |= log.damaged;
+		f->broken |= log.damaged || log.merged;
 		f->unsealed = log.tail;
 	}
 	index_close(&made, in->io);
@@ -264,7 +305,8 @@ segment(struct partition_files *f, const struct at_offset *file)
 static int
 snapshot(struct partition_files *f, int64_t offset)
 {
-	/* Told once: the snapshot is believed here, and goes on in place of the headers. */
+	/* Damage was told, merged batches are none: the snapshot is believed here, and goes on in place of
+	 * the headers. */
 	if (f->broken) {
 		producers_forget(f->p->producers, 0);
 		f->snapshot_loaded = false;

@@ -6,8 +6,8 @@
 # timeout: 540
 """dump.py - segments, indexes and snapshots read as Kafka's own, by two judges.
 
-Fills topics with small segments over TCP (plain, LZ4, gzip, idempotent, several batches per index entry)
-and over memif, with a clean stop in between, stops kirad, and hands the directories to log_files.py (rules:
+Fills topics with small segments over TCP (plain, LZ4, gzip, idempotent, several batches per index entry,
+sealed segments rewritten) and over memif, with a clean stop in between, stops kirad, and hands the directories to log_files.py (rules:
 no JVM) or to Apache's DumpLogSegments by scripts/compat.sh (apache: maven and a JDK, jars from Maven Central).
 log_files.py must also complain about files that are damaged on purpose."""
 import argparse
@@ -22,13 +22,15 @@ import log_files
 
 FORMS = {"plain": [], "lz4": ["-z", "lz4"], "gzip": ["-z", "gzip"],
          "idem": ["-X", "enable.idempotence=true", "-X", "linger.ms=0", "-X", "batch.num.messages=50"],
-         "tiny": ["-X", "linger.ms=0", "-X", "batch.num.messages=7"]}
+         "tiny": ["-X", "linger.ms=0", "-X", "batch.num.messages=7"],
+         "rewritten": ["-X", "enable.idempotence=true", "-X", "linger.ms=0", "-X", "batch.num.messages=20"]}
 
 
 def fill():
     kcat = h.need("kcat", "kcat")
     kirad = h.Kirad(device="memif:%s/m.sock" % h.temp_dir(), extra=[
-        "--num-partitions", "2", "--topic-default", "segment.bytes=1048576"]).start()
+        "--num-partitions", "2", "--topic-default", "segment.bytes=1048576", "--rewrite-after-ms", "0"]).start()
+    h.run([h.binary("kira"), "topic", "create", "rewritten", "-b", kirad.bootstrap, "-c", "compression.type=lz4"])
     for turn in range(2):
         for topic, options in FORMS.items():
             lines = "".join("%s line %d %s\n" % (topic, n, "abcdefgh" * (n % 20)) for n in range(30000))
@@ -41,6 +43,7 @@ def fill():
            "--partitions", "2", "--seconds", "1", "--rate", "50000", "--record", "200", "--batch", "1400",
            "--sessions", "2", "--acks", "log", "--cpus", h.cpu_list(1), "--transport", "udp", "--json"], seconds=120)
     h.say("filled over memif")
+    h.until(lambda: kirad.count("rewrite_segments") >= 4, 60, "the rewriting of sealed segments")
     kirad.stop()
     return kirad.data_dir
 

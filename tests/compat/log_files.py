@@ -53,7 +53,7 @@ class Partition:
         bases = [int(n[:20]) for n in names if re.fullmatch(r"\d{20}\.log", n)]
         if not bases:
             self.complain("", "no segment")
-        following, epoch, producers, firsts = bases[0] if bases else 0, -1, {}, []
+        following, epoch, producers, firsts, merged = bases[0] if bases else 0, -1, {}, [], False
         states = {following: {}}
         for base in bases:
             stem = "%020d" % base
@@ -66,15 +66,26 @@ class Partition:
                 if b.epoch != epoch:
                     firsts.append((b.epoch, b.base))
                     epoch = b.epoch
+                merged |= b.pid < 0 and b.attributes & 7 == 3
                 if b.pid >= 0:
                     producers[b.pid] = (b.pid_epoch, (b.seq + b.last_delta) & 0x7FFFFFFF, b.last, b.last_delta)
                 following = b.last + 1
                 states[following] = None
             states[following] = dict(producers)
+            # Rewritten, it may be: its producers are in the next snapshot alone, which is believed.
+            if merged and "%020d.snapshot" % following in names:
+                producers, merged, states[following] = self.believe(following), False, None
             self.indexes(stem, base, batches, names, base != bases[-1])
         self.snapshots(names, states)
         self.side_files(names, firsts)
         return self
+
+    def believe(self, offset):
+        with open(os.path.join(self.path, "%020d.snapshot" % offset), "rb") as f:
+            raw = f.read()
+        count = struct.unpack_from(">i", raw, 6)[0] if len(raw) >= 10 else 0
+        rows = [struct.unpack_from(">qhiqi", raw, 10 + 46 * i) for i in range(count) if 56 + 46 * i <= len(raw)]
+        return {row[0]: row[1:] for row in rows}
 
     def log(self, name, log, following, epoch):
         position, batches = 0, []

@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: MIT
  * rewrite_crash_ut.c - a rewriting cut short at its n-th system call, for every n, or with one call that
  * fails; a full disk; and what a start makes of the files that were left. */
+#include "storage/inspect.h"
 #include "tests/unit/storage/rewrite_world.h"
 
 #include <errno.h>
 
 static uint64_t wanted_hash;
+
+static void
+say(void *arg, const struct inspect_finding *f)
+{
+	if (f->level == INSPECT_DAMAGE)
+		fprintf(stderr, "%s: %s\n", f->file, f->what);
+}
+
+/* What lies there, by the tool's rules: the notes on it. */
+static uint64_t
+notes(void)
+{
+	struct inspect in = {.io = &fake_io, .found = say};
+
+	CU_ASSERT_EQUAL(directory_put_ids(w.s, 8), 0);
+	world_kill();
+	CU_ASSERT_EQUAL(inspect_directory(&in, w.dir, &w.err), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	return in.notes;
+}
 
 /* ---- Cut short ---------------------------------------------------------------------------- */
 
@@ -40,7 +61,7 @@ at_every_call(bool dies)
 		swapped += counter_read(&w.count.rewrite_segments) > 0;
 		fake.dies_at = fake.fails_at = 0;
 		CU_ASSERT_EQUAL(hash_all(), wanted_hash); /* whatever it was, readers do not mind */
-		world_kill();
+		(void)notes();
 		fake_io_reset();
 		fake.dies_at = n % 3 ? 30 + n % 50 : 0;
 		if (world_open() == 0)
@@ -111,7 +132,7 @@ while_one_is_cleaned_all_is_undone(void)
 	leave("00000000000000000000.index.swap");
 	leave("00000000000000000000.timeindex.swap");
 	leave("00000000000000000100.index.cleaned");
-	world_kill();
+	CU_ASSERT_TRUE(notes() >= 2);
 	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
 	CU_ASSERT_EQUAL(world_count(0, ".cleaned") + world_count(0, ".swap"), 0);
@@ -143,7 +164,7 @@ what_is_swap_and_nothing_cleaned_is_finished(void)
 			CU_ASSERT_EQUAL(io_posix.renameat(w.part[0]->dirfd, name[i], swap), 0);
 			leave(name[i]); /* the old one; not a good index */
 		}
-		world_kill();
+		CU_ASSERT_TRUE(notes() >= 1);
 		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
 		CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
 		CU_ASSERT_EQUAL(world_count(0, ".swap"), 0);
