@@ -57,7 +57,7 @@ struct topic {
 struct history {
 	FILE *file;              /* appended to; NULL: nothing is written */
 	struct topic topic[CUT_TOPICS];
-	bool stopped;            /* the last event: a clean stop that said 0 */
+	bool stopped;            /* the last event is a clean stop, done or cut: an epoch may stay */
 	uint64_t events;
 	char wrong[400];         /* a promise that is broken already while it is made */
 };
@@ -179,7 +179,14 @@ struct work {
 const char *work(struct engine *e, struct history *h, struct work *w);
 /* Acks that can be given now, and what is published; into the history. */
 void work_take_acks(struct engine *e, struct history *h);
+const char *work_create(struct engine *e, struct history *h, unsigned t);
 const char *work_append(struct engine *e, struct history *h, unsigned t, unsigned p,
 	const struct item *like);
+
+/* ---- cut_sequence.c ----------------------------------------------------------------------- */
+
+/* c create, a append, r roll, f flush, s snapshot, t retention (and the driver's own: e killed and
+ * started again, which raises the epoch, k stopped and started). NULL: right. */
+const char *sequence_op(struct engine *e, struct history *h, char op);
 
 #endif

@@ -2,10 +2,11 @@
  * cut_driver.c - one life of the storage engine between two power cuts, for fs_cut.py: looks at what
  * the last cut left, recovers it, judges it by the history, works on, and cuts again.
  *
- *	cut_driver [--seed N] [--mount DIR] [--recovery-cut N] [--look] DIR HISTORY
+ *	cut_driver [--seed N] [--mount DIR] [--recovery-cut N] [--look] [--ops LETTERS --cut-at N] DIR HISTORY
  *
  *	--mount DIR        the file system whose power is cut; without, the run only judges and stops
  *	--recovery-cut N   cut at the Nth call of the recovery that changes or syncs something
+ *	--ops LETTERS      only these operations (cut.h), and the cut at the Nth call, or behind them
  *	--look             recover and judge (a copy of) DIR, tell its digests, change no history
  *	--again            used by itself: killed and started again, the file system stayed
  *
@@ -24,10 +25,9 @@
 struct run {
 	struct engine engine;
 	struct history history;
-	const char *dir, *history_path;
-	char *const *argv;
+	const char *dir, *history_path, *mount, *ops;
 	uint64_t seed, random, flush_ms;
-	int64_t recovery_cut;
+	int64_t recovery_cut, cut_at;
 	bool look, again, stops, is_killed;
 	struct judged judged;
 	struct work work;
@@ -109,7 +109,6 @@ open_and_judge(struct run *r, bool killed)
 		(void)fflush(stdout);
 		_exit(0);
 	}
-	cut.calls_left = -1;
 	what = judge(&r->engine, &r->history, killed, &r->judged);
 	if (what)
 		violation(r, what);
@@ -123,8 +122,13 @@ stop_and_open(struct run *r)
 
 	history_stopping(&r->history);
 	history_flush(&r->history);
-	if (engine_stop(&r->engine) < 0)
+	if (engine_stop(&r->engine) < 0 && !cut.begun)
 		violation(r, r->engine.err.text);
+	if (cut.begun) {
+		tell("cut_in_stop", 1);
+		(void)fflush(stdout);
+		_exit(0);
+	}
 	history_stopped(&r->history);
 	history_flush(&r->history);
 	what = judge_files(r->dir);
@@ -142,26 +146,51 @@ stop_and_open(struct run *r)
 
 /* The process ends here as by SIGKILL: nothing is closed, written or said. */
 static _Noreturn void
-die_and_come_back(struct run *r)
+die_and_come_back(struct run *r, const char *ops)
+{
+	char seed[24], at[24];
+
+	(void)snprintf(seed, sizeof(seed), "%" PRIu64, r->seed);
+	(void)snprintf(at, sizeof(at), "%" PRId64, (int64_t)cut.calls_left);
+	tell("kills", 1);
+	(void)fflush(stdout);
+	(void)execl("/proc/self/exe", "cut_driver", "--again", "--mount", r->mount, "--seed", seed, r->dir,
+		r->history_path, ops ? "--ops" : NULL, ops, "--cut-at", at, NULL);
+	violation(r, "execl");
+}
+
+static void
+work_and_die(struct run *r)
 {
 	const char *what;
-	char *argv[16];
-	unsigned n = 0;
 
 	r->work.steps = 1 + r->work.steps / 3;
 	r->work.no_cut = true;
 	what = work(&r->engine, &r->history, &r->work);
 	if (what)
 		violation(r, what);
-	tell("kills", 1);
-	(void)fflush(stdout);
-	argv[n++] = r->argv[0];
-	argv[n++] = (char[]){"--again"};
-	for (unsigned i = 1; r->argv[i] && n < 15; i++)
-		argv[n++] = r->argv[i];
-	argv[n] = NULL;
-	(void)execv("/proc/self/exe", argv);
-	violation(r, "execv");
+	die_and_come_back(r, NULL);
+}
+
+/* What is in --ops, then the cut if it was not yet. */
+static void
+live_by_ops(struct run *r)
+{
+	cut.calls_left = r->cut_at;
+	for (const char *op = r->ops; *op && !cut.begun; op++) {
+		const char *what = NULL;
+
+		if (*op == 'e')
+			die_and_come_back(r, op + 1);
+		if (*op == 'k')
+			stop_and_open(r);
+		else
+			what = sequence_op(&r->engine, &r->history, *op);
+		if (what)
+			violation(r, what);
+	}
+	cut_now();
+	printf("cut %s\n", cut_how_name[cut.how]);
 }
 
 static void
@@ -213,14 +242,20 @@ live(struct run *r)
 		raw_look(&r->history, r->dir, &raw);
 	if (raw.acked_lost > 0)
 		fprintf(stderr, "%u pages below what was acked at disk are not there\n", raw.acked_lost);
-	cut.calls_left = r->recovery_cut;
+	cut.calls_left = r->again && r->ops ? r->cut_at : r->recovery_cut;
 	open_and_judge(r, r->again);
+	r->cut_at = r->ops && r->again ? cut.calls_left : r->cut_at;
+	cut.calls_left = -1;
 	tell("recovered", has_past && !r->again);
 	if (has_past)
 		tell_judged(r, &raw);
 	if (r->look)
 		return;
 	judge_adopt(&r->engine, &r->history);
+	if (r->ops) {
+		live_by_ops(r);
+		return;
+	}
 	if (r->stops || cut.mount < 0)
 		stop_and_open(r);
 	if (cut.mount < 0)
@@ -235,7 +270,7 @@ live(struct run *r)
 		return;
 	}
 	if (r->is_killed)
-		die_and_come_back(r);
+		work_and_die(r);
 	if (dice(r, 5) > 1)
 		cut.calls_left = (int64_t)dice(r, 300);
 	what = work(&r->engine, &r->history, &r->work);
@@ -249,15 +284,17 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
 		{"mount", required_argument, NULL, 'm'}, {"recovery-cut", required_argument, NULL, 'r'},
-		{"look", no_argument, NULL, 'l'}, {"again", no_argument, NULL, 'a'}, {0}};
-	static struct run r = {.recovery_cut = -1};
+		{"ops", required_argument, NULL, 'o'},
+		{"cut-at", required_argument, NULL, 'c'}, {"look", no_argument, NULL, 'l'}, {"again", no_argument, NULL, 'a'}, {0}};
+	static struct run r = {.recovery_cut = -1, .cut_at = -1};
 	int c;
 
-	r.argv = argv;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 's': r.seed = strtoull(optarg, NULL, 10); break;
-		case 'm': cut.mount = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
+		case 'o': r.ops = optarg; break;
+		case 'c': r.cut_at = strtoll(optarg, NULL, 10); break;
+		case 'm': r.mount = optarg; cut.mount = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
 		case 'r': r.recovery_cut = strtoll(optarg, NULL, 10); break;
 		case 'l': r.look = true; break;
 		case 'a': r.again = true; break;
@@ -274,6 +311,8 @@ main(int argc, char **argv)
 		r.history.file = NULL;
 	}
 	plan(&r);
+	if (r.ops)
+		r.engine.threads = false;
 	live(&r);
 	(void)fflush(stdout);
 	_exit(0); /* the power is gone: nothing is stopped */

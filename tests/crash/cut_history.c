@@ -118,7 +118,7 @@ apply_stop(struct history *h, bool done)
 				l->durable = l->end;
 		}
 	}
-	h->stopped = done;
+	h->stopped = true;
 }
 
 /* ---- The file ----------------------------------------------------------------------------- */

@@ -170,14 +170,14 @@ append_some(struct engine *e, struct history *h, struct work *w, unsigned t, uns
 
 /* ---- Topics ------------------------------------------------------------------------------- */
 
-static const char *
-create(struct engine *e, struct history *h, struct work *w, unsigned t)
+const char *
+work_create(struct engine *e, struct history *h, unsigned t)
 {
 	history_topic(h, t, TOPIC_ASKED);
 	history_flush(h);
 	if (engine_create(e, t, h->topic[t].generation) == 0 && is_promise()) {
 		history_topic(h, t, TOPIC_CREATED);
-		w->created++;
+		history_flush(h);
 		return NULL;
 	}
 	return cut.begun ? NULL : WRONG("create t%u: %s", t, e->err.text);
@@ -206,8 +206,12 @@ step(struct engine *e, struct history *h, struct work *w)
 	const unsigned p = (unsigned)cut_random(&w->random, CUT_PARTITIONS);
 	const uint64_t what = cut_random(&w->random, 100);
 
-	if (!e->part[t][0])
-		return h->topic[t].asked ? NULL : create(e, h, w, t); /* asked for after the cut */
+	if (!e->part[t][0]) {
+		if (h->topic[t].asked)
+			return NULL; /* asked for after the cut */
+		w->created++;
+		return work_create(e, h, t);
+	}
 	if (h->topic[t].deleting)
 		return NULL;
 	if (what < 1)
