@@ -19,10 +19,13 @@ say_failed(struct control *ctl)
 		if (t->state != TOPIC_LIVE)
 			continue;
 		for (int32_t i = 0; i < t->partitions; i++) {
-			if (t->said_failed[i] ||
-				storage_state(t->part->part[i]) != PART_FAILED)
+			if (t->said_failed[i] || storage_state(t->part->part[i]) == PART_OK)
 				continue;
 			t->said_failed[i] = true;
+			if (storage_state(t->part->part[i]) == PART_HALTED) {
+				topics_say_halted(t, i);
+				continue;
+			}
 			log_error("topic %s partition %d failed: %s; nothing is appended to it until "
 				"kirad restarts and finds out what is on disk", t->name, i,
 				storage_failure(t->part->part[i]));

@@ -204,6 +204,28 @@ settle(const struct control *ctl, struct topic *t, struct err *err)
 	return topic_config_settle(&t->cfg, own_max, err);
 }
 
+void
+topics_say_halted(struct topic *t, int32_t partition)
+{
+	t->said_failed[partition] = true;
+	log_error("topic %s partition %d is halted: %s; it is served as far as it is whole, nothing is "
+		"appended", t->name, partition, storage_halt_reason(t->part->part[partition]));
+}
+
+/* Each second while it lasts; and at the end, where something had to be read or it took as long. */
+static void
+say_progress(void *arg, const struct storage_recovery *p)
+{
+	const double read = (double)p->bytes_read / GIB, all = (double)p->bytes / GIB;
+
+	if (!p->over)
+		log_info("recovering: %u of %u partitions, %.1f of %.1f GiB that were not sealed", p->done,
+			p->partitions, read, (double)p->unsealed_bytes / GIB);
+	else if (p->bytes_read > 0 || p->ms >= 1000)
+		log_info("recovered %u partitions in %.3f s: %.3f GiB read, of %.3f GiB", p->done,
+			(double)p->ms / 1000, read, all);
+}
+
 int
 topics_open(struct control *ctl, struct err *err)
 {
@@ -228,20 +250,22 @@ topics_open(struct control *ctl, struct err *err)
 		}
 		rc = settle(ctl, t, err);
 		if (rc == 0)
-			rc = storage_attach(ctl->storage, &st[i], &t->cfg.log, t->part->part, wall_ms,
-				err);
+			rc = storage_attach(ctl->storage, &st[i], &t->cfg.log, t->part->part, err);
 		if (rc < 0) {
 			err_prefix(err, "topic %s: ", t->name);
 			topic_free(t);
 			return rc;
 		}
-		for (int32_t p = 0; p < t->partitions; p++)
-			if (storage_state(t->part->part[p]) != PART_OK)
-				log_error("topic %s partition %d is halted: %s; it is served as far as it "
-					"is whole, nothing is appended", t->name, p,
-					storage_halt_reason(t->part->part[p]));
-		t->state = TOPIC_LIVE;
 		topic_link(ctl, t);
+	}
+	rc = storage_recover(ctl->storage, wall_ms, say_progress, NULL, err);
+	if (rc < 0)
+		return rc;
+	for (struct topic *t = ctl->topics.first; t; t = t->next) {
+		t->state = TOPIC_LIVE;
+		for (int32_t p = 0; p < t->partitions; p++)
+			if (storage_state(t->part->part[p]) == PART_HALTED)
+				topics_say_halted(t, p);
 	}
 	/* The version only grows; the clock may have gone back, so it is no more than a start. */
 	ctl->topics.version = (uint64_t)wall_ms;

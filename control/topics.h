@@ -74,6 +74,8 @@ int topics_defaults(struct control *ctl, struct err *err);
 /* Open all that the catalogue names. */
 int topics_open(struct control *ctl, struct err *err);
 void topics_close(struct control *ctl);
+/* In the log, once. */
+void topics_say_halted(struct topic *t, int32_t partition);
 
 /* A live one, or NULL. */
 struct topic *topics_find(const struct control *ctl, struct view name);

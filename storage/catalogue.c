@@ -187,10 +187,10 @@ const char *const catalogue_state_name[PART_HALTED + 1] = {"ok", "failed", "halt
 static bool
 parse_row(char *p, struct state_row *row)
 {
-	int64_t partition, epoch;
+	int64_t partition, epoch, bytes;
 	const char *state;
 
-	*row = (struct state_row){.state = PART_OK};
+	*row = (struct state_row){.state = PART_OK, .last_base = -1};
 	if (!topic_name(&p, row->topic) || !number(&p, 0, PARTITIONS_MAX, &partition) ||
 		!topic_id(&p, row->id) || !number(&p, -1, INT32_MAX - 1, &epoch) ||
 		!number(&p, 0, INT64_MAX, &row->start) || !number(&p, 0, INT64_MAX, &row->recovery))
@@ -201,6 +201,12 @@ parse_row(char *p, struct state_row *row)
 	for (unsigned i = 0; state && i < ARRAY_LENGTH(catalogue_state_name); i++) {
 		if (strcmp(state, catalogue_state_name[i]) == 0) {
 			row->state = (enum partition_state)i;
+			if (*p == 0)
+				return true; /* no sealed file ends there; or of format 1 */
+			if (!number(&p, 0, row->recovery - 1, &row->last_base) ||
+				!number(&p, 0, INT32_MAX, &bytes))
+				return false;
+			row->last_bytes = (uint64_t)bytes;
 			return *p == 0;
 		}
 	}
@@ -238,9 +244,12 @@ catalogue_put_row(FILE *f, const struct state_row *row)
 	char id[23];
 
 	uuid_put(id, row->id);
-	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s\n", row->topic,
+	fprintf(f, "p %s %" PRId32 " %s %" PRId32 " %" PRId64 " %" PRId64 " %s", row->topic,
 		row->partition, id, row->epoch, row->start, row->recovery,
 		catalogue_state_name[row->state]);
+	if (row->last_base >= 0 && row->last_base < row->recovery)
+		fprintf(f, " %" PRId64 " %" PRIu64, row->last_base, row->last_bytes);
+	fprintf(f, "\n");
 	for (unsigned i = 0; i < h->n; i++)
 		if (h->hole[i].to > row->start)
 			fprintf(f, "hole %s %" PRId32 " %" PRId64 " %" PRId64 "\n", row->topic,

@@ -27,6 +27,20 @@ unreached(const struct storage *s)
 	return false;
 }
 
+/* The sealed file that the log ends with: a start then needs no more than its name and size. */
+static void
+name_last(const struct partition *part, struct state_row *row)
+{
+	const struct segments *a = atomic_load(&part->segments);
+	const struct segment *last = part->f.active && part->f.active->sealed ? part->f.active :
+		a && a->n > 0 ? a->seg[a->n - 1] : NULL;
+
+	if (!last || !last->sealed || last->end != row->recovery)
+		return;
+	row->last_base = last->base;
+	row->last_bytes = segment_used(last);
+}
+
 char *
 directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 {
@@ -46,7 +60,7 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 
 		if (!part)
 			continue;
-		if (partition_state(part) == PART_HALTED) {
+		if (part->halted_at_start) {
 			/* What was found is all that is known: a row made up here would say more. */
 			if (part->found_row) {
 				r = *part->found_row;
@@ -62,7 +76,9 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 			.recovery = frontier_read(BUG(3) ? &part->tail : &part->durable).end,
 			.state = partition_state(part),
 			.holes = *part->holes,
+			.last_base = -1,
 		};
+		name_last(part, &r);
 		memcpy(r.topic, part->topic, sizeof(r.topic));
 		memcpy(r.id, part->topic_id, sizeof(r.id));
 		catalogue_put_row(f, &r);
@@ -71,15 +87,43 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 	return text;
 }
 
-/* Does the catalogue name its topic? */
-static bool
-is_named(const struct storage *s, const struct state_row *row)
+static int
+by_partition(const void *a, const void *b)
 {
-	for (unsigned i = 0; i < s->topics; i++)
-		if (strcmp(s->topic[i].name, row->topic) == 0 &&
-			memcmp(s->topic[i].id, row->id, sizeof(row->id)) == 0)
-			return row->partition < s->topic[i].partitions;
-	return false;
+	const struct state_row *x = a, *y = b;
+	int c = strcmp(x->topic, y->topic);
+
+	c = c ? c : memcmp(x->id, y->id, sizeof(x->id));
+	return c ? c : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+struct state_row *
+directory_row(const struct storage *s, const char *topic, const uint8_t id[16], int32_t partition)
+{
+	struct state_row key = {.partition = partition};
+
+	(void)snprintf(key.topic, sizeof(key.topic), "%s", topic);
+	memcpy(key.id, id, sizeof(key.id));
+	return s->rows ? bsearch(&key, s->row, s->rows, sizeof(key), by_partition) : NULL;
+}
+
+/* Sorted, to be found among thousands; those of which the catalogue names no topic (deleted since) are to
+ * be forgotten. */
+static void
+settle_rows(struct storage *s)
+{
+	if (s->rows > 0)
+		qsort(s->row, s->rows, sizeof(*s->row), by_partition);
+	for (unsigned i = 0; i < s->rows; i++)
+		s->row[i].used = true;
+	for (unsigned i = 0; i < s->topics; i++) {
+		for (int32_t p = 0; p < s->topic[i].partitions; p++) {
+			struct state_row *row = directory_row(s, s->topic[i].name, s->topic[i].id, p);
+
+			if (row)
+				row->used = false;
+		}
+	}
 }
 
 /* What was found goes back with a higher incarnation and clean 0: durable before a file is opened. */
@@ -99,8 +143,7 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 		s->incarnation = (uint64_t)wall_ms;
 	}
 	free(body);
-	for (unsigned i = 0; i < s->rows; i++)
-		s->row[i].used = !is_named(s, &s->row[i]); /* deleted since: to be forgotten */
+	settle_rows(s);
 	s->incarnation++;
 	f = open_memstream(&body, &size);
 	ASSERT(f);
@@ -112,16 +155,6 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 	rc = layout_put_text(s->io, s->dirfd, "state", body);
 	free(body);
 	return rc < 0 ? err_sys(err, rc, "write %s/kira.state", s->dir) : 0;
-}
-
-struct state_row *
-directory_row(const struct storage *s, const char *topic, const uint8_t id[16], int32_t partition)
-{
-	for (unsigned i = 0; i < s->rows; i++)
-		if (s->row[i].partition == partition && strcmp(s->row[i].topic, topic) == 0 &&
-			memcmp(s->row[i].id, id, sizeof(s->row[i].id)) == 0)
-			return &s->row[i];
-	return NULL;
 }
 
 /* ---- Topics, ids -------------------------------------------------------------------------- */

@@ -24,6 +24,8 @@ struct state_row {
 	uint8_t id[16];
 	int32_t partition, epoch;
 	int64_t start, recovery; /* recovery: everything below was durable */
+	int64_t last_base;       /* the sealed file that ends there, and its size; -1: none does */
+	uint64_t last_bytes;
 	enum partition_state state;
 	bool used;               /* its partition is open now, or no topic names it */
 	struct holes holes;      /* below `recovery` */
@@ -46,8 +48,8 @@ struct storage {
 	uint64_t incarnation, dirty_budget;
 	char cluster_id[23];
 	bool is_volatile, was_clean;
-	bool cache_is_opaque;                            /* recovery: a dropped page shows as cached here */
-	unsigned cache_waited_ms;                        /* recovery: for pages that stay, of all partitions */
+	_Atomic bool cache_is_opaque;                    /* recovery: a dropped page shows as cached here */
+	_Atomic unsigned cache_waited_ms;                /* recovery: for pages that stay, of all partitions */
 	unsigned words;                                  /* of a bitmap */
 	struct storage_counters own, *count;
 	struct store_words lcore[STORE_LCORES_MAX];
@@ -55,8 +57,13 @@ struct storage {
 	/* Read at open; topics are control's until the first operation. */
 	struct storage_topic *topic;
 	unsigned topics;
-	struct state_row *row;
+	struct state_row *row;                           /* sorted by topic and partition */
 	unsigned rows;
+	struct attached {                                /* to be recovered */
+		struct partition *part;
+		struct state_row *row;                   /* NULL: none */
+	} *attached;
+	unsigned attached_n;
 
 	/* Control's. */
 	int64_t ids_spent;
@@ -145,10 +152,5 @@ const struct segments *storage_segments(struct partition *part);
 int storage_segment_fd(struct storage *s, struct segment *seg);
 /* No array names it any more: freed now, or with its last pin. */
 void storage_free_segment(struct storage *s, struct segment *seg);
-
-/* ---- Recovery (recover.c; before threads run) -------------------------------------------- */
-
-int recover_partition(struct partition *part, const struct state_row *row, int64_t wall_ms,
-	struct err *err);
 
 #endif

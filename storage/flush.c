@@ -54,6 +54,8 @@ flush_adopt(struct storage *s, struct partition *part)
 {
 	ASSERT(!s->flush.live[part->slot]);
 	s->flush.live[part->slot] = part;
+	if (part->f.unlooked > 0)
+		s->flush.look_slot = MIN(s->flush.look_slot, part->slot);
 	if (part->config.flush_ms > 0)
 		s->flush.flush_ns = MIN(s->flush.flush_ns,
 			MIN((uint64_t)part->config.flush_ms, (uint64_t)3600000) * NS_PER_MS);
@@ -179,6 +181,7 @@ flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 	work += flush_commit(s);
 	work += flush_tidy(s);
 	work += flush_rewrite(s);
+	work += flush_look(s);
 	counter_set(&s->count->dirty_bytes, f->dirty);
 	return work;
 }

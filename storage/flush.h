@@ -67,6 +67,8 @@ struct flush {
 	bool op_waits;                  /* for a commit, and all behind it: it begins at once */
 	uint64_t began_ns;
 	struct rewriting rewriting;
+	unsigned look_slot;             /* partitions below it have been looked through */
+	bool looks;                     /* a job of that is in flight */
 };
 
 /* A file that is no segment's data could not be replaced or removed: counted, and the first time kept
@@ -115,6 +117,10 @@ void flush_rewrite_stop(struct storage *s);
 
 /* flush_tidy.c: kira.state, retention, space. */
 unsigned flush_tidy(struct storage *s);
+
+/* flush_look.c: tails of sealed segments that a start did not open. */
+#define FLUSH_LOOKS 16 /* by one job: some milliseconds, even where each is a seek */
+unsigned flush_look(struct storage *s);
 
 /* flush_op.c: operations of control. */
 unsigned flush_ops(struct storage *s);

@@ -29,7 +29,7 @@ is_durable(const struct segment *seg, const struct mark *durable)
 static bool
 is_due(const struct storage *s, const struct segment *seg, const struct mark *durable)
 {
-	return seg->sealed && !seg->rewritten && is_durable(seg, durable) && segment_used(seg) > 0 &&
+	return seg->sealed && atomic_load(&seg->looked) && !seg->rewritten && is_durable(seg, durable) && segment_used(seg) > 0 &&
 		segment_used(seg) <= s->flush.room &&
 		s->flush.wall_ms - seg->sealed_wall_ms >= s->o.rewrite_after_ms;
 }
@@ -115,6 +115,7 @@ file(struct storage *s, struct rewriting *r)
 	seg->sealed_wall_ms = old->sealed_wall_ms;
 	seg->allocated = r->size;
 	seg->sealed = seg->rewritten = true;
+	atomic_init(&seg->looked, true);
 	seg->generation = old->generation + 1;
 	counter_add(&s->count->rewrite_segments, 1);
 	counter_add(&s->count->rewrite_bytes_before, segment_used(old));

@@ -168,7 +168,7 @@ trim(struct storage *s, struct partition *part)
 static bool
 may_go(const struct partition *part, const struct segment *seg, const struct mark *durable)
 {
-	return seg->sealed && seg != durable->seg && seg->end <= durable->end &&
+	return seg->sealed && atomic_load_explicit(&seg->looked, memory_order_relaxed) && seg != durable->seg && seg->end <= durable->end &&
 		partition_state(part) == PART_OK;
 }
 

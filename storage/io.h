@@ -39,6 +39,7 @@ struct io {
 	int (*renameat)(int dir, const char *from, const char *to);
 	int (*unlinkat)(int dir, const char *name, bool directory);
 	int (*mkdirat)(int dir, const char *name);
+	int (*size_at)(int dir, const char *name, uint64_t *ret);
 	int (*changed_ms)(int dir, const char *name, int64_t *wall_ms); /* ctime: also by a rename */
 	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
 	int (*lock)(int fd); /* -EAGAIN: somebody else has it */

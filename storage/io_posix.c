@@ -229,6 +229,17 @@ posix_mkdirat(int dir, const char *name)
 }
 
 static int
+posix_size_at(int dir, const char *name, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int
 posix_changed_ms(int dir, const char *name, int64_t *wall_ms)
 {
 	struct stat st;
@@ -321,6 +332,7 @@ const struct io io_posix = {
 	.renameat = posix_renameat,
 	.unlinkat = posix_unlinkat,
 	.mkdirat = posix_mkdirat,
+	.size_at = posix_size_at,
 	.changed_ms = posix_changed_ms,
 	.list = posix_list,
 	.lock = posix_lock,

@@ -200,6 +200,21 @@ jobs_wait(struct jobs *j)
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
+void
+jobs_wait_ms(struct jobs *j, unsigned ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	(void)pthread_mutex_lock(&j->lock);
+	if (j->threads > 0 && !j->finished.first && (j->waiting.first || j->running > 0))
+		(void)pthread_cond_timedwait(&j->less, &j->lock, &until);
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
 bool
 jobs_finished(struct jobs *j)
 {

@@ -28,6 +28,7 @@ void jobs_submit(struct jobs *j, struct job *job);
 unsigned jobs_reap(struct jobs *j);
 void jobs_wait(struct jobs *j); /* until every one submitted has run; they are still to be reaped */
 bool jobs_finished(struct jobs *j);   /* something waits to be reaped: for a last look before sleeping */
+void jobs_wait_ms(struct jobs *j, unsigned ms); /* until one has run, or so long */
 bool jobs_idle(const struct jobs *j); /* nothing submitted that was not reaped */
 
 #endif

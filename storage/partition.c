@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hook.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 void
@@ -19,6 +20,32 @@ partition_fail(struct partition *part)
 
 	atomic_compare_exchange_strong(&part->state, &ok, PART_FAILED); /* X1, seq_cst */
 	HOOK(X1);
+	atomic_fetch_add(&part->storage->failures, 1);
+}
+
+char *
+partition_halt_text(const struct partition *part, int rc, const char *reason)
+{
+	char *text;
+
+	/* Pages that stay in memory go by themselves; all else somebody must decide. */
+	if (rc == -EBUSY)
+		text = strdup(reason);
+	else if (asprintf(&text, "%s; with kirad stopped, `kira repair %s %s` says what is broken, and "
+		"what --truncate or --skip would cost", reason, part->storage->dir, part->name) < 0)
+		text = NULL;
+	ASSERT(text);
+	return text;
+}
+
+void
+partition_halt(struct partition *part, int rc, const char *reason)
+{
+	int ok = PART_OK;
+
+	ASSERT(!part->halt_reason);
+	part->halt_reason = partition_halt_text(part, rc, reason); /* before X1: who sees the state finds it */
+	atomic_compare_exchange_strong(&part->state, &ok, PART_HALTED); /* X1, seq_cst */
 	atomic_fetch_add(&part->storage->failures, 1);
 }
 
@@ -118,7 +145,7 @@ storage_failure(const struct partition *part)
 const char *
 storage_halt_reason(const struct partition *part)
 {
-	return part->halt_reason;
+	return partition_state(part) == PART_HALTED ? part->halt_reason : NULL;
 }
 
 int32_t

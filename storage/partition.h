@@ -46,6 +46,7 @@ struct flush_half {
 	uint64_t expired_after;         /* the write of kira.state that carries the new start */
 	bool trim_waits;
 	uint64_t rewrite_ns;            /* not looked at for a segment to rewrite before */
+	unsigned unlooked;              /* of its array, segments whose tail nobody has looked at yet */
 };
 
 /* Where a reader left off: the batch boundary at `offset`. Control's. */
@@ -67,7 +68,8 @@ struct partition {
 	struct epochs epochs;
 	const struct holes *holes;      /* of its row of kira.state; none: an empty list */
 	char *halt_reason;              /* halted: the sentence why; else NULL */
-	const struct state_row *found_row; /* halted: stays in kira.state as it was found; NULL: none */
+	bool halted_at_start;           /* and then what kira.state said stays as it was found: */
+	const struct state_row *found_row; /* NULL: nothing */
 	struct segment *blank;          /* the first active one, without a file */
 	bool detached;                  /* storage lcore: said that it let go */
 
@@ -106,6 +108,10 @@ struct partition {
 /* ok -> failed, once; then `failures` moves, whoever won, so that who sees the count moved finds the
  * state (X1, X2). */
 void partition_fail(struct partition *part);
+/* ok -> halted: acknowledged data was found to be damaged while it runs. The flush daemon, once. */
+void partition_halt(struct partition *part, int rc, const char *reason);
+/* The reason, and what to do; to be freed. */
+char *partition_halt_text(const struct partition *part, int rc, const char *reason);
 
 /* Directory name and fields; no files yet. `slot` is the caller's. */
 struct partition *partition_alloc(struct storage *s, const char *topic, const uint8_t id[16],

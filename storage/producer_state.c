@@ -57,7 +57,7 @@ struct producers {
 	struct producer *at;          /* [capacity + 1]; at[0] is no producer: its links end the lists */
 	uint32_t *bucket;
 	struct partition_producers *of;
-	uint32_t mask, unused;
+	uint32_t mask, unused, capacity;
 };
 
 bool
@@ -78,6 +78,7 @@ producers_open(struct producers **ret, uint32_t capacity, unsigned partitions_ma
 		return false;
 	}
 	p->mask = buckets - 1;
+	p->capacity = capacity;
 	for (uint32_t i = capacity; i >= 1; i--) {
 		p->at[i].chain = p->unused;
 		p->unused = i;
@@ -189,6 +190,12 @@ uint32_t
 producers_count(const struct producers *p, unsigned slot)
 {
 	return p->of[slot].n;
+}
+
+uint32_t
+producers_capacity(const struct producers *p)
+{
+	return p->capacity;
 }
 
 /* ---- Judging ------------------------------------------------------------------------------ */

@@ -47,6 +47,7 @@ void producers_fold(struct producers *p, unsigned slot, const uint8_t *batch, in
 
 void producers_forget(struct producers *p, unsigned slot); /* all of a partition */
 uint32_t producers_count(const struct producers *p, unsigned slot);
+uint32_t producers_capacity(const struct producers *p); /* as it was opened with */
 
 /* Snapshot in Kafka's format, and behind it all else that the table knows (FORMAT.md), so that a loaded
  * one judges as the table did: PRODUCER_SNAPSHOT_BYTES(n) for n entries. put() writes at most `room` bytes and returns how many, 0 where it does not fit. load() judges the bytes; false:

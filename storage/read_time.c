@@ -6,6 +6,7 @@
 #include "storage/directory.h"
 #include "storage/layout.h"
 #include "storage/records.h"
+#include "storage/sealed.h"
 
 #include "base/assert.h"
 
@@ -142,11 +143,15 @@ segment_at(const struct partition *part, const struct segments *a, const struct 
 	return i == n + (unfiled != NULL) ? tail->seg : NULL;
 }
 
-/* Of a segment that was left: flush copies it when it files the segment. */
-static int64_t
-largest_of(const struct segment *seg, bool filed)
+/* Of a segment that was left: flush copies it when it files the segment, or a job does that looks at what a
+ * start found; until then its file says. -errno. */
+static int
+largest_of(const struct segment *seg, bool filed, int64_t *ret)
 {
-	return filed ? seg->max_timestamp : seg->index.max_timestamp;
+	if (filed && !atomic_load_explicit(&seg->looked, memory_order_acquire))
+		return sealed_max_timestamp(seg->io, seg->part->dirfd, seg->base, ret);
+	*ret = filed ? seg->max_timestamp : seg->index.max_timestamp;
+	return 0;
 }
 
 /* Of the one that the limit lies in: no more than is visible, as far as its index says. */
@@ -169,6 +174,7 @@ find_first(struct partition *part, const struct mark *tail, const struct mark *l
 	const struct segments *a = storage_segments(part);
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
 	struct segment *seg;
+	int64_t largest;
 	int rc = 0;
 
 	for (uint32_t i = 0; rc == 0 && (seg = segment_at(part, a, tail, i)) != NULL; i++) {
@@ -176,7 +182,10 @@ find_first(struct partition *part, const struct mark *tail, const struct mark *l
 			return search(part, seg, limit, target, false, offset, timestamp);
 		if (seg->base >= limit->end)
 			return 0;
-		if (seg->end > start && largest_of(seg, a && i < a->n) >= target)
+		if (seg->end <= start)
+			continue;
+		rc = largest_of(seg, a && i < a->n, &largest);
+		if (rc == 0 && largest >= target)
 			rc = search(part, seg, limit, target, false, offset, timestamp);
 	}
 	return rc;
@@ -189,15 +198,19 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 	const struct segments *a = storage_segments(part);
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
 	struct segment *best = NULL, *seg;
-	int64_t largest = -1, o, t;
-	int rc, found = 0;
+	int64_t largest = -1, its = -1, o, t;
+	int rc = 0, found = 0;
 
 	for (uint32_t i = 0; (seg = segment_at(part, a, tail, i)) != NULL; i++) {
 		if (seg == limit->seg || seg->base >= limit->end)
 			break;
-		if (seg->end > start && largest_of(seg, a && i < a->n) > largest) {
+		if (seg->end > start)
+			rc = largest_of(seg, a && i < a->n, &its);
+		if (rc < 0)
+			return rc;
+		if (seg->end > start && its > largest) {
 			best = seg;
-			largest = largest_of(seg, a && i < a->n);
+			largest = its;
 		}
 	}
 	if (best)

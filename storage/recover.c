@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * recover.c - a partition as it was found on disk: what is trusted, what is checked, what is cut,
- * what is refused. Blocking: the control thread at start, before any other thread runs.
+ * recover.c - a partition as it was found on disk: what is trusted, what is checked, what is cut, what is
+ * refused. Blocking: a job of storage_recover(), before any other thread runs.
  *
- * Sealed files (both indexes there) were whole and synced before their indexes were: trusted, but
- * that each must reach the next. From the first unsealed one on every batch is checked. Where the check ends the log ends, and appends
+ * A partition whose last sealed file is the one that kira.state names, of that size, with nothing unsealed
+ * and no spare beside it, was not appended to since: it opens by names alone. Of the others the files
+ * from the first unsealed one on are checked batch by batch. Where the check ends the log ends, and appends
  * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
  * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
- * cut. A file that cannot be read or written halts it too; the others start. After an unclean stop
- * the leader epoch rises. Every step may be repeated after a crash. */
+ * cut. A file that cannot be read or written halts it too; the others start. Where there may have been
+ * appends the leader epoch rises, before anything is removed that tells of them. Every step may be
+ * repeated after a crash. */
 #include "storage/recover.h"
 
 #include "storage/layout.h"
+#include "storage/sealed.h"
 
 #include "base/assert.h"
 #include "base/bug.h"
@@ -45,7 +48,6 @@ cut_segment(struct recovery *r, struct segment *seg)
 	const uint64_t used = segment_used(seg);
 	int rc = BUG(6) ? 0 : r->io->ftruncate(seg->fd, used);
 
-	seg->snapshot_length = 0;
 	if (rc == 0)
 		rc = r->io->fsync(seg->fd);
 	if (rc == 0)
@@ -92,6 +94,8 @@ cut(struct recovery *r, struct err *err)
 			segment_free(seg);
 	}
 	r->n = kept;
+	if (rc == 0 && r->found.stale)
+		rc = layout_unlink(r->io, r->part->dirfd, LAYOUT_SPARE);
 	return rc < 0 ? err_sys(err, rc, "cut the log to offset %" PRId64, r->end) : 0;
 }
 
@@ -105,7 +109,7 @@ raise_epoch(struct recovery *r, struct err *err)
 
 	epochs_begin(&part->epochs, was + 1, r->end);
 	text = epochs_text(&part->epochs);
-	rc = layout_put(r->io, part->dirfd, LAYOUT_EPOCHS, text, strlen(text));
+	rc = layout_replace(r->io, part->dirfd, LAYOUT_EPOCHS, text, strlen(text));
 	free(text);
 	return rc < 0 ? err_sys(err, rc, "write " LAYOUT_EPOCHS) : 0;
 }
@@ -142,6 +146,7 @@ file_segments(struct recovery *r)
 		seg->synced = seg->allocated = segment_used(seg);
 		seg->sealed = true;
 		a->seg[i] = seg;
+		r->part->f.unlooked += !atomic_load(&seg->looked);
 	}
 	atomic_store(&r->part->segments, a);
 }
@@ -171,14 +176,9 @@ halt(struct recovery *r, int rc, const char *reason)
 		file_segments(r);
 	if (part->epochs.n == 0)
 		epochs_begin(&part->epochs, r->row ? MAX(r->row->epoch, 0) : 0, r->start);
-	/* Pages that stay in memory go by themselves; all else somebody must decide. */
-	if (rc == -EBUSY)
-		part->halt_reason = strdup(reason);
-	else if (asprintf(&part->halt_reason, "%s; with kirad stopped, `kira repair %s %s` says what is broken, and "
-		"what --truncate or --skip would cost", reason, part->storage->dir, part->name) < 0)
-		part->halt_reason = NULL;
-	ASSERT(part->halt_reason);
+	part->halt_reason = partition_halt_text(part, rc, reason);
 	part->found_row = r->row;
+	part->halted_at_start = true;
 	part->next = r->end;
 	frontier_publish(&part->tail, &m);
 	frontier_publish(&part->durable, &m);
@@ -220,8 +220,10 @@ remove_left_overs(struct recovery *r, struct err *err)
 		return err_sys(err, rc, "remove files below the start");
 	while (r->n > 0)
 		segment_free(r->seg[--r->n]);
+	r->unsealed = 0;
 	r->end = r->start;
-	return 0;
+	producers_forget(r->producers, 0);
+	return recover_producers(r, 0, err);
 }
 
 /* Not of these files: every partition would meet it, and the start is given up. */
@@ -231,79 +233,150 @@ is_of_process(int rc)
 	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ENOSPC || rc == -EDQUOT;
 }
 
-static int
-recover(struct recovery *r, struct err *err)
+/* Sealed as kira.state says: by names and sizes, which is all that is looked at. */
+static bool
+is_trusted(const struct recovery *r)
 {
 	const struct state_row *row = r->row;
-	const bool was_ok = row && row->state == PART_OK;
-	bool clean = r->part->storage->was_clean && was_ok;
-	int rc = read_epochs(r, err);
+	const struct segment *last = r->n ? r->seg[r->n - 1] : NULL;
 
-	if (rc == 0)
-		rc = recover_list(r, err);
-	if (rc == 0)
-		rc = recover_open(r, err);
-	if (rc == 0)
-		rc = recover_check(r, err);
-	if (rc == 0)
-		rc = remove_left_overs(r, err);
+	if (!row || row->state != PART_OK || r->found.pool || r->unsealed < r->n)
+		return false;
+	if (!last)
+		return row->recovery <= holes_after(r->part->holes, row->start);
+	return row->last_base == last->base && row->last_bytes == segment_used(last) &&
+		row->recovery > last->base;
+}
+
+/* What a partition begins with. */
+static int
+begin(struct recovery *r, struct err *err)
+{
+	struct partition *part = r->part;
+	struct segment *last = r->n ? r->seg[r->n - 1] : NULL;
+	int rc = 0;
+
+	if (last)
+		last->end = r->end;
+	if (part->config.log_append_time && last) { /* it never goes back */
+		part->append_ms = last->max_timestamp;
+		if (!atomic_load(&last->looked))
+			rc = sealed_max_timestamp(r->io, part->dirfd, last->base, &part->append_ms);
+	}
 	if (rc < 0)
-		return rc;
-	rc = judge(r, err);
-	if (rc < 0)
-		return rc;
-	clean = clean && r->end == row->recovery && r->unsealed >= r->found.n;
-	rc = cut(r, err);
-	if (rc == 0 && !clean && !BUG(7))
-		rc = raise_epoch(r, err);
-	if (rc == 0)
-		rc = recover_producers(r, err);
-	if (rc < 0)
-		return rc;
-	if (r->part->config.log_append_time && r->n > 0)
-		r->part->append_ms = r->seg[r->n - 1]->max_timestamp; /* it never goes back */
+		return err_sys(err, rc, "read the time index of %020" PRId64, last->base);
 	file_segments(r);
-	/* All of the above is durable before a batch carries the new epoch. Each
-	 * step alone, whichever of them a crash leaves, is found and done again by the next start. */
-	rc = layout_sync_dir(r->io, r->part->dirfd);
-	if (rc < 0)
-		return err_sys(err, rc, "sync the directory");
-	partition_begin(r->part, r->start, r->end);
+	partition_begin(part, r->start, r->end);
 	recover_forget_dropped(r);
+	r->over = true;
 	return 0;
 }
 
-int
-recover_partition(struct partition *part, const struct state_row *row, int64_t wall_ms,
-	struct err *err)
+static int
+look(struct recovery *r, struct err *err)
 {
+	struct partition *part = r->part;
 	struct storage *s = part->storage;
-	struct recovery r = {.part = part, .io = s->io, .row = row, .wall_ms = wall_ms};
 	int rc = s->io->openat(s->dirfd, part->name, O_RDONLY | O_DIRECTORY, 0);
 
-	r.start = r.end = row ? row->start : 0;
-	if (row)
-		part->holes = &row->holes;
+	r->start = r->end = r->row ? r->row->start : 0;
+	if (r->row)
+		part->holes = &r->row->holes;
 	part->dirfd = rc;
-	rc = rc < 0 ? err_sys(err, rc, "open %s/%s", s->dir, part->name) : recover(&r, err);
-	if (rc < 0 && !is_of_process(rc)) {
-		halt(&r, rc, err->text);
-		rc = 0;
-	}
-	if (rc < 0) {
-		const struct segments *filed = atomic_load(&part->segments);
+	if (rc < 0)
+		return err_sys(err, rc, "open %s/%s", s->dir, part->name);
+	rc = read_epochs(r, err);
+	if (rc == 0)
+		rc = recover_list(r, err);
+	if (rc == 0)
+		rc = recover_segments(r, err);
+	if (rc < 0)
+		return rc;
+	r->trusted = is_trusted(r);
+	if (!r->trusted)
+		return 0;
+	r->end = MAX(r->row->recovery, r->start);
+	rc = judge(r, err);
+	if (rc < 0 || !recover_snapshot_at_end(r))
+		return rc;
+	return begin(r, err);
+}
 
-		err_prefix(err, "recover %s: ", part->name);
-		for (unsigned i = 0; !filed && i < r.n; i++)
-			segment_free(r.seg[i]);
+static int
+check(struct recovery *r, struct err *err)
+{
+	int rc = recover_check(r, err);
+
+	if (rc == 0)
+		rc = remove_left_overs(r, err);
+	return rc < 0 ? rc : judge(r, err);
+}
+
+static int
+rest(struct recovery *r, struct err *err)
+{
+	const struct state_row *row = r->row;
+	bool clean = r->trusted;
+	uint8_t *producers;
+	uint32_t n;
+	int rc = r->trusted ? recover_producers(r, r->n, err) : check(r, err);
+
+	if (rc < 0)
+		return rc;
+	if (!clean)
+		clean = r->part->storage->was_clean && row && row->state == PART_OK && r->end == row->recovery &&
+			r->unsealed >= r->n && !r->found.pool;
+	if (!clean && !BUG(7))
+		rc = raise_epoch(r, err);
+	if (rc == 0)
+		rc = cut(r, err);
+	/* All of it is durable before a batch carries the new epoch. Each step alone, whichever of them a
+	 * crash leaves, is found and done again by the next start. */
+	if (rc == 0 && !r->trusted) {
+		rc = layout_sync_dir(r->io, r->part->dirfd);
+		if (rc < 0)
+			(void)err_sys(err, rc, "sync the directory");
 	}
-	free(r.seg);
-	free(r.found.base);
-	free(r.found.index);
-	free(r.found.snapshot);
-	free(r.found.dropped);
-	free(r.found.left);
-	free(r.found.cleaned);
-	free(r.found.junk);
-	return rc;
+	if (rc < 0)
+		return rc;
+	producers = recover_snapshot(r, &n);
+	ASSERT(recover_load(r, producers, n));
+	free(producers);
+	return begin(r, err);
+}
+
+/* Halted, or given up. */
+static void
+settle(struct recovery *r, int rc)
+{
+	if (rc < 0 && !is_of_process(rc)) {
+		halt(r, rc, r->err.text);
+		r->over = true;
+	} else if (rc < 0) {
+		err_prefix(&r->err, "recover %s: ", r->part->name);
+		r->rc = rc;
+	}
+}
+
+void
+recover_look(struct recovery *r)
+{
+	settle(r, look(r, &r->err));
+}
+
+void
+recover_rest(struct recovery *r)
+{
+	settle(r, rest(r, &r->err));
+}
+
+void
+recover_free(struct recovery *r)
+{
+	if (!r->over) /* else they are the partition's */
+		for (unsigned i = 0; i < r->n; i++)
+			segment_free(r->seg[i]);
+	free(r->seg);
+	free(r->found.at);
+	free(r->found.junk);
 }

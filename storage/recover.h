@@ -1,52 +1,93 @@
 /* SPDX-License-Identifier: MIT
- * recover.h - the steps of a partition's recovery; private to recover*.c. Blocking: the control
- * thread at start, before any other thread runs. */
+ * recover.h - the steps of a partition's recovery; private to recover*.c. Blocking. A partition is on
+ * one thread at a time: a job of storage_recover(), before any other thread runs. */
 #ifndef KIRA_STORAGE_RECOVER_H
 #define KIRA_STORAGE_RECOVER_H
 
 #include "storage/directory.h"
 
+/* What lies at an offset, by name. */
+enum {
+	FOUND_LOG = 1,
+	FOUND_INDEX = 2,
+	FOUND_TIME = 4,
+	FOUND_SNAPSHOT = 8,
+	FOUND_DROPPED = 16,
+	FOUND_REWRITTEN = 32, /* left by a rewriting that was cut short; CLEANED: before its swap */
+	FOUND_CLEANED = 64,
+	FOUND_SEALED = FOUND_LOG | FOUND_INDEX | FOUND_TIME,
+};
+
+struct found_at {
+	int64_t offset;
+	unsigned has;
+};
+
 struct found {
-	int64_t *base;   /* of .log files, sorted */
+	struct found_at *at; /* sorted, one per offset */
 	unsigned n, room;
-	int64_t *index;  /* of .index and .timeindex files */
-	unsigned indexes, indexes_room;
-	int64_t *snapshot;
-	unsigned snapshots, snapshots_room;
-	int64_t *dropped; /* of .log.dropped files */
-	unsigned droppeds, droppeds_room;
-	int64_t *left, *cleaned; /* of files that a rewriting left; of those that are .cleaned */
-	unsigned lefts, lefts_room, cleaneds, cleaneds_room;
-	bool pool;
+	bool pool;           /* a spare; `stale`: with nothing of the log in it */
+	bool stale;
 	char (*junk)[64];
 	unsigned junks, junks_room;
 };
+
+struct recover_all;
 
 struct recovery {
 	struct partition *part;
 	const struct io *io;
 	const struct state_row *row;
+	struct recover_all *all;
 	struct found found;
 	struct segment **seg;   /* as found, oldest first */
 	unsigned n;
 	unsigned unsealed;      /* index of the first that must be checked */
 	int64_t start, end;
 	int64_t wall_ms;
+	uint64_t bytes;         /* of log to be read: unsealed, or folded for want of a snapshot */
+	uint64_t log_bytes;     /* of all its segments */
+	bool trusted;           /* sealed as kira.state says: nothing was appended since */
+	bool over;              /* nothing is left to be done */
+	struct producers *producers; /* slot 0: of this partition, while it is recovered */
+	bool founded;           /* and on a snapshot */
+	struct job job;
+	int rc;                 /* of the process, not of this partition: the start is given up */
+	struct err err;
 };
+
+/* recover.c: names, sizes and small files; the whole of it where kira.state says enough. */
+void recover_look(struct recovery *r);
+/* What needs the log itself. */
+void recover_rest(struct recovery *r);
+void recover_free(struct recovery *r);
+
+/* recover_all.c: bytes of log were read; a table of producers for a while; what it has learnt. */
+void recover_read(struct recovery *r, uint64_t bytes);
+bool recover_load(struct recovery *r, const uint8_t *snapshot, uint32_t length);
 
 /* recover_files.c: what is there; left-overs and what lies below the start are removed. */
 int recover_list(struct recovery *r, struct err *err);
-int recover_open(struct recovery *r, struct err *err);
+int recover_segments(struct recovery *r, struct err *err);
 /* A file of a segment, and its size. -ENOENT. */
-int recover_file(const struct recovery *r, int64_t base, const char *suffix, int flags,
+int recover_file(const struct io *io, int dir, int64_t base, const char *suffix, int flags,
 	uint64_t *size);
 /* What an older start put aside; after a recovery that went well. */
 void recover_forget_dropped(const struct recovery *r);
+bool recover_has(const struct recovery *r, int64_t offset, unsigned what);
 
 /* recover_check.c: where the log ends. Segments above it have end -1. */
 int recover_check(struct recovery *r, struct err *err);
 
-/* recover_producers.c: producer state at the end, from a snapshot and the headers above it. */
-int recover_producers(struct recovery *r, struct err *err);
+/* recover_producers.c: r->producers becomes what it was where seg[upto] begins (n: at the end), from the
+ * newest good snapshot and the headers of sealed segments above it. */
+int recover_producers(struct recovery *r, unsigned upto, struct err *err);
+/* The log was checked up to here: a snapshot, if none was met yet. */
+void recover_found(struct recovery *r, int64_t offset);
+/* One more batch, at an offset; and all of it as a snapshot, to be freed. */
+void recover_fold(struct recovery *r, const uint8_t *batch, int64_t at);
+uint8_t *recover_snapshot(const struct recovery *r, uint32_t *n);
+/* Straight to the storage lcore, where a snapshot stands at the end. */
+bool recover_snapshot_at_end(struct recovery *r);
 
 #endif

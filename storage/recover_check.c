@@ -4,8 +4,8 @@
 #include "storage/recover.h"
 
 #include "storage/layout.h"
-#include "storage/read.h"
 #include "storage/scan.h"
+#include "storage/sealed.h"
 
 #include "base/assert.h"
 #include "base/bug.h"
@@ -17,63 +17,26 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* The last entry of the index, (0, 0) where there is none. -errno. */
-static int
-last_entry(const struct recovery *r, const struct segment *seg, uint32_t *delta, uint32_t *position)
-{
-	uint8_t b[INDEX_ENTRY_BYTES];
-	uint64_t size;
-	int rc = 0, fd = recover_file(r, seg->base, ".index", O_RDONLY, &size);
-
-	*delta = *position = 0;
-	if (fd < 0)
-		return fd;
-	if (size >= sizeof(b)) {
-		rc = r->io->pread(fd, b, sizeof(b), size - sizeof(b)) == sizeof(b) ? 0 : -EIO;
-		*delta = rc == 0 ? rb_get32(b, 0) : 0;
-		*position = rc == 0 ? rb_get32(b, 4) : 0;
-	}
-	(void)r->io->close(fd);
-	return rc;
-}
-
-/* Where the batch at the last entry's position begins, by the entry: the batch's own word is not
- * covered by its checksum. -1: they do not agree. */
-static int64_t
-entry_offset(const struct recovery *r, int fd, const struct segment *seg, uint32_t delta,
-	uint32_t position)
-{
-	uint8_t b[RB_HEADER];
-	int64_t at;
-
-	if (r->io->pread(fd, b, sizeof(b), position) != sizeof(b))
-		return -1;
-	at = seg->base + delta - rb_last_offset_delta(b);
-	return rb_last_offset_delta(b) >= 0 && at >= seg->base && at == rb_base_offset(b) ? at : -1;
-}
-
-/* The end of a sealed segment: from its last index entry on, header by header. 1: index and log do
+/* The end of the last sealed segment: from its last index entry on, header by header. 1: index and log do
  * not agree on one. */
 static int
 sealed_end(struct recovery *r, struct segment *seg, struct err *err)
 {
-	uint64_t size;
-	uint32_t delta, position;
+	uint64_t size, position;
 	struct scan sc;
 	enum scan_verdict v = SCAN_END;
 	int64_t at = seg->base;
-	int fd, rc = last_entry(r, seg, &delta, &position);
+	bool agrees = false;
+	int rc, fd = recover_file(r->io, r->part->dirfd, seg->base, ".log", O_RDONLY, &size);
 
-	if (rc < 0)
-		return err_sys(err, rc, "read the index of %020" PRId64, seg->base);
-	fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
 	if (fd < 0)
 		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
-	if (position > 0)
-		at = entry_offset(r, fd, seg, delta, position);
-	if (at < 0) {
+	rc = sealed_last_batch(r->io, r->part->dirfd, fd, seg->base, &at, &position, &agrees);
+	if (rc < 0)
+		(void)err_sys(err, rc, "read the index of %020" PRId64, seg->base);
+	if (rc < 0 || !agrees) {
 		(void)r->io->close(fd);
-		return 1;
+		return rc < 0 ? rc : 1;
 	}
 	rc = scan_open(&sc, r->io, fd, position);
 	if (rc == 0) {
@@ -88,60 +51,25 @@ sealed_end(struct recovery *r, struct segment *seg, struct err *err)
 	return v == SCAN_END ? 0 : 1;
 }
 
-/* Header by header from a batch boundary on, as far as they continue the log. -EIO and the like. */
+/* A sealed segment in the middle must end where the next one begins. After a good stop, or a kill, a job
+ * looks at it later (flush_look.c); here where kira.state has no good word for the partition, so that
+ * what is served ends where it is whole. */
 static int
-walk_headers(const struct recovery *r, int fd, uint64_t size, uint64_t *position, int64_t *at)
+check_middle(struct recovery *r, struct segment *seg, struct err *err)
 {
-	uint8_t b[READ_HEADER];
-	int rc = 0;
-
-	while (rc == 0 && *position < size) {
-		rc = read_header(r->io, fd, *position, size, b);
-		if (rc == 0 && rb_base_offset(b) != *at)
-			rc = -EBADMSG;
-		if (rc == 0) {
-			*position += (uint64_t)rb_total(b);
-			*at += rb_count(b);
-		}
-	}
-	return rc == -EBADMSG ? 0 : rc;
-}
-
-/* A sealed segment in the middle must end where the next one begins: what lies behind the last index
- * entry is walked, a few KiB. Found here, since a reader may come years later, when the copy that
- * could have mended it is gone. */
-static int
-check_middle(struct recovery *r, struct segment *seg, int64_t next, struct err *err)
-{
-	uint64_t size, at_byte;
-	uint32_t delta, position;
-	int64_t at = seg->base;
-	int fd, rc = last_entry(r, seg, &delta, &position);
+	struct sealed_tail tail;
+	int rc;
 
 	r->end = seg->base; /* should it be unreadable */
-	if (rc < 0)
-		return err_sys(err, rc, "read the index of %020" PRId64, seg->base);
-	fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
-	if (fd < 0)
-		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
-	if (position > 0)
-		at = entry_offset(r, fd, seg, delta, position);
-	if (at < 0) { /* cut below that, or the index is wrong */
-		at = seg->base;
-		position = 0;
+	rc = sealed_look(r->io, r->part->dirfd, r->part->holes, seg->base, seg->end, &tail, err);
+	if (rc == -EBADMSG) {
+		atomic_store(&seg->used, tail.position);
+		r->end = seg->end = tail.end;
+	} else if (rc == 0) {
+		seg->max_timestamp = tail.max_timestamp;
+		atomic_store(&seg->looked, true);
 	}
-	at_byte = position;
-	rc = walk_headers(r, fd, size, &at_byte, &at);
-	(void)r->io->close(fd);
-	if (rc < 0)
-		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);
-	if (holes_after(r->part->holes, at) == next && at_byte == size)
-		return 0;
-	atomic_store(&seg->used, at_byte);
-	r->end = seg->end = at;
-	err_set(err, "acknowledged data is missing: %020" PRId64 ".log is whole up to offset %" PRId64
-		", the next file begins at %" PRId64, seg->base, at, next);
-	return -EBADMSG;
+	return rc;
 }
 
 /* ---- Only what is on the disk ------------------------------------------------------------- */
@@ -158,10 +86,14 @@ cache_shows(struct storage *s)
 	static const uint8_t page[4096];
 	const struct io *io = s->io;
 	int64_t left = 1;
-	int rc, fd = io->openat(s->dirfd, CACHE_PROBE, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	int rc, fd;
 
-	if (fd < 0)
+	(void)pthread_mutex_lock(&s->op_lock); /* one probe at a time */
+	fd = io->openat(s->dirfd, CACHE_PROBE, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0) {
+		(void)pthread_mutex_unlock(&s->op_lock);
 		return true;
+	}
 	rc = io->pwrite(fd, page, sizeof(page), 0) == sizeof(page) ? io->fsync(fd) : -EIO;
 	if (rc == 0)
 		rc = io->drop_cache(fd);
@@ -169,6 +101,9 @@ cache_shows(struct storage *s)
 		left = io->cached(fd, sizeof(page));
 	(void)io->close(fd);
 	(void)layout_unlink(io, s->dirfd, CACHE_PROBE);
+	(void)pthread_mutex_unlock(&s->op_lock);
+	if (rc == 0 && left != 0)
+		atomic_store(&s->cache_is_opaque, true);
 	return rc < 0 || left == 0;
 }
 
@@ -184,24 +119,22 @@ read_from_disk_only(struct recovery *r, int fd, uint64_t size, int64_t base, str
 
 	while (rc == 0) {
 		rc = BUG(5) ? 0 : r->io->drop_cache(fd);
-		if (rc < 0 || s->is_volatile || s->cache_is_opaque)
+		if (rc < 0 || s->is_volatile || atomic_load(&s->cache_is_opaque))
 			break;
 		left = r->io->cached(fd, size);
 		if (left <= 0) {
 			rc = (int)left;
 			break;
 		}
-		if (s->cache_waited_ms == 0 && !cache_shows(s)) {
-			s->cache_is_opaque = true;
+		if (atomic_load(&s->cache_waited_ms) == 0 && !cache_shows(s))
 			break;
-		}
-		if (s->cache_waited_ms >= CACHE_MAX_MS) {
+		if (atomic_load(&s->cache_waited_ms) >= CACHE_MAX_MS) {
 			err_set(err, "%" PRId64 " bytes of %020" PRId64 ".log stay in memory (held by an "
 				"old connection, or by a process that maps the file), so what is on disk "
 				"cannot be seen: restart when they are gone", left, base);
 			return -EBUSY;
 		}
-		s->cache_waited_ms += CACHE_WAIT_MS;
+		atomic_fetch_add(&s->cache_waited_ms, CACHE_WAIT_MS);
 		r->io->sleep_ms(CACHE_WAIT_MS);
 	}
 	return rc < 0 ? err_sys(err, rc, "sync %020" PRId64 ".log", base) : 0;
@@ -216,7 +149,7 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 	struct scan sc;
 	uint64_t size;
 	int64_t at = seg->base;
-	int rc, fd = recover_file(r, seg->base, ".log", O_RDWR, &size);
+	int rc, fd = recover_file(r->io, r->part->dirfd, seg->base, ".log", O_RDWR, &size);
 
 	if (fd < 0)
 		return err_sys(err, fd, "open %020" PRId64 ".log", seg->base);
@@ -237,12 +170,17 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 
 		index_add(&seg->index, (uint32_t)(sc.position - sc.total), sc.total,
 			(uint32_t)(at + delta - seg->base), rb_max_timestamp(sc.batch));
+		recover_fold(r, sc.batch, at);
 		at += delta + 1;
+		recover_read(r, sc.total);
 	}
 	index_finish(&seg->index);
+	recover_found(r, at);
+	seg->snapshot = recover_snapshot(r, &seg->snapshot_length);
 	/* What lies behind a hole is in the next file. */
 	seg->end = v == SCAN_BAD ? at : holes_after(r->part->holes, at);
 	seg->max_timestamp = seg->index.max_timestamp;
+	atomic_store(&seg->looked, true);
 	atomic_store(&seg->used, sc.position);
 	seg->fd = fd;
 	scan_close(&sc);
@@ -272,8 +210,9 @@ adopt_pool(struct recovery *r, struct err *err)
 	(void)r->io->close(fd);
 	if (rc < 0)
 		return err_sys(err, rc, "read " LAYOUT_SPARE);
+	r->found.stale = rc == 0; /* to be unlinked once the epoch has risen: it says that there were appends */
 	if (rc == 0)
-		return layout_unlink(r->io, part->dirfd, LAYOUT_SPARE);
+		return 0;
 	layout_name(name, r->end, ".log");
 	rc = r->io->renameat(part->dirfd, LAYOUT_SPARE, name);
 	if (rc == 0)
@@ -291,8 +230,8 @@ recover_check(struct recovery *r, struct err *err)
 	unsigned i = r->unsealed;
 	int rc;
 
-	for (unsigned k = 0; k + 1 < r->unsealed; k++) {
-		rc = check_middle(r, r->seg[k], r->seg[k + 1]->base, err);
+	for (unsigned k = 0; k + 1 < r->unsealed && !(r->row && r->row->state == PART_OK); k++) {
+		rc = check_middle(r, r->seg[k], err);
 		if (rc < 0)
 			return rc;
 	}
@@ -308,6 +247,9 @@ recover_check(struct recovery *r, struct err *err)
 			r->end = r->seg[i]->base;
 		}
 	}
+	rc = recover_producers(r, i, err);
+	if (rc < 0)
+		return rc;
 	for (;; i++) {
 		if (i == r->n && r->found.pool) {
 			r->found.pool = false;

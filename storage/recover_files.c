@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * recover_files.c - the files of a partition: listed, opened, left-overs removed. Blocking. */
+ * recover_files.c - the files of a partition: listed, left-overs removed; nothing is opened. Blocking. */
 #include "storage/recover.h"
 
 #include "storage/layout.h"
@@ -15,14 +15,14 @@
 #define DROPPED_KEPT_MS (24 * 3600 * (int64_t)1000)
 
 static void
-push(int64_t **list, unsigned *n, unsigned *room, int64_t v)
+push(struct found *f, int64_t offset, unsigned has)
 {
-	if (*n == *room) {
-		*room = *room ? *room * 2 : 16;
-		*list = realloc(*list, *room * sizeof(**list));
-		ASSERT(*list);
+	if (f->n == f->room) {
+		f->room = f->room ? f->room * 2 : 16;
+		f->at = realloc(f->at, f->room * sizeof(*f->at));
+		ASSERT(f->at);
 	}
-	(*list)[(*n)++] = v;
+	f->at[f->n++] = (struct found_at){offset, has};
 }
 
 static bool
@@ -40,22 +40,25 @@ is_junk(const char *name)
 static int
 look(void *arg, const char *name)
 {
+	static const struct {
+		const char *suffix;
+		unsigned has;
+	} kind[] = {{".log", FOUND_LOG}, {".index", FOUND_INDEX}, {".timeindex", FOUND_TIME},
+		{".snapshot", FOUND_SNAPSHOT}, {".log.dropped", FOUND_DROPPED}};
 	struct found *f = arg;
-	bool cleaned;
-	int64_t v;
+	bool cleaned = false;
+	int64_t offset;
 
-	if ((v = layout_offset(name, ".log")) >= 0) {
-		push(&f->base, &f->n, &f->room, v);
-	} else if ((v = layout_offset(name, ".index")) >= 0 || (v = layout_offset(name, ".timeindex")) >= 0) {
-		push(&f->index, &f->indexes, &f->indexes_room, v);
-	} else if ((v = layout_offset(name, ".snapshot")) >= 0) {
-		push(&f->snapshot, &f->snapshots, &f->snapshots_room, v);
-	} else if ((v = layout_offset(name, ".log.dropped")) >= 0) {
-		push(&f->dropped, &f->droppeds, &f->droppeds_room, v);
-	} else if ((v = rewrite_left(name, &cleaned)) >= 0) {
-		push(&f->left, &f->lefts, &f->lefts_room, v);
-		if (cleaned)
-			push(&f->cleaned, &f->cleaneds, &f->cleaneds_room, v);
+	for (unsigned i = 0; i < ARRAY_LENGTH(kind); i++) {
+		offset = layout_offset(name, kind[i].suffix);
+		if (offset >= 0) {
+			push(f, offset, kind[i].has);
+			return 0;
+		}
+	}
+	offset = rewrite_left(name, &cleaned);
+	if (offset >= 0) {
+		push(f, offset, FOUND_REWRITTEN | (cleaned ? FOUND_CLEANED : 0));
 	} else if (strcmp(name, LAYOUT_SPARE) == 0) {
 		f->pool = true;
 	} else if (is_junk(name) && strlen(name) < sizeof(f->junk[0])) {
@@ -70,11 +73,38 @@ look(void *arg, const char *name)
 }
 
 static int
-by_value(const void *a, const void *b)
+by_offset(const void *a, const void *b)
 {
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	const int64_t x = ((const struct found_at *)a)->offset, y = ((const struct found_at *)b)->offset;
 
 	return x < y ? -1 : x > y;
+}
+
+/* Sorted, and one entry per offset. */
+static void
+merge(struct found *f)
+{
+	unsigned n = 0;
+
+	if (f->n > 0)
+		qsort(f->at, f->n, sizeof(*f->at), by_offset);
+	for (unsigned i = 0; i < f->n; i++) {
+		if (n > 0 && f->at[n - 1].offset == f->at[i].offset)
+			f->at[n - 1].has |= f->at[i].has;
+		else
+			f->at[n++] = f->at[i];
+	}
+	f->n = n;
+}
+
+bool
+recover_has(const struct recovery *r, int64_t offset, unsigned what)
+{
+	const struct found *f = &r->found;
+	const struct found_at key = {offset, 0};
+	const struct found_at *at = f->n ? bsearch(&key, f->at, f->n, sizeof(key), by_offset) : NULL;
+
+	return at && (at->has & what) == what;
 }
 
 /* What a rewriting left when it was cut short, done with first: it says which files are the log's. */
@@ -82,20 +112,22 @@ static int
 settle_rewritten(struct recovery *r)
 {
 	struct found *f = &r->found;
+	bool any = false;
 	int rc = 0;
 
-	for (unsigned i = 0; i < f->lefts && rc == 0; i++) {
-		bool cleaned = false;
-
-		for (unsigned k = 0; k < f->cleaneds; k++)
-			cleaned |= f->cleaned[k] == f->left[i];
-		rc = rewrite_recover(r->io, r->part->dirfd, f->left[i], cleaned);
+	for (unsigned i = 0; i < f->n && rc == 0; i++) {
+		if (!(f->at[i].has & FOUND_REWRITTEN))
+			continue;
+		any = true;
+		rc = rewrite_recover(r->io, r->part->dirfd, f->at[i].offset, f->at[i].has & FOUND_CLEANED);
 	}
-	if (rc < 0 || f->lefts == 0)
+	if (rc < 0 || !any)
 		return rc;
-	f->n = f->snapshots = f->droppeds = f->junks = f->lefts = f->cleaneds = 0;
+	f->n = f->junks = 0;
 	f->pool = false;
-	return r->io->list(r->part->dirfd, look, f);
+	rc = r->io->list(r->part->dirfd, look, f);
+	merge(f);
+	return rc;
 }
 
 /* Behind a torn tail, above what kira.state said was durable: a day for a person to look. By ctime: the
@@ -103,11 +135,13 @@ settle_rewritten(struct recovery *r)
 void
 recover_forget_dropped(const struct recovery *r)
 {
-	for (unsigned i = 0; i < r->found.droppeds; i++) {
+	for (unsigned i = 0; i < r->found.n; i++) {
 		char name[LAYOUT_NAME];
 		int64_t since_ms;
 
-		layout_name(name, r->found.dropped[i], ".log.dropped");
+		if (!(r->found.at[i].has & FOUND_DROPPED))
+			continue;
+		layout_name(name, r->found.at[i].offset, ".log.dropped");
 		if (r->io->changed_ms(r->part->dirfd, name, &since_ms) == 0 &&
 			r->wall_ms - DROPPED_KEPT_MS > since_ms)
 			(void)layout_unlink(r->io, r->part->dirfd, name);
@@ -122,13 +156,33 @@ remove_lone_indexes(const struct recovery *r)
 	bool any = false;
 	int rc = 0;
 
-	for (unsigned i = 0; i < f->indexes && rc == 0; i++) {
-		if (f->n > 0 && bsearch(&f->index[i], f->base, f->n, sizeof(*f->base), by_value))
+	for (unsigned i = 0; i < f->n && rc == 0; i++) {
+		if ((f->at[i].has & FOUND_LOG) || !(f->at[i].has & (FOUND_INDEX | FOUND_TIME)))
 			continue;
-		rc = layout_unlink_segment(r->io, r->part->dirfd, f->index[i], false);
+		rc = layout_unlink_segment(r->io, r->part->dirfd, f->at[i].offset, false);
 		any = true;
 	}
 	return rc < 0 || !any ? rc : layout_sync_dir(r->io, r->part->dirfd);
+}
+
+/* Where the log begins. Without a row, nor a segment: all were deleted, and what was written down about
+ * the offset they ended at is the least. */
+static int64_t
+start_of(const struct recovery *r)
+{
+	const struct found *f = &r->found;
+	const struct epochs *e = &r->part->epochs;
+	int64_t least = e->n ? e->entry[e->n - 1].start : 0;
+
+	if (r->row)
+		return r->row->start;
+	for (unsigned i = 0; i < f->n; i++) {
+		if (f->at[i].has & FOUND_LOG)
+			return f->at[i].offset;
+		if (f->at[i].has & FOUND_SNAPSHOT)
+			least = MAX(least, f->at[i].offset);
+	}
+	return least;
 }
 
 int
@@ -136,93 +190,84 @@ recover_list(struct recovery *r, struct err *err)
 {
 	struct found *f = &r->found;
 	const int dir = r->part->dirfd;
-	unsigned first = 0;
+	struct found_at *below = NULL;
 	int rc = r->io->list(dir, look, f);
 
+	merge(f);
 	if (rc == 0)
 		rc = settle_rewritten(r);
 	if (rc < 0)
 		return err_sys(err, rc, "list the directory and finish what a rewriting left");
 	for (unsigned i = 0; i < f->junks && rc == 0; i++)
 		rc = layout_unlink(r->io, dir, f->junk[i]);
-	if (f->n > 0)
-		qsort(f->base, f->n, sizeof(*f->base), by_value);
 	if (rc == 0)
 		rc = remove_lone_indexes(r);
-	if (f->snapshots > 0)
-		qsort(f->snapshot, f->snapshots, sizeof(*f->snapshot), by_value);
-	r->start = r->row ? r->row->start : f->n ? f->base[0] : 0;
+	r->start = start_of(r);
 	/* Wholly below the start: their deletion was cut short. */
-	for (; rc == 0 && first + 1 < f->n && f->base[first + 1] <= r->start; first++)
-		rc = layout_unlink_segment(r->io, r->part->dirfd, f->base[first], true);
-	if (rc < 0)
-		return err_sys(err, rc, "remove left-over files");
-	f->n -= first;
-	if (first > 0)
-		memmove(f->base, f->base + first, f->n * sizeof(*f->base));
-	return 0;
+	for (unsigned i = 0; i < f->n && f->at[i].offset <= r->start && rc == 0; i++) {
+		if (!(f->at[i].has & FOUND_LOG))
+			continue;
+		if (below) {
+			rc = layout_unlink_segment(r->io, dir, below->offset, true);
+			below->has = 0;
+		}
+		below = &f->at[i];
+	}
+	return rc < 0 ? err_sys(err, rc, "remove left-over files") : 0;
 }
 
 /* -ENOENT where it is not there. */
 int
-recover_file(const struct recovery *r, int64_t base, const char *suffix, int flags, uint64_t *size)
+recover_file(const struct io *io, int dir, int64_t base, const char *suffix, int flags,
+	uint64_t *size)
 {
 	char name[LAYOUT_NAME];
 	int fd, rc;
 
 	layout_name(name, base, suffix);
-	fd = r->io->openat(r->part->dirfd, name, flags, 0);
+	fd = io->openat(dir, name, flags, 0);
 	if (fd < 0)
 		return fd;
-	rc = r->io->size(fd, size);
+	rc = io->size(fd, size);
 	if (rc < 0) {
-		(void)r->io->close(fd);
+		(void)io->close(fd);
 		return rc;
 	}
 	return fd;
 }
 
-/* Both index files whole: sealed. Learns the largest timestamp on the way. */
-static bool
-is_sealed(const struct recovery *r, struct segment *seg)
-{
-	uint64_t entries, times;
-	uint32_t delta;
-	int fd = recover_file(r, seg->base, ".index", O_RDONLY, &entries), rc;
-
-	if (fd < 0)
-		return false;
-	(void)r->io->close(fd);
-	fd = recover_file(r, seg->base, ".timeindex", O_RDONLY, &times);
-	if (fd < 0)
-		return false;
-	rc = index_file_last_time(r->io, fd, times, &seg->max_timestamp, &delta);
-	(void)r->io->close(fd);
-	return rc == 0 && entries % INDEX_ENTRY_BYTES == 0 && times % TIME_ENTRY_BYTES == 0;
-}
-
+/* By name and size alone; nothing is opened. Sealed: both index files are there, which are written last. */
 int
-recover_open(struct recovery *r, struct err *err)
+recover_segments(struct recovery *r, struct err *err)
 {
-	struct found *f = &r->found;
+	const struct found *f = &r->found;
 
 	r->seg = calloc(f->n + 2, sizeof(struct segment *));
 	ASSERT(r->seg);
-	r->unsealed = f->n;
-	for (; r->n < f->n; r->n++) {
-		uint64_t size;
-		const int fd = recover_file(r, f->base[r->n], ".log", O_RDWR, &size);
+	r->unsealed = UINT32_MAX;
+	for (unsigned i = 0; i < f->n; i++) {
+		char name[LAYOUT_NAME];
 		struct segment *seg;
+		uint64_t size;
+		int rc;
 
-		if (fd < 0)
-			return err_sys(err, fd, "open %020" PRId64 ".log", f->base[r->n]);
-		(void)r->io->close(fd);
-		seg = r->seg[r->n] = segment_found(r->part, f->base[r->n], size);
+		if (!(f->at[i].has & FOUND_LOG))
+			continue;
+		layout_name(name, f->at[i].offset, ".log");
+		rc = r->io->size_at(r->part->dirfd, name, &size);
+		if (rc < 0)
+			return err_sys(err, rc, "look at %s", name);
+		seg = segment_found(r->part, f->at[i].offset, size);
 		seg->sealed_wall_ms = r->wall_ms;
 		if (r->n > 0)
 			r->seg[r->n - 1]->end = seg->base;
-		if (r->unsealed == f->n && !is_sealed(r, seg))
+		if (r->unsealed == UINT32_MAX && (f->at[i].has & FOUND_SEALED) != FOUND_SEALED)
 			r->unsealed = r->n;
+		if (r->unsealed != UINT32_MAX)
+			r->bytes += size;
+		r->log_bytes += size;
+		r->seg[r->n++] = seg;
 	}
+	r->unsealed = MIN(r->unsealed, r->n);
 	return 0;
 }

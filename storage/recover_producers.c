@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * recover_producers.c - producer state after a start: a snapshot, then batch headers up to the end,
- * by the function that append uses. Blocking. */
+ * recover_producers.c - producer state after a start: the newest good snapshot, then batch headers, by the
+ * function that append uses. A snapshot knows all that the table knew, so nothing below it is read.
+ * Blocking. */
 #include "storage/recover.h"
 
 #include "storage/batch.h"
@@ -13,62 +14,88 @@
 
 #include <kira/record_batch.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
-static bool
-load_snapshot(struct recovery *r, struct producers *p, int64_t offset)
+static int
+read_snapshot(const struct recovery *r, int64_t offset, char **bytes, size_t *n)
 {
-	char name[LAYOUT_NAME], *bytes;
+	char name[LAYOUT_NAME];
+
+	if (!recover_has(r, offset, FOUND_SNAPSHOT))
+		return -ENOENT;
+	layout_name(name, offset, ".snapshot");
+	return layout_read(r->io, r->part->dirfd, name, bytes, n);
+}
+
+bool
+recover_snapshot_at_end(struct recovery *r)
+{
+	char *bytes;
 	size_t n;
 	bool good;
 
-	layout_name(name, offset, ".snapshot");
-	if (layout_read(r->io, r->part->dirfd, name, &bytes, &n) < 0)
+	if (read_snapshot(r, r->end, &bytes, &n) < 0)
 		return false;
-	good = producers_load(p, r->part->slot, (uint8_t *)bytes, (uint32_t)n, clock_now_ns());
+	good = recover_load(r, (const uint8_t *)bytes, (uint32_t)n);
 	free(bytes);
 	return good;
 }
 
-/* Was there one at this offset? Not asked of whether it is good. */
 static bool
-has_snapshot(const struct recovery *r, int64_t offset)
+load_snapshot(struct recovery *r, int64_t offset)
 {
-	for (unsigned i = 0; i < r->found.snapshots; i++)
-		if (r->found.snapshot[i] == offset)
-			return true;
-	return false;
+	char *bytes;
+	size_t n;
+	bool good;
+
+	if (read_snapshot(r, offset, &bytes, &n) < 0)
+		return false;
+	good = producers_load(r->producers, 0, (const uint8_t *)bytes, (uint32_t)n, clock_now_ns());
+	free(bytes);
+	return good;
 }
 
-/* What a recovery sealed, no roll wrote down: once retention has taken that, only this remembers. */
-static int
-put_snapshot(struct recovery *r, const struct producers *p, int64_t offset)
+/* The first segment is what a deletion left of one: the snapshot at its beginning went with it, and only
+ * that at its end knows who came before. */
+void
+recover_found(struct recovery *r, int64_t offset)
 {
-	const uint32_t room = PRODUCER_SNAPSHOT_BYTES(producers_count(p, r->part->slot));
+	if (r->founded || !recover_has(r, offset, FOUND_SNAPSHOT))
+		return;
+	producers_forget(r->producers, 0);
+	r->founded = load_snapshot(r, offset);
+}
+
+uint8_t *
+recover_snapshot(const struct recovery *r, uint32_t *n)
+{
+	const uint32_t room = PRODUCER_SNAPSHOT_BYTES(producers_count(r->producers, 0));
 	uint8_t *bytes = malloc(room);
-	char name[LAYOUT_NAME];
-	uint32_t n;
-	int rc;
 
 	ASSERT(bytes);
-	n = producers_put(p, r->part->slot, bytes, room);
-	producers_seal_snapshot(bytes, n);
-	layout_name(name, offset, ".snapshot");
-	rc = layout_put(r->io, r->part->dirfd, name, bytes, n);
-	free(bytes);
-	return rc;
+	*n = producers_put(r->producers, 0, bytes, room);
+	producers_seal_snapshot(bytes, *n);
+	return bytes;
 }
 
-/* Headers of one segment, in the order they were appended. */
+void
+recover_fold(struct recovery *r, const uint8_t *batch, int64_t at)
+{
+	if (!BUG(12))
+		producers_fold(r->producers, 0, batch, at, clock_now_ns());
+}
+
+/* Headers of one sealed segment, in the order they were appended. */
 static int
-fold_segment(struct recovery *r, struct producers *p, const struct segment *seg, uint64_t now_ns)
+fold_segment(struct recovery *r, const struct segment *seg)
 {
 	enum scan_verdict v;
 	struct scan sc;
 	uint64_t size;
 	int64_t at = seg->base;
-	int rc, fd = recover_file(r, seg->base, ".log", O_RDONLY, &size);
+	int rc, fd = recover_file(r->io, r->part->dirfd, seg->base, ".log", O_RDONLY, &size);
 
 	if (fd < 0)
 		return fd;
@@ -78,14 +105,9 @@ fold_segment(struct recovery *r, struct producers *p, const struct segment *seg,
 		return rc;
 	}
 	while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH) {
-		const int32_t first = rb_base_sequence(sc.batch), count = rb_count(sc.batch);
-
-		if (rb_producer_id(sc.batch) >= 0)
-			producers_stored(p, r->part->slot, rb_producer_id(sc.batch),
-				rb_producer_epoch(sc.batch), first,
-				batch_last_sequence(first, count), at, rb_max_timestamp(sc.batch),
-				now_ns);
-		at += count;
+		recover_fold(r, sc.batch, at);
+		at += rb_count(sc.batch);
+		recover_read(r, sc.total);
 	}
 	rc = v == SCAN_ERROR ? sc.rc : 0;
 	scan_close(&sc);
@@ -93,27 +115,38 @@ fold_segment(struct recovery *r, struct producers *p, const struct segment *seg,
 	return rc;
 }
 
-int
-recover_producers(struct recovery *r, struct err *err)
+/* What a roll could not write down (more producers than was guessed), or a person removed: once retention
+ * has taken the batches, only this remembers. A full disk takes it later. */
+static int
+put_snapshot(struct recovery *r, int64_t offset)
 {
-	struct producers *p = r->part->storage->lcore[r->part->lcore].producers;
-	const uint64_t now_ns = clock_now_ns();
-	unsigned first = r->n;
+	char name[LAYOUT_NAME];
+	uint32_t n;
+	uint8_t *bytes = recover_snapshot(r, &n);
+	int rc;
+
+	layout_name(name, offset, ".snapshot");
+	rc = layout_put(r->io, r->part->dirfd, name, bytes, n);
+	free(bytes);
+	return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
+}
+
+int
+recover_producers(struct recovery *r, unsigned upto, struct err *err)
+{
+	const int64_t at = upto < r->n ? r->seg[upto]->base : r->end;
+	unsigned first = upto;
 	int rc = 0;
 
-	/* Back to the newest good snapshot: it judges as the table did when it was written. What was
-	 * deleted below the first segment, the one there remembers. */
-	while (!load_snapshot(r, p, first < r->n ? r->seg[first]->base : r->end) && first > 0)
-		first--;
-	for (; first < r->n && rc == 0 && !BUG(12); first++) {
-		rc = fold_segment(r, p, r->seg[first], now_ns);
-		if (rc < 0)
-			return err_sys(err, rc, "read batch headers for producer state");
-		if (!has_snapshot(r, r->seg[first]->end))
-			rc = put_snapshot(r, p, r->seg[first]->end);
-	}
+	/* Back to the newest good one. What was deleted below the first segment, the one there remembers. */
+	while (!(r->founded = load_snapshot(r, first < r->n ? r->seg[first]->base : r->end)) && first > 0)
+		r->bytes += segment_used(r->seg[--first]);
+	if (first == upto)
+		return 0;
+	for (; first < upto && rc == 0; first++)
+		rc = fold_segment(r, r->seg[first]);
 	if (rc < 0)
-		return err_sys(err, rc, "write a producer snapshot");
-	atomic_store(&r->part->producers, producers_count(p, r->part->slot));
-	return 0;
+		return err_sys(err, rc, "read batch headers for producer state");
+	rc = put_snapshot(r, at);
+	return rc < 0 ? err_sys(err, rc, "write a producer snapshot") : 0;
 }

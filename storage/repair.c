@@ -194,7 +194,7 @@ row_of(struct offline *o, const struct storage_topic *topic, int32_t index)
 	o->row = realloc(o->row, (o->rows + 1) * sizeof(*o->row));
 	ASSERT(o->row);
 	row = &o->row[o->rows++];
-	*row = (struct state_row){.partition = index, .epoch = -1};
+	*row = (struct state_row){.partition = index, .epoch = -1, .last_base = -1};
 	memcpy(row->topic, topic->name, sizeof(row->topic));
 	memcpy(row->id, topic->id, sizeof(row->id));
 	return row;
@@ -299,6 +299,7 @@ change(struct repair *r, struct offline *o, struct repair_log *log, const struct
 	row = row_of(o, topic, index);
 	row->epoch = MAX(row->epoch, epochs_latest(&log->epochs));
 	row->start = log->start;
+	row->last_base = -1; /* files change: the next start reads */
 	row->recovery = truncate ? end : MAX(log->promised, holes.n ? holes.hole[holes.n - 1].to : 0);
 	row->state = PART_OK;
 	holes_free(&row->holes);

@@ -31,6 +31,7 @@ alloc(struct partition *part, int64_t base, uint64_t size)
 	seg->max_timestamp = -1;
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
 		seg->kept[i] = -1;
+	atomic_init(&seg->looked, true);
 	return seg;
 }
 
@@ -86,6 +87,7 @@ segment_found(struct partition *part, int64_t base, uint64_t size)
 	atomic_init(&seg->used, size);
 	seg->synced = size;
 	seg->named = seg->whole = true;
+	atomic_init(&seg->looked, false);
 	return seg;
 }
 
@@ -128,7 +130,7 @@ segment_put_entries(const struct io *io, int dir, int64_t base, const struct ind
 	char name[LAYOUT_NAME], suffix[24];
 	uint8_t *entries = malloc((size_t)n * INDEX_ENTRY_BYTES + (size_t)m * TIME_ENTRY_BYTES + 1);
 	uint8_t *times = entries + (size_t)n * INDEX_ENTRY_BYTES;
-	int rc;
+	int rc = 0;
 
 	ASSERT(entries);
 	index_put(ix, entries, times);
@@ -149,16 +151,16 @@ segment_put_index(struct segment *seg)
 	struct partition *part = seg->part;
 	const struct io *io = part->storage->io;
 	char name[LAYOUT_NAME];
-	int rc = segment_put_entries(io, part->dirfd, seg->base, &seg->index, "");
+	int rc = 0;
 
-	/* None where there were more producers than was guessed: recovery then reads on from the
-	 * one before. */
-	if (rc == 0 && seg->snapshot_length > 0) {
+	/* The indexes last: a segment that has both is sealed, and has its snapshot. None where there were
+	 * more producers than was guessed: a start then reads on from the one before. */
+	if (seg->snapshot_length > 0) {
 		producers_seal_snapshot(seg->snapshot, seg->snapshot_length);
 		layout_name(name, seg->end, ".snapshot");
 		rc = layout_put(io, part->dirfd, name, seg->snapshot, seg->snapshot_length);
 	}
-	return rc;
+	return rc < 0 ? rc : segment_put_entries(io, part->dirfd, seg->base, &seg->index, "");
 }
 
 int

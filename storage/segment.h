@@ -51,7 +51,8 @@ struct segment {
 	uint64_t fill_from, fill_to;    /* what fill_job faults in; fill_ready: `ready` before it */
 	uint64_t fill_ready, refreshed_ns;
 	uint64_t populated;             /* of the index, in bytes of log; fill_job's while it flies */
-	int64_t max_timestamp;          /* once left or recovered; -1 none */
+	int64_t max_timestamp;          /* once left or looked at; -1 none */
+	_Atomic bool looked;            /* release, after max_timestamp: false of one found by name at a start */
 	int64_t sealed_wall_ms;
 	bool named, whole;              /* whole: left, and synced up to `used` */
 	bool blank;                     /* no file, no room: what a partition begins with */

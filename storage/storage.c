@@ -125,8 +125,7 @@ storage_topics(const struct storage *s, const struct storage_topic **ret)
 
 int
 storage_attach(struct storage *s, const struct storage_topic *topic,
-	const struct partition_config *config, struct partition **part, int64_t wall_ms,
-	struct err *err)
+	const struct partition_config *config, struct partition **part, struct err *err)
 {
 	int rc = storage_take_partitions(s, topic, config, part);
 
@@ -135,23 +134,13 @@ storage_attach(struct storage *s, const struct storage_topic *topic,
 			s->o.partitions_max);
 		return rc;
 	}
-	for (int32_t i = 0; i < topic->partitions && rc == 0; i++)
-		rc = recover_partition(part[i], directory_row(s, topic->name, topic->id, i), wall_ms,
-			err);
-	for (int32_t i = 0; i < topic->partitions; i++) {
-		if (rc == 0) {
-			struct state_row *row = directory_row(s, topic->name, topic->id, i);
-
-			if (row)
-				row->used = true; /* from now on the partition says */
-			flush_adopt(s, part[i]);
-		} else {
-			storage_drop_partition(s, part[i]);
-			part[i] = NULL;
-		}
-	}
-	s->flush.state_moved = true;
-	return rc;
+	s->attached = realloc(s->attached,
+		(s->attached_n + (size_t)topic->partitions) * sizeof(*s->attached));
+	ASSERT(s->attached);
+	for (int32_t i = 0; i < topic->partitions; i++)
+		s->attached[s->attached_n++] = (struct attached){part[i],
+			directory_row(s, topic->name, topic->id, i)};
+	return 0;
 }
 
 uint64_t
@@ -267,6 +256,7 @@ stop_partition(struct partition *part, struct err *err)
 		partition_fail(part);
 		return err_sys(err, rc, "seal %s", part->name);
 	}
+	part->active->sealed = !part->active->blank && part->position > 0;
 	return 0;
 }
 
@@ -308,6 +298,9 @@ storage_close(struct storage *s, int64_t wall_ms, struct err *err)
 	for (unsigned i = 0; i < s->o.partitions_max; i++)
 		if (s->flush.live[i])
 			partition_free(s->flush.live[i]);
+	for (unsigned i = 0; i < s->attached_n; i++) /* never recovered */
+		storage_drop_partition(s, s->attached[i].part);
+	free(s->attached);
 	directory_close(s);
 	storage_free(s);
 	return rc;

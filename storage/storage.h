@@ -93,14 +93,29 @@ struct storage_topic {
 };
 unsigned storage_topics(const struct storage *s, const struct storage_topic **ret);
 
-/* Open or recover all partitions of a topic that the catalogue names. part[topic->partitions] is
- * filled. Partition i belongs to storage lcore (first_lcore + i) % store_lcores. A partition whose
- * acknowledged data is damaged, or whose files cannot be read or written, comes back halted
- * (storage_state(), storage_halt_reason()): that is no error here. No space, memory or descriptors
- * is one. */
+/* All partitions of a topic that the catalogue names, to be recovered. part[topic->partitions] is
+ * filled; nothing but storage_recover() may be asked of them yet. */
 int storage_attach(struct storage *s, const struct storage_topic *topic,
-	const struct partition_config *config, struct partition **part, int64_t wall_ms,
-	struct err *err);
+	const struct partition_config *config, struct partition **part, struct err *err);
+
+/* How far a recovery is, or was. */
+struct storage_recovery {
+	bool over;
+	unsigned partitions, done;
+	uint64_t bytes;             /* of all segments */
+	uint64_t unsealed_bytes;    /* of these, what must be read */
+	uint64_t bytes_read;
+	uint64_t ms;
+};
+
+/* Open or recover all that was attached, on job_threads threads. `progress` is called by this thread, once
+ * a second while it lasts and once when it is over; NULL: nobody. A partition whose acknowledged data
+ * is damaged, or whose files cannot be read or written, comes back halted (storage_state(),
+ * storage_halt_reason()): that is no error here. No space, memory or descriptors is one: those that
+ * were not recovered are freed. Sealed segments are not opened: a job looks at their tails later, and
+ * may halt a partition then. */
+int storage_recover(struct storage *s, int64_t wall_ms,
+	void (*progress)(void *arg, const struct storage_recovery *p), void *arg, struct err *err);
 
 /* Start the flush daemon's own thread on `cpu` (-1: not pinned) and its job threads. Tests call
  * flush_turn() instead. */

@@ -65,10 +65,9 @@ engine_open(struct engine *e, const char *dir, uint64_t flush_ms)
 		e->topic[t] = found[i];
 		e->topic[t].config = NULL; /* storage's */
 		e->topic[t].configs = 0;
-		rc = storage_attach(e->s, &found[i], &e->config[t], e->part[t], engine_wall_ms(e),
-			&e->err);
+		rc = storage_attach(e->s, &found[i], &e->config[t], e->part[t], &e->err);
 	}
-	return rc;
+	return rc < 0 ? rc : storage_recover(e->s, engine_wall_ms(e), NULL, NULL, &e->err);
 }
 
 int

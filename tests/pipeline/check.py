@@ -147,7 +147,7 @@ def damages_of(good):
         ("a bit of kira.ids", "kira.ids", "crc32c", lambda p: flip(p, 18), 1),
         ("a durable end above the log's", part, "acknowledged records are lost",
          lambda p: rewrite(os.path.join(os.path.dirname(p), "kira.state"), lambda s: re.sub(
-             r"^(p idem 0 \S+ \d+ \d+) (\d+) ok$", lambda m: "%s %d ok" % (m[1], int(m[2]) + 1), s, flags=re.M)), 1),
+             r"^(p idem 0 \S+ \d+ \d+) (\d+) ok( \d+ \d+)?$", lambda m: "%s %d ok" % (m[1], int(m[2]) + 1), s, flags=re.M)), 1),
         ("a partition's directory", part, "missing", shutil.rmtree, 1),
     ]
 
@@ -258,7 +258,7 @@ def killed(kirad):
     end = int(re.search(r"offset (\d+)", tails[0][1])[1])
     state = read(os.path.join(where, "kira.state"))
     rewrite(os.path.join(where, "kira.state"), lambda s: re.sub(
-        r"^(p %s %s \S+ \d+ \d+) \d+ ok$" % (topic, index), r"\1 %d ok" % end, s, flags=re.M))
+        r"^(p %s %s \S+ \d+ \d+) \d+ ok( \d+ \d+)?$" % (topic, index), r"\1 %d ok" % end, s, flags=re.M))
     check(where, 0)
     flip(log, at - 100)
     damages, _ = check(where, 1)

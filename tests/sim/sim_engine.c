@@ -31,8 +31,7 @@ attach(struct engine *e, const struct storage_topic *t)
 	const unsigned i = (unsigned)(t->name[1] - '0');
 
 	ASSERT(i < SIM_TOPICS && t->partitions == 1);
-	return storage_attach(e->s, t, &engine_world.config[i], &e->part[i], engine_world.wall_ms,
-		&e->err);
+	return storage_attach(e->s, t, &engine_world.config[i], &e->part[i], &e->err);
 }
 
 int
@@ -55,9 +54,10 @@ engine_open(struct engine *e, struct sim_disk *disk)
 	if (rc < 0) {
 		e->s = NULL;
 	} else {
-		e->clean = e->s->was_clean;
 		for (unsigned i = 0; i < storage_topics(e->s, &t) && rc == 0; i++)
 			rc = attach(e, &t[i]);
+		if (rc == 0)
+			rc = storage_recover(e->s, engine_world.wall_ms, NULL, NULL, &e->err);
 	}
 	if (rc < 0)
 		engine_kill(e);

@@ -15,7 +15,6 @@ struct engine {
 	struct storage *s;
 	struct partition *part[SIM_TOPICS]; /* NULL: that topic is not there */
 	struct err err;
-	bool clean;                         /* what it opened was left by a clean stop */
 };
 
 /* What all engines of a run agree on. */

@@ -320,6 +320,17 @@ sim_mkdirat(int dir, const char *name)
 }
 
 static int
+sim_size_at(int dir, const char *name, uint64_t *ret)
+{
+	struct sim_file **at = sim_names_find(&file_of(dir)->now, name);
+
+	if (!at)
+		return -ENOENT;
+	*ret = (*at)->size;
+	return 0;
+}
+
+static int
 sim_changed_ms(int dir, const char *name, int64_t *wall_ms)
 {
 	*wall_ms = sim.old_files ? 0 : INT64_MAX;
@@ -386,6 +397,7 @@ const struct io sim_io = {
 	.renameat = sim_renameat,
 	.unlinkat = sim_unlinkat,
 	.mkdirat = sim_mkdirat,
+	.size_at = sim_size_at,
 	.changed_ms = sim_changed_ms,
 	.list = sim_list,
 	.lock = sim_lock,

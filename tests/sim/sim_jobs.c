@@ -163,6 +163,11 @@ jobs_wait(struct jobs *j)
 {
 }
 
+void
+jobs_wait_ms(struct jobs *j, unsigned ms)
+{
+}
+
 bool
 jobs_idle(const struct jobs *j)
 {

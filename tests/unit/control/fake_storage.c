@@ -110,11 +110,17 @@ storage_topics(const struct storage *s, const struct storage_topic **ret)
 
 int
 storage_attach(struct storage *s, const struct storage_topic *topic,
-	const struct partition_config *config, struct partition **part, int64_t wall_ms,
-	struct err *err)
+	const struct partition_config *config, struct partition **part, struct err *err)
 {
 	for (int32_t i = 0; i < topic->partitions; i++)
 		part[i] = make(topic->name, i);
+	return 0;
+}
+
+int
+storage_recover(struct storage *s, int64_t wall_ms,
+	void (*progress)(void *arg, const struct storage_recovery *p), void *arg, struct err *err)
+{
 	return 0;
 }
 

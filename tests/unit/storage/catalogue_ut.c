@@ -105,7 +105,7 @@ static void
 a_state_is_read(void)
 {
 	CU_ASSERT_TRUE_FATAL(parse_state("incarnation 42\nclean 1\nwall_ms 7\n"
-					 "p a 0 " ID " 3 10 500 ok\np a 1 " ID
+					 "p a 0 " ID " 3 10 500 ok 400 1234\np a 1 " ID
 					 " -1 0 0 failed\np b 0 " ID " 1 5 6 halted\n"));
 	CU_ASSERT_EQUAL(incarnation, 42);
 	CU_ASSERT_TRUE(clean);
@@ -113,6 +113,8 @@ a_state_is_read(void)
 	CU_ASSERT_STRING_EQUAL(row[0].topic, "a");
 	CU_ASSERT_TRUE(row[0].epoch == 3 && row[0].start == 10 && row[0].recovery == 500);
 	CU_ASSERT_EQUAL(row[0].state, PART_OK);
+	CU_ASSERT_TRUE(row[0].last_base == 400 && row[0].last_bytes == 1234);
+	CU_ASSERT_EQUAL(row[1].last_base, -1);
 	CU_ASSERT_TRUE(row[1].partition == 1 && row[1].epoch == -1 && row[1].state == PART_FAILED);
 	CU_ASSERT_EQUAL(row[2].state, PART_HALTED);
 	catalogue_free_rows(row, rows);
@@ -128,7 +130,9 @@ a_line_that_is_wrong_refuses_the_whole_state(void)
 		"incarnation x\n", "incarnation 1\nclean 2\n", "incarnation 1\nfoo 2\n",
 		"incarnation 1\n\n", "incarnation 1\np a 0 " ID " 0 0 0\n",
 		"incarnation 1\np a 0 " ID " 0 0 0 fine\n",
-		"incarnation 1\np a 0 " ID " 0 0 0 ok x\n",
+		"incarnation 1\np a 0 " ID " 0 0 0 ok x\n", "incarnation 1\np a 0 " ID " 0 0 9 ok 3\n",
+		"incarnation 1\np a 0 " ID " 0 0 9 ok 3 4 5\n", "incarnation 1\np a 0 " ID " 0 0 9 ok 9 4\n",
+		"incarnation 1\np a 0 " ID " 0 0 9 ok -1 4\n", "incarnation 1\np a 0 " ID " 0 0 9 ok 3 2147483648\n",
 		"incarnation 1\np a -1 " ID " 0 0 0 ok\n",
 		"incarnation 1\np a 0 " ID " -2 0 0 ok\n",
 		"incarnation 1\np a 0 " ID " 2147483647 0 0 ok\n",
@@ -151,7 +155,7 @@ a_line_that_is_wrong_refuses_the_whole_state(void)
 static void
 holes_follow_their_row_and_come_back_as_they_were(void)
 {
-	static const char body[] = "p a 0 " ID " 3 10 500 ok\nhole a 0 5 11\nhole a 0 400 500\n"
+	static const char body[] = "p a 0 " ID " 3 10 500 ok 17 99\nhole a 0 5 11\nhole a 0 400 500\n"
 				   "p a 1 " ID " 0 0 9 halted\nhole a 1 0 3\n";
 	char whole[400], *again = NULL;
 	size_t size;

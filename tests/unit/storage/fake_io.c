@@ -195,6 +195,14 @@ fake_mkdirat(int dir, const char *name)
 }
 
 static int
+fake_size_at(int dir, const char *name, uint64_t *ret)
+{
+	const int rc = refused(IO_SIZE_AT, dir, name);
+
+	return rc < 0 ? rc : under()->size_at(dir, name, ret);
+}
+
+static int
 fake_changed_ms(int dir, const char *name, int64_t *wall_ms)
 {
 	const int rc = refused(IO_CHANGED_MS, dir, name);
@@ -261,6 +269,7 @@ const struct io fake_io = {
 	.renameat = fake_renameat,
 	.unlinkat = fake_unlinkat,
 	.mkdirat = fake_mkdirat,
+	.size_at = fake_size_at,
 	.changed_ms = fake_changed_ms,
 	.list = fake_list,
 	.lock = fake_lock,

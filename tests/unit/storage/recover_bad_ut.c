@@ -17,6 +17,26 @@ reopen(void)
 	storage_ends(w.part[0], &ends);
 }
 
+/* A sealed file is not opened by the start: its tail is looked at soon after, and the partition halts then, as
+ * it is; the start after that knows, and serves it as far as it is whole. */
+static void
+reopen_and_look(void)
+{
+	struct storage_range r;
+
+	reopen();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	world_look();
+	CU_ASSERT_EQUAL_FATAL(storage_state(w.part[0]), PART_HALTED);
+	CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), name) != NULL);
+	CU_ASSERT_EQUAL(storage_failures(w.s), 1);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], ends.end, 100, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	reopen();
+}
+
 /* kira.state is written every 5 s. */
 static void
 until_kira_state_says_so(void)
@@ -88,7 +108,7 @@ is_whole_after_a_stop(void)
 	reopen();
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
 	CU_ASSERT_EQUAL(world_read(0), 2 * w.was_n[0]);
-	CU_ASSERT_EQUAL(storage_leader_epoch(w.part[0]), 1);
+	CU_ASSERT_TRUE(storage_leader_epoch(w.part[0]) >= 1);
 }
 
 static void
@@ -176,7 +196,10 @@ a_file_that_cannot_be_read_halts_its_partition_alone(void)
 		(void)close(fd);
 		bad_file = st.st_ino;
 		fake.hook = bad_read;
-		reopen();
+		if (i == 0)
+			reopen_and_look(); /* the last file is sealed */
+		else
+			reopen();
 		is_halted_for(name);
 		CU_ASSERT_TRUE(ends.end > 0); /* what lies before is served */
 		the_other_goes_on();
@@ -218,7 +241,7 @@ a_sealed_segment_cut_short_in_the_middle_halts_and_is_served_up_to_there(void)
 		fd = world_open_file(0, name);
 		CU_ASSERT_EQUAL(pread(fd, copy, size, 0), (ssize_t)size);
 		CU_ASSERT_EQUAL(ftruncate(fd, (off_t)(i < 2 ? size - 1 : size / 2)), 0);
-		reopen();
+		reopen_and_look();
 		is_halted_for("missing");
 		CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), name) != NULL);
 		if (i < 2)
@@ -245,7 +268,7 @@ a_sealed_segment_in_the_middle_that_cannot_be_read_halts(void)
 	(void)close(fd);
 	bad_file = st.st_ino;
 	fake.hook = bad_read;
-	reopen();
+	reopen_and_look();
 	is_halted_for(name);
 	CU_ASSERT_EQUAL(ends.end, layout_offset(name, ".log"));
 	fake.hook = NULL;

@@ -122,6 +122,7 @@ a_recorded_hole_in_the_middle_is_no_damage(void)
 	to = base_of(2);
 	take_away(from);
 	reopen();
+	world_look();
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED); /* not recorded */
 	CU_ASSERT_EQUAL(world_stop(), 0);
 	record(from, to);
@@ -167,6 +168,10 @@ a_hole_of_another_size_halts(void)
 		to = base_of(2);
 		take_away(from);
 		record(from + (i == 0), to - (i == 1) + (i == 2));
+		reopen();
+		world_look();
+		CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+		CU_ASSERT_EQUAL(world_stop(), 0);
 		reopen();
 		CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
 		CU_ASSERT_EQUAL(ends.end, from);

@@ -234,8 +234,13 @@ a_segment_missing_in_the_middle_halts_and_what_lies_before_is_served(void)
 	(void)snprintf(path, sizeof(path), "%s/t-0/%s", w.dir, name);
 	CU_ASSERT_EQUAL(unlink(path), 0);
 	reopen();
-	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	world_look();
+	CU_ASSERT_EQUAL_FATAL(storage_state(w.part[0]), PART_HALTED);
 	CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), "missing") != NULL);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], gap, 1000, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	reopen(); /* of one that is known to be halted every file is looked at first */
+	CU_ASSERT_EQUAL_FATAL(storage_state(w.part[0]), PART_HALTED);
 	CU_ASSERT_EQUAL(ends.end, gap);
 	CU_ASSERT_EQUAL(world_read(0), gap);
 	for (int64_t o = gap; o < 2 * w.was_n[0]; o++)

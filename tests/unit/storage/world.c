@@ -50,10 +50,12 @@ world_open(void)
 	}
 	n = storage_topics(w.s, &topic);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
-		rc = storage_attach(w.s, &topic[i], &w.config, w.part + w.parts, w.wall_ms, &w.err);
+		rc = storage_attach(w.s, &topic[i], &w.config, w.part + w.parts, &w.err);
 		if (rc == 0)
 			w.parts += (unsigned)topic[i].partitions;
 	}
+	if (rc == 0)
+		rc = storage_recover(w.s, w.wall_ms, NULL, NULL, &w.err);
 	if (rc < 0)
 		world_kill();
 	return rc;
@@ -245,6 +247,14 @@ world_sync(void)
 	for (unsigned i = 0; i < TURNS_MAX && storage_commit_done(w.s) < n; i++)
 		world_turns(1);
 	CU_ASSERT_TRUE(storage_commit_done(w.s) >= n);
+}
+
+void
+world_look(void)
+{
+	for (unsigned i = 0; i < TURNS_MAX && w.s->flush.look_slot < w.s->o.partitions_max; i++)
+		world_turns(1);
+	CU_ASSERT_EQUAL(w.s->flush.look_slot, w.s->o.partitions_max);
 }
 
 void

@@ -66,6 +66,7 @@ int world_delete(void);
 
 void world_turns(unsigned n); /* of 1 ms each */
 void world_sync(void);        /* turns until a commit that begins now is done */
+void world_look(void);        /* turns until the tails of all sealed segments were looked at */
 void world_settle(void);      /* turns until nothing is left to seal, and two seconds more */
 
 /* Append one batch to partition `p`, publish; w.result, w.length. */
