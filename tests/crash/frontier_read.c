@@ -58,6 +58,9 @@ look_at_ends(struct reader_state *rs, unsigned i, struct partition *part, int64_
 	if (e.start > e.durable || e.durable > e.visible || e.visible > e.end)
 		violation("ends out of order: start %" PRId64 ", durable %" PRId64 ", visible %" PRId64
 			", end %" PRId64, e.start, e.durable, e.visible, e.end);
+	if (e.visible != (i == TOPIC_DISK ? e.durable : e.end))
+		violation("topic %u: visible %" PRId64 ", durable %" PRId64 ", end %" PRId64, i, e.visible,
+			e.durable, e.end);
 	if (e.start < was[0] || e.durable < was[1] || e.end < was[2])
 		violation("an end went back");
 	was[0] = e.start;

@@ -3,6 +3,7 @@
 by the scripts that put kirad through something under load."""
 import mmap
 import os
+import re
 import struct
 import time
 
@@ -29,8 +30,10 @@ class History:
 class Load:
     """kill_load on a topic that is made for it, its files in a directory of its own."""
 
-    def __init__(self, kirad, topic, level, seed, netns=None, udp=None, config=(), workers=(3, 1, 2, 1)):
-        """workers: producers of our own, idempotent and plain, by libkira, by librdkafka."""
+    def __init__(self, kirad, topic, level, seed, netns=None, udp=None, config=(), workers=(3, 1, 2, 1), readers=PARTITIONS,
+                 pace_us=4000):
+        """workers: producers of our own, idempotent and plain, by libkira, by librdkafka. Of the readers those beyond
+        the first of each partition go back now and then."""
         self.kirad, self.topic, self.netns = kirad, topic, netns
         self.dir = h.temp_dir()
         h.run([h.binary("kira"), "topic", "create", topic, "--partitions", PARTITIONS, "--bootstrap", kirad.bootstrap,
@@ -39,7 +42,7 @@ class Load:
               netns=netns)
         kinds = zip(("--exact", "--plain", "--kira", "--rdkafka"), workers)
         self.process = h.Process("kill_load", self.argv(
-            "--out", self.dir, "--all", level, "--visible", level, "--readers", PARTITIONS, "--seed", seed, "--pace-us", 4000,
+            "--out", self.dir, "--all", level, "--visible", level, "--readers", readers, "--seed", seed, "--pace-us", pace_us,
             *(word for pair in kinds for word in pair), *(["--udp", udp] if udp else [])), netns=netns)
         h.until(lambda: os.path.exists(self.file("progress")) and os.path.getsize(self.file("progress")), 20, "kill_load runs")
         with open(self.file("progress"), "rb") as f:
@@ -66,6 +69,16 @@ class Load:
 
     def final(self):
         h.run(self.argv("--final", "--out", self.file("final")), seconds=300, netns=self.netns)
+
+    def allow_retention(self, driver, keep):
+        """The log may begin where it does, if so many bytes are left. kirad is stopped, the final log was read."""
+        with open(self.file("final")) as f:
+            starts = re.findall(r"^final (\d+) (\d+) ", f.read(), re.M)
+        for part, start in starts:
+            dir = os.path.join(self.kirad.data_dir, "%s-%s" % (self.topic, part))
+            kept = sum(os.path.getsize(os.path.join(dir, n)) for n in os.listdir(dir) if n.endswith(".log"))
+            h.check(int(start) == 0 or kept >= keep, "partition %s: %d bytes left, retention keeps %d" % (part, kept, keep))
+            driver.lines.append("start %s %s" % (part, start))
 
     def judge(self, driver):
         """sim_check on all of it; its last two lines."""

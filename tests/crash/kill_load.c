@@ -8,7 +8,7 @@
  *	kill_load --final --bootstrap HOST:PORT --topic NAME --partitions N --out FILE
  *
  * --exact, --plain: producers of its own, idempotent or not; --kira, --rdkafka: by the libraries. The
- * n-th writes to partition n mod N. DIR gets a history per thread and `progress`, a mapped file of counts
+ * n-th writes to partition n mod N. Readers beyond the N-th go back now and then and read again. DIR gets a history per thread and `progress`, a mapped file of counts
  * (struct progress). SIGTERM: no new units, wait for the outcome of all, read to the end, exit 0. Exit 1:
  * something went wrong that no fault explains. Threads: one per producer and reader. */
 #include "tests/crash/kill_load.h"

@@ -24,6 +24,9 @@
 #define FETCH_BYTES   (256 * 1024)
 #define FRAME_MAX     (8 * 1024 * 1024)
 #define FETCH_WAIT_MS 100
+#define BACK_MS       1000  /* who reads again does so this often, */
+#define MARKS         1024  /* from where a unit began, every */
+#define MARK_UNITS    16    /* units, so far back */
 #define ASK_ROOM      512
 #define ANSWER_MS     20000 /* a stopped process goes on after 5 s */
 
@@ -34,6 +37,10 @@ struct follower {
 	int fd;
 	int64_t next;         /* offset */
 	int64_t start, high;  /* of the latest answer */
+	uint64_t back_ns;
+	uint64_t goes_back;   /* 0: it does not; else a random state */
+	int64_t mark[MARKS];
+	uint64_t units;
 	int16_t error;
 	uint8_t *in;
 	/* The batch and the unit being put together. */
@@ -59,6 +66,8 @@ unit_ends(struct follower *f)
 		"\n", f->at, f->got, rb_leader_epoch(f->batch), f->unit.id, f->unit.epoch, f->unit.sequence,
 		f->hash);
 	f->got = 0;
+	if (f->goes_back && f->units++ % MARK_UNITS == 0)
+		f->mark[f->units / MARK_UNITS % MARKS] = f->at;
 	atomic_fetch_add(&load.progress->read, 1);
 }
 
@@ -228,6 +237,18 @@ connect_to(struct follower *f)
 	return true;
 }
 
+/* At the end of what there is, some of it is read again: files may have been sealed or rewritten. */
+static void
+go_back(struct follower *f)
+{
+	if (!f->goes_back || f->next < f->high || clock_now_ns() < f->back_ns + BACK_MS * NS_PER_MS)
+		return;
+	f->back_ns = clock_now_ns();
+	f->goes_back = f->goes_back * 6364136223846793005u + 1442695040888963407u;
+	f->next = MAX(f->start, f->mark[(f->goes_back >> 33) % MARKS]);
+	fprintf(f->out, "again %" PRId64 " %" PRId64 "\n", f->w->id, f->next);
+}
+
 static void
 follow(struct follower *f)
 {
@@ -256,6 +277,7 @@ follow(struct follower *f)
 		was_start = f->start;
 		if (load.stop_reading && f->next >= f->high)
 			return;
+		go_back(f);
 		/* Not each unit alone: what comes within a few ms comes together. */
 		load_nap(3);
 	}
@@ -269,6 +291,8 @@ read_run(void *worker)
 	if (!f.in)
 		abort();
 	f.out = f.w->history;
+	if (f.w->id >= load.partitions)
+		f.goes_back = load.seed | 1;
 	fprintf(f.out, "reader %" PRId64 " %u %s\n", f.w->id, f.w->part, load.visible_at_disk ? "disk" : "log");
 	while (!load.failed && !(load.stop_reading && f.high > 0 && f.next >= f.high)) {
 		if (!connect_to(&f)) {

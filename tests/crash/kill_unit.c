@@ -35,7 +35,7 @@ unit_value(const struct unit_id *u, int32_t n, uint8_t value[UNIT_VALUE_MAX])
 
 	for (uint32_t i = 0; i + 8 <= length; i += 8) {
 		r = r * 6364136223846793005u + 1442695040888963407u;
-		put_be64(value + i, r);
+		put_be64(value + i, i % 32 < 16 ? r : 0x7878787878787878); /* half of it can be saved */
 	}
 	memset(value + length / 8 * 8, (int)r, length % 8);
 	if (n == 0) {

@@ -27,6 +27,7 @@ static const struct {
 	[EVENT_ACK] = {"ack", "tiespLol"},
 	[EVENT_READER] = {"reader", "rpL"},
 	[EVENT_FROM] = {"from", "ro"},
+	[EVENT_AGAIN] = {"again", "ro"},
 	[EVENT_READ] = {"read", "trocliesh"},
 	[EVENT_ENDS] = {"ends", "rodvE"},
 	[EVENT_FINAL] = {"final", "poE"},

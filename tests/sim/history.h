@@ -19,6 +19,7 @@
  *            ack TIME ID EPOCH SEQ P none|log|disk OFFSET LEADER
  *   reader   reader R P log|disk     what it sees: the topic's kira.visibility
  *            from R OFFSET           it begins, or goes on, there
+ *            again R OFFSET          it goes back there, to read once more
  *            read TIME R OFFSET COUNT LEADER ID EPOCH SEQ HASH
  *            ends R START DURABLE VISIBLE END   as published; each since R's last `from`
  *   the end  final P START END       the log that the last run left, and each unit of it, in order:
@@ -36,7 +37,7 @@ enum event_kind {
 	EVENT_RUN, EVENT_READY, EVENT_KILL, EVENT_POWER, EVENT_STOP, EVENT_PAUSE, EVENT_EPOCH,
 	EVENT_START, EVENT_HOLE,
 	EVENT_PRODUCER, EVENT_SEND, EVENT_ACK,
-	EVENT_READER, EVENT_FROM, EVENT_READ, EVENT_ENDS,
+	EVENT_READER, EVENT_FROM, EVENT_AGAIN, EVENT_READ, EVENT_ENDS,
 	EVENT_FINAL, EVENT_FOUND,
 	EVENTS,
 };

@@ -30,6 +30,16 @@ take_from(struct consumer *r, const struct event *e)
 }
 
 static void
+take_again(struct consumer *r, const struct event *e)
+{
+	if (e->offset > r->next)
+		BROKEN(C7, "reader %u goes on at %" PRId64 ", where %" PRId64 " is next", e->reader, e->offset,
+			r->next);
+	r->next = e->offset;
+	r->leader = -1;
+}
+
+static void
 take_ends(struct consumer *r, const struct event *e)
 {
 	const int64_t now[] = {e->offset, e->durable, e->visible, e->end};
@@ -110,7 +120,7 @@ pass_read(const struct event *e)
 {
 	struct consumer *r = &k.reader[e->reader];
 
-	if (e->kind != EVENT_FROM && e->kind != EVENT_READ && e->kind != EVENT_ENDS)
+	if (e->kind != EVENT_FROM && e->kind != EVENT_AGAIN && e->kind != EVENT_READ && e->kind != EVENT_ENDS)
 		return 0;
 	if (!r->declared)
 		return cannot("a reader without its `reader` line");
@@ -120,6 +130,8 @@ pass_read(const struct event *e)
 		return take_read(r, e);
 	if (e->kind == EVENT_FROM)
 		take_from(r, e);
+	else if (e->kind == EVENT_AGAIN)
+		take_again(r, e);
 	else
 		take_ends(r, e);
 	return 0;

@@ -63,6 +63,8 @@ static const struct forged table[] = {
 		{"+start 0 3", "read 27>", "final 0>final 0 3 10", "found 0 0>", "found 0 2>"}},
 	{"a repair cut a hole", 0, KILLED,
 		{"+hole 0 3 6", "found 0 3>", "read 28>", "read 27>read 27 0 2 1 0 1 0 2 a2"}},
+	{"a reader goes back by itself", 0, KILLED,
+		{"+again 0 2", "+read 61 0 2 1 0 1 0 2 a2", "+read 62 0 3 3 0 1 0 3 a3"}},
 	{"a unit sent again under the same number", 0, KILLED, {"+send 99 1 0 0 2 0 a1"}},
 
 	{"C1: an ack at log is lost with the process", C1, KILLED,
@@ -97,6 +99,9 @@ static const struct forged table[] = {
 		{"+reader 2 0 log", "+from 2 2", "+read 31 2 2 1 0 1 0 3 a4"}},
 	{"C7: a reader passes one over", C7, KILLED, {"read 27>"}},
 	{"C7: a reader goes on too far", C7, KILLED, {"from 0 6>from 0 7", "read 56>"}},
+	{"C7: a reader goes back, and that is ahead", C7, KILLED, {"+again 0 9"}},
+	{"C7: a reader finds another unit when it goes back", C7, KILLED,
+		{"+again 0 2", "+read 61 0 3 3 0 1 0 3 a3"}},
 	{"C7: a gap in the log", C7, KILLED,
 		{"final 0>final 0 0 11", "found 0 9>found 0 10 1 1 1 0 8 a6"}},
 	{"C7: the start moved by itself", C7, KILLED,
