@@ -328,7 +328,7 @@ store(struct partition *part, const uint8_t *batch, uint64_t now_ns)
 	const int32_t count = rb_count(batch), first = rb_base_sequence(batch);
 
 	index_add(&seg->index, (uint32_t)part->position, total,
-		(uint32_t)(part->next + count - 1 - seg->base), rb_max_timestamp(batch));
+		(uint32_t)(part->next + (BUG(19) ? 0 : count - 1) - seg->base), rb_max_timestamp(batch));
 	if (rb_producer_id(batch) >= 0) {
 		producers_stored(words_of(part)->producers, part->slot, rb_producer_id(batch),
 			rb_producer_epoch(batch), first, batch_last_sequence(first, count),

@@ -97,6 +97,12 @@ read_header(const struct io *io, int fd, uint64_t position, uint64_t end,
 	return 0;
 }
 
+static bool
+in_its_epoch(const struct segment *seg, const uint8_t header[READ_HEADER])
+{
+	return rb_leader_epoch(header) == epochs_at(&seg->part->epochs, rb_base_offset(header));
+}
+
 int
 read_walk(const struct io *io, struct place *place, int64_t offset)
 {
@@ -109,8 +115,10 @@ read_walk(const struct io *io, struct place *place, int64_t offset)
 		if (rc < 0)
 			return rc;
 		place->offset = rb_base_offset(header);
-		/* No checksum covers that word, but each batch begins where the one before ends. */
-		if (place->offset > offset || (expected >= 0 && place->offset != expected))
+		/* No checksum covers these words, but each batch begins where the one before ends, in the
+		 * epoch of that offset. */
+		if (place->offset > offset || (expected >= 0 && place->offset != expected) ||
+			!in_its_epoch(place->seg, header))
 			return -EBADMSG;
 		expected = place->offset + rb_last_offset_delta(header) + 1;
 		if (offset <= place->offset + rb_last_offset_delta(header))
@@ -251,7 +259,7 @@ find_end(struct partition *part, const struct place *place, uint32_t max_bytes, 
 	/* Where the next read will begin: its header says which offset that is. */
 	if (rc == 0 && *to > place->position && *to < place->end) {
 		rc = read_header(place->seg->io, place->fd, *to, place->end, header);
-		if (rc == 0)
+		if (rc == 0 && in_its_epoch(place->seg, header)) /* else that read finds it damaged */
 			keep_cursor(part, place->seg, rb_base_offset(header), *to);
 	}
 	return rc;

@@ -6,8 +6,10 @@
  *
  *	corrupt_sweep [--every N]
  *
- * Every N-th bit is flipped, of a file that is trusted every 8 N-th. Of an open segment (checked at start) and of a filed one (trusted).
- * What no checksum covers, the offset and epoch in a batch of a filed segment, is counted apart. */
+ * Every N-th bit is flipped, of a file that is trusted every 8 N-th: of an open segment, which a start checks, of a
+ * filed one, which it trusts, and of every small file. Pages of both segments are zeroed, swapped, older, of
+ * another partition, or written over another (misdirected). A batch of another partition that begins at the same
+ * offset cannot be told from the right one: nothing in a batch says whose it is. Those are counted apart. */
 #include "tests/sim/sim_model.h"
 
 #include "storage/batch.h"
@@ -26,17 +28,18 @@
 #define SEGMENT 65536
 #define PAGES   (SEGMENT / SIM_PAGE)
 
-enum outcome { REFUSED, HALTED, READ_FAILED, CHECKSUM_WRONG, UNCOVERED, HARMLESS, OUTCOMES };
+enum outcome { REFUSED, HALTED, READ_FAILED, CHECKSUM_WRONG, FOREIGN, HARMLESS, OUTCOMES };
 static const char *const outcome_name[OUTCOMES] = {"starts refused", "partitions halted",
-	"reads failed", "checksums wrong", "not covered by a checksum", "harmless"};
+	"reads failed", "checksums wrong", "batches of another partition", "harmless"};
 
-enum damage { BIT, PAGE_ZEROED, PAGES_SWAPPED, PAGE_OLD, PAGE_OF_ANOTHER, DAMAGES };
+enum damage { BIT, PAGE_ZEROED, PAGES_SWAPPED, PAGE_OLD, PAGE_OF_ANOTHER, PAGE_MISDIRECTED, DAMAGES };
 static const char *const damage_name[DAMAGES] = {"bits flipped", "pages zeroed", "pages swapped",
-	"pages of an older time", "pages of another partition"};
+	"pages of an older time", "pages of another partition", "pages written over another"};
 
 struct target {
 	const char *what, *dir, *name;
 	struct sim_disk *disk;
+	bool checked; /* by a start, which then finds what there is */
 };
 
 static uint64_t outcomes[OUTCOMES], damages[DAMAGES];
@@ -112,15 +115,16 @@ read_batch(const struct hit *h, struct engine *e, unsigned i, const struct item 
 		return CHECKSUM_WRONG;
 	/* A whole batch of another partition, of the same offset: nothing in a batch says whose it is. */
 	if (h->kind == PAGE_OF_ANOTHER && is_of(&model[1 - i], b))
-		return UNCOVERED;
+		return FOREIGN;
 	/* A batch that says it lies elsewhere: no checksum covers that word, nor did another batch lie
 	 * between it and the index entry. */
 	if (rb_crc(b) != it->crc && h->kind == BIT && moved(&model[i], b))
-		return UNCOVERED;
+		return FOREIGN;
 	if (rb_crc(b) != it->crc || r.length != it->total)
 		violation(h, "other records under a right checksum");
-	return rb_base_offset(b) == it->offset && rb_leader_epoch(b) == it->leader_epoch ? HARMLESS :
-		UNCOVERED;
+	if (rb_base_offset(b) != it->offset || rb_leader_epoch(b) != it->leader_epoch)
+		violation(h, "an offset or an epoch that is not its own");
+	return HARMLESS;
 }
 
 static enum outcome
@@ -171,6 +175,8 @@ try(struct hit h)
 		}
 		engine_kill(&e);
 	}
+	if (h.t->checked && (found == READ_FAILED || found == CHECKSUM_WRONG))
+		violation(&h, "a start does not find it, a reader does");
 	outcomes[found]++;
 	sim_disk_free(disk);
 }
@@ -228,17 +234,45 @@ sweep_pages(const struct target *t, struct sim_disk *old, const char *other)
 	uint64_t size, more;
 	const uint8_t *was = sim_disk_bytes(old, t->dir, t->name, &more);
 	const uint8_t *theirs = sim_disk_bytes(t->disk, other, t->name, &more);
+	const uint8_t *mine = sim_disk_bytes(t->disk, t->dir, t->name, &size);
 
-	ASSERT(sim_disk_bytes(t->disk, t->dir, t->name, &size) && was && theirs);
+	ASSERT(was && theirs && mine);
 	for (uint64_t i = 0; i < size / SIM_PAGE; i++) {
 		try((struct hit){.t = t, .kind = PAGE_ZEROED, .at = i, .page = zeros});
 		try((struct hit){.t = t, .kind = PAGE_OLD, .at = i, .page = was + i * SIM_PAGE});
+		for (uint64_t k = 0; k < size / SIM_PAGE; k++)
+			if (k != i)
+				try((struct hit){.t = t, .kind = PAGE_MISDIRECTED, .at = i, .with = k,
+					.page = mine + k * SIM_PAGE});
 		for (uint64_t k = 0; k < more / SIM_PAGE; k++)
 			try((struct hit){.t = t, .kind = PAGE_OF_ANOTHER, .at = i, .with = k,
 				.page = theirs + k * SIM_PAGE});
 		for (uint64_t k = i + 1; k < size / SIM_PAGE; k++)
 			try((struct hit){.t = t, .kind = PAGES_SWAPPED, .at = i, .with = k});
 	}
+}
+
+/* Of a directory with a filed segment: it, and the small files of every kind. */
+static void
+sweep_files(struct sim_disk *filed, struct sim_disk *old)
+{
+	static const char log[] = "00000000000000000000.log";
+	const struct target t[] = {{"a filed segment", "t0-0", log, filed},
+		{"a filed segment", "t0-0", "00000000000000000000.index", filed},
+		{"a filed segment", "t0-0", "00000000000000000000.timeindex", filed},
+		{"the epochs", "t0-0", "leader-epoch-checkpoint", filed},
+		{"the catalogue", NULL, "kira.topics", filed},
+		{"the identity", NULL, "kira.meta", filed},
+		{"the state", NULL, "kira.state", filed}};
+	const uint64_t step = every > 1 ? every * 8 : 1;
+	const char *name;
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(t); i++)
+		sweep_bits(&t[i], step);
+	for (unsigned i = 0; (name = sim_disk_name(filed, "t0-0", i)) != NULL; i++)
+		if (strstr(name, ".snapshot") || strstr(name, ".checkpoint"))
+			sweep_bits(&(struct target){"producer state", "t0-0", name, filed}, step);
+	sweep_pages(&t[0], old, "t1-0");
 }
 
 static int
@@ -260,7 +294,10 @@ tell(uint64_t ms)
 	never += outcomes[CHECKSUM_WRONG] == 0;
 	if (never > 0)
 		printf("FAILED  %u kinds never came about\n", never);
-	printf("result: %" PRIu64 " damages in %" PRIu64 " ms, 0 lost or wrong without a word\n", n, ms);
+	printf("result: %" PRIu64 " damages (%" PRIu64 " bits, %" PRIu64 " pages), %" PRIu64 " found, %" PRIu64
+	       " harmless, %" PRIu64 " batches of another partition, in %" PRIu64
+	       " ms; 0 cut, lost or wrong without a word\n", n, damages[BIT], n - damages[BIT],
+		n - outcomes[HARMLESS] - outcomes[FOREIGN], outcomes[HARMLESS], outcomes[FOREIGN], ms);
 	return never > 0;
 }
 
@@ -287,8 +324,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {{"every", required_argument, NULL, 'n'}, {0}};
-	static const char log[] = "00000000000000000000.log", index[] = "00000000000000000000.index";
-	static const char times[] = "00000000000000000000.timeindex";
+	static const char log[] = "00000000000000000000.log";
 	const uint64_t begun = clock_now_ns();
 	struct sim_disk *old, *open, *filed, *disk;
 	struct engine e;
@@ -310,24 +346,13 @@ main(int argc, char **argv)
 	for (unsigned i = 0; i < 2; i++)
 		model[i].durable = model[i].end;
 	open = now(&e);
-	sweep_bits(&(struct target){"an open segment", "t0-0", log, open}, every);
-	sweep_pages(&(struct target){"an open segment", "t0-0", log, open}, old, "t1-0");
+	sweep_bits(&(struct target){"an open segment", "t0-0", log, open, true}, every);
+	sweep_pages(&(struct target){"an open segment", "t0-0", log, open, true}, old, "t1-0");
 	fill(&e, 0, SEGMENT / 2); /* over the end: a roll */
 	settle(&e);
 	settle(&e);
 	filed = now(&e);
-	{
-		const struct target t[] = {{"a filed segment", "t0-0", log, filed},
-			{"a filed segment", "t0-0", index, filed},
-			{"a filed segment", "t0-0", times, filed},
-			{"the epochs", "t0-0", "leader-epoch-checkpoint", filed},
-			{"the catalogue", NULL, "kira.topics", filed},
-			{"the identity", NULL, "kira.meta", filed},
-			{"the state", NULL, "kira.state", filed}};
-
-		for (unsigned i = 0; i < ARRAY_LENGTH(t); i++)
-			sweep_bits(&t[i], every > 1 ? every * 8 : 1);
-	}
+	sweep_files(filed, old);
 	disk = e.disk;
 	engine_kill(&e);
 	sim_disk_free(disk);

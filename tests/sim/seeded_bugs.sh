@@ -18,8 +18,7 @@ quick=0
 [ "${1:-}" = --quick ] && { quick=1; shift; }
 
 # A row of the table: | N | q or nothing | bug | `command` or what is missing |
-declare -a bugs=() missing=()
-declare -A command_of=()
+declare -a bugs=() commands=() missing=()
 while IFS='|' read -r _ n q bug command _; do
 	n=${n// /} q=${q// /}
 	if [ $# -gt 0 ]; then
@@ -29,7 +28,7 @@ while IFS='|' read -r _ n q bug command _; do
 	fi
 	if [[ $command =~ \`(.*)\` ]]; then
 		bugs+=("$n")
-		command_of[$n]=${BASH_REMATCH[1]}
+		commands+=("${BASH_REMATCH[1]}")
 	else
 		missing+=("$n")
 		echo "bug $n,${bug% }: ${command# }"
@@ -60,8 +59,8 @@ run() {
 }
 
 missed= holds=
-for n in "${bugs[@]}"; do
-	command=${command_of[$n]}
+for i in "${!bugs[@]}"; do
+	n=${bugs[i]} command=${commands[i]}
 	if [ $quick = 0 ]; then
 		target=${command%% *}
 		case $target in *.py|*.sh) target=all ;; esac
@@ -81,5 +80,5 @@ for n in "${bugs[@]}"; do
 	*) echo "bug $n: caught by $command: $(grep -aE 'FAILED|ERROR|CHECK|ASSERT|assert' "$log" | head -n 1)" ;;
 	esac
 done
-echo "result: ${#bugs[@]} seeded bugs, not caught:${missed:- none}; their feature is missing: ${missing[*]:-none}"
+echo "result: ${#bugs[@]} rows of seeded bugs, not caught:${missed:- none}; their feature is missing: ${missing[*]:-none}"
 [ -z "$missed" ]
