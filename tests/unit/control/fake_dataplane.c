@@ -16,10 +16,19 @@ lcores_reset(void)
 	lcores = (struct dataplane){.room = ARRAY_LENGTH(lcores.queue), .next_session = 1};
 }
 
+static bool
+refused(struct dataplane *dp, unsigned held)
+{
+	if (dp->late == 0)
+		return held >= dp->room;
+	dp->late--;
+	return true;
+}
+
 bool
 dataplane_store(struct dataplane *dp, struct store_msg *msg)
 {
-	if (dp->queued + dp->finished >= dp->room)
+	if (refused(dp, dp->queued + dp->finished))
 		return false;
 	dp->queue[dp->queued++] = msg;
 	return true;
@@ -65,7 +74,7 @@ dataplane_stored(struct dataplane *dp, struct store_msg **ret, unsigned n)
 bool
 dataplane_rx(struct dataplane *dp, struct rx_cmd *cmd)
 {
-	if (dp->rx_queued + dp->rx_finished >= dp->room)
+	if (refused(dp, dp->rx_queued + dp->rx_finished))
 		return false;
 	dp->rx[dp->rx_queued++] = cmd;
 	return true;

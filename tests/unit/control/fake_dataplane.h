@@ -7,6 +7,7 @@
 
 struct dataplane {
 	unsigned room;             /* of the command ring; more is refused */
+	unsigned late;             /* so many tries more are refused: room appears between two of them */
 	struct store_msg *queue[64];
 	unsigned queued;           /* given and not worked off */
 	struct store_msg *done[64];

@@ -286,6 +286,7 @@ a_consumer_that_goes_is_not_waited_for_and_one_that_only_stops_sending_is_answer
 	(void)close(fd);
 	world_run(&w);
 	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
+	CU_ASSERT_FALSE(lcores.watching);
 	fake_put(t->part->part[0], 1, BATCH);
 	fd = world_connect(&w);
 	fetch(11, "t", plain(0));

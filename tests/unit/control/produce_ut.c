@@ -364,6 +364,45 @@ a_full_ring_keeps_the_order(void)
 	world_close(&w);
 }
 
+/* Room appears, wherever in a turn, and another connection's batch comes before what was kept is given. */
+static void
+one_comes_while_a_full_ring_keeps_others(unsigned late)
+{
+	int fd, other;
+
+	world_open(&w, NULL);
+	(void)world_topic(&w, "t", 5);
+	w.lazy = true;
+	lcores.room = 2;
+	fd = world_connect(&w);
+	other = world_connect(&w);
+	produce(3, 1, 1000, 5);
+	world_send(&w, fd);
+	CU_ASSERT_EQUAL(lcores.queued, 2);
+	lcores.room = 64;
+	lcores.late = late;
+	produce(3, 1, 1000, 1);
+	world_send(&w, other);
+	for (unsigned i = 0; i < late; i++)
+		world_pass(&w, NS_PER_MS);
+	CU_ASSERT_EQUAL_FATAL(lcores.queued, 6);
+	for (int32_t i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(storage_index(lcores.queue[i]->part), i);
+	CU_ASSERT_EQUAL(storage_index(lcores.queue[5]->part), 0);
+	(void)lcores_store_turn();
+	world_run(&w);
+	(void)close(fd);
+	(void)close(other);
+	world_close(&w);
+}
+
+static void
+no_command_overtakes_those_that_a_full_ring_keeps(void)
+{
+	for (unsigned late = 0; late < 6; late++)
+		one_comes_while_a_full_ring_keeps_others(late);
+}
+
 static void
 deleting_the_topic_answers_who_waits_for_its_disk(void)
 {
@@ -491,6 +530,7 @@ static const struct ut_test tests[] = {
 	UT("errors", records_that_are_no_single_batch_are_refused),
 	UT("errors", deleting_the_topic_answers_who_waits_for_its_disk),
 	UT("order", a_full_ring_keeps_the_order),
+	UT("order", no_command_overtakes_those_that_a_full_ring_keeps),
 	UT("ids", no_id_is_given_that_the_disk_does_not_count_as_spent),
 	UT("ids", a_failed_reservation_is_an_error_and_the_next_request_tries_again),
 	UT("ids", a_known_pair_is_raised_and_half_a_pair_or_a_strange_id_refused),

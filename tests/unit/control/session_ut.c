@@ -311,6 +311,103 @@ an_old_anchor_that_closes_during_a_repeat_starts_no_lease(void)
 	world_close(&w);
 }
 
+/* Room appears, wherever in a turn, and another connection asks before what was kept is given. */
+static void
+one_comes_while_a_full_ring_keeps_another(unsigned late)
+{
+	int first, second;
+
+	world_open(&w, NULL);
+	w.lazy = true;
+	lcores.room = 0;
+	first = world_connect(&w);
+	second = world_connect(&w);
+	build((struct ask){0});
+	world_send(&w, first);
+	CU_ASSERT_EQUAL(lcores.rx_queued, 0);
+	lcores.room = 64;
+	lcores.late = late;
+	build((struct ask){.address = "127.18.0.77"});
+	world_send(&w, second);
+	for (unsigned i = 0; i < late; i++)
+		world_pass(&w, NS_PER_MS);
+	CU_ASSERT_EQUAL_FATAL(lcores.rx_queued, 2);
+	CU_ASSERT_EQUAL(lcores.rx[0]->peer.s6_addr[15], 1); /* 127.0.0.1, the first one's own */
+	CU_ASSERT_EQUAL(lcores.rx[1]->peer.s6_addr[15], 77);
+	(void)lcores_rx_turn();
+	world_run(&w);
+	(void)close(first);
+	(void)close(second);
+	world_close(&w);
+}
+
+static void
+no_command_overtakes_those_that_a_full_ring_keeps(void)
+{
+	for (unsigned late = 0; late < 6; late++)
+		one_comes_while_a_full_ring_keeps_another(late);
+}
+
+/* How many leases begin when it closes. */
+static unsigned
+leases_begun_by_closing(int fd)
+{
+	unsigned n = 0;
+
+	w.lazy = true;
+	(void)close(fd);
+	world_run(&w);
+	for (unsigned i = 0; i < lcores.rx_queued; i++)
+		n += lcores.rx[i]->kind == RX_ANCHOR_GONE;
+	w.lazy = false;
+	world_run(&w);
+	return n;
+}
+
+/* Both ways; a loop in one would not end. */
+static void
+look_at_lists(void)
+{
+	for (const struct conn *c = w.ctl->conns; c; c = c->next) {
+		const struct grant *before = NULL;
+		unsigned n = 0;
+
+		for (const struct grant *g = c->anchored; g; before = g, g = g->anchored_next) {
+			CU_ASSERT_PTR_EQUAL_FATAL(g->anchored_prev, before);
+			n++;
+		}
+		CU_ASSERT_EQUAL(n, c->sessions);
+	}
+}
+
+/* The anchor's list holds at every place of it: taken out of the middle, of the end, of the front. */
+static void
+a_session_that_moved_is_no_longer_its_old_anchors_and_the_others_are(void)
+{
+	struct session s[4];
+	int old, fd;
+
+	for (unsigned leaves = 0; leaves < 4; leaves++) {
+		world_open(&w, NULL);
+		old = world_connect(&w);
+		fd = world_connect(&w);
+		for (unsigned i = 0; i < 4; i++)
+			s[i] = ask(old, (struct ask){0});
+		look_at_lists();
+		/* Two neighbours: the second meets the link that the first has left. */
+		for (unsigned i = leaves; i < leaves + 2; i++) {
+			const struct session *moves = &s[3 - i % 4];
+
+			CU_ASSERT_EQUAL(ask(fd, (struct ask){.id = moves->id, .secret = moves->secret}).error, 0);
+			look_at_lists();
+		}
+		look_at_lists();
+		CU_ASSERT_EQUAL(leases_begun_by_closing(old), 2);
+		CU_ASSERT_EQUAL(leases_begun_by_closing(fd), 2);
+		world_close(&w);
+	}
+}
+
 static void
 another_version_is_answered_35_in_version_0(void)
 {
@@ -339,6 +436,8 @@ static const struct ut_test tests[] = {
 	UT("rights", sessions_without_an_anchor_do_not_count_against_their_address),
 	UT("anchor", a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor),
 	UT("anchor", an_old_anchor_that_closes_during_a_repeat_starts_no_lease),
+	UT("anchor", a_session_that_moved_is_no_longer_its_old_anchors_and_the_others_are),
+	UT("order", no_command_overtakes_those_that_a_full_ring_keeps),
 };
 
 UT_MAIN(tests)

@@ -66,8 +66,49 @@ control_hears_of_a_batch_that_ends_in_a_turn_without_work(void)
 	(void)close(lc.bell.fd);
 }
 
+/* A loop that was given `data`, until it has certainly been through a turn. Did it ring? */
+static bool
+rings_for_data(void)
+{
+	struct lcore lc = {.store = &world.store, .storage = &world.storage, .stop = &stop,
+		.control = &control, .watch_data = &watch, .gifts = &world.gifts, .count = &counters};
+	struct pollfd fd;
+	pthread_t thread;
+	bool rang;
+
+	world.gifts = (struct gifts){.data = true};
+	counters = (struct lcore_counters){0};
+	atomic_store(&stop, false);
+	control.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	lc.bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	bell_sleeps(&control);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run, &lc), 0);
+	for (unsigned ms = 0; ms < PATIENCE_MS && counter_read(&counters.idle_ns) == 0; ms++)
+		(void)poll(NULL, 0, 1); /* booked in the turn after the first */
+	CU_ASSERT_TRUE(counter_read(&counters.idle_ns) > 0);
+	atomic_store(&stop, true);
+	(void)pthread_join(thread, NULL);
+	fd = (struct pollfd){.fd = control.fd, .events = POLLIN};
+	rang = poll(&fd, 1, 0) == 1;
+	(void)close(control.fd);
+	(void)close(lc.bell.fd);
+	return rang;
+}
+
+static void
+control_hears_of_new_data_only_while_a_fetch_waits(void)
+{
+	world_begin(64, 0);
+	atomic_store(&watch, true);
+	CU_ASSERT_TRUE(rings_for_data());
+	atomic_store(&watch, false);
+	CU_ASSERT_FALSE(rings_for_data());
+	CU_ASSERT_EQUAL(world_end(), 0);
+}
+
 static const struct ut_test tests[] = {
 	UT("loop", control_hears_of_a_batch_that_ends_in_a_turn_without_work),
+	UT("loop", control_hears_of_new_data_only_while_a_fetch_waits),
 };
 
 UT_MAIN(tests)
