@@ -18,6 +18,7 @@
 
 #define CUT_TOPICS     3
 #define CUT_PARTITIONS 2         /* of each */
+#define CUT_SMALL      2         /* this topic has small batches only, and compression.type=lz4 */
 #define CUT_PRODUCERS  3         /* per partition; the first of no id */
 #define CUT_BATCH_ROOM 131072
 #define CUT_LOGS       (CUT_TOPICS * CUT_PARTITIONS)
@@ -35,6 +36,7 @@ struct item { /* a batch */
 	int16_t epoch;
 	enum level level;
 	bool fresh;              /* sent since the last recovery */
+	bool late;               /* stored after the cut: no sync that covers it can say 0 */
 };
 
 struct log {
@@ -91,12 +93,14 @@ enum cut_how {
 	CUT_AFTER_FSYNC,  /* of another file, and then nothing more */
 	CUT_BARE,         /* what its log held in memory is lost */
 	CUT_SYNCED,       /* all is written first: only the process's view is cut */
+	CUT_READ_ONLY,    /* ext4 finds an error and mounts itself read-only; else as CUT_SYNCED */
 	CUT_HOWS,
 };
 extern const char *const cut_how_name[CUT_HOWS];
 
 struct cut {
 	const char *dir;          /* data directory */
+	const char *path;         /* of the mount */
 	int mount;                /* descriptor on its file system; -1: there is no real cut */
 	enum cut_how how;
 	unsigned write_back;      /* of 100 pages of the newest files, so many are written before it */
@@ -105,7 +109,6 @@ struct cut {
 	_Atomic bool begun, done;   /* from the first on calls may fail */
 	_Atomic uint64_t calls;   /* that change or sync something */
 	_Atomic uint64_t pages;   /* written back by us */
-	_Atomic uint64_t late_syncs; /* that said 0 after the cut */
 };
 extern struct cut cut;
 const struct io *cut_io(void);
@@ -151,7 +154,7 @@ int64_t engine_wall_ms(const struct engine *e);
 /* ---- cut_judge.c -------------------------------------------------------------------------- */
 
 struct judged {
-	uint64_t batches;
+	uint64_t batches, merged;            /* of them those that a rewriting made */
 	unsigned partitions, epochs;         /* recovered, with a raised epoch */
 	uint64_t sent[2], kept[2];           /* fresh records by level */
 	uint64_t digest[CUT_LOGS];           /* of (start, end, every batch) */

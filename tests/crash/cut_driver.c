@@ -68,6 +68,7 @@ configure(struct run *r, unsigned t)
 		.timestamp_after_max_ms = INT64_MAX,
 		.flush_messages = dice(r, 6) ? INT64_MAX : 40,
 		.log_append_time = t == 1,
+		.rewrite_lz4 = t == CUT_SMALL,
 		.visible_at_disk = dice(r, 3) == 0,
 	};
 }
@@ -92,7 +93,7 @@ plan(struct run *r)
 	cut.write_back = dice(r, 8) ? 10 + (unsigned)dice(r, 80) : 0;
 	cut.how = (enum cut_how)((const uint8_t[]){CUT_LOG_FLUSHED, CUT_LOG_FLUSHED, CUT_LOG_FLUSHED,
 		CUT_LOG_FLUSHED, CUT_LOG_FLUSHED, CUT_AFTER_FSYNC, CUT_AFTER_FSYNC, CUT_AFTER_FSYNC,
-		CUT_BARE, CUT_SYNCED})[r->seed % 10];
+		CUT_BARE, r->seed % 20 < 10 ? CUT_SYNCED : CUT_READ_ONLY})[r->seed % 10];
 }
 
 /* ---- Phases ------------------------------------------------------------------------------- */
@@ -206,6 +207,7 @@ tell_judged(const struct run *r, const struct raw *raw)
 	tell("partitions", r->judged.partitions);
 	tell("epochs_raised", r->judged.epochs);
 	tell("batches", r->judged.batches);
+	tell("merged", r->judged.merged);
 	tell("sent_log", r->judged.sent[LEVEL_LOG]);
 	tell("kept_log", r->judged.kept[LEVEL_LOG]);
 	tell("acked_disk", r->judged.sent[LEVEL_DISK]);
@@ -225,7 +227,6 @@ tell_work(const struct run *r)
 	tell("failed_after", r->work.failed_after);
 	tell("threads", r->engine.threads);
 	tell("pages_written_back", cut.pages);
-	tell("late_syncs", cut.late_syncs);
 	tell("calls", cut.calls);
 	if (cut.mount >= 0)
 		printf("cut %s\n", cut_how_name[cut.how]);
@@ -294,7 +295,7 @@ main(int argc, char **argv)
 		case 's': r.seed = strtoull(optarg, NULL, 10); break;
 		case 'o': r.ops = optarg; break;
 		case 'c': r.cut_at = strtoll(optarg, NULL, 10); break;
-		case 'm': r.mount = optarg; cut.mount = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
+		case 'm': r.mount = cut.path = optarg; cut.mount = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
 		case 'r': r.recovery_cut = strtoll(optarg, NULL, 10); break;
 		case 'l': r.look = true; break;
 		case 'a': r.again = true; break;

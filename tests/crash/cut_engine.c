@@ -49,6 +49,7 @@ engine_open(struct engine *e, const char *dir, uint64_t flush_ms)
 		.job_threads = e->threads ? 4 : 0,
 		.flush_ms = flush_ms,
 		.dirty_budget = (uint64_t)1 << 30,
+		.rewrite_after_ms = 0,
 		.disk_cap = 0.9};
 	const struct storage_topic *found;
 	int rc = storage_open(&e->s, &o, engine_wall_ms(e), &e->err);

@@ -16,15 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PAGE     4096
+#define FS_EXT4  0xef53
 #define SHUTDOWN _IOR('X', 125, uint32_t) /* EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN */
 enum { SHUT_DEFAULT, SHUT_LOG_FLUSH, SHUT_NO_LOG_FLUSH }; /* their argument */
 
 struct cut cut = {.mount = -1, .calls_left = -1};
-const char *const cut_how_name[CUT_HOWS] = {"log flushed", "after an fsync", "bare", "synced"};
+const char *const cut_how_name[CUT_HOWS] = {"log flushed", "after an fsync", "bare", "synced",
+	"read-only"};
 
 uint64_t
 cut_random(uint64_t *state, uint64_t below)
@@ -124,16 +128,23 @@ cut_now(void)
 {
 	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
 	uint32_t flag = cut.how == CUT_LOG_FLUSHED ? SHUT_LOG_FLUSH :
-		cut.how == CUT_SYNCED ? SHUT_DEFAULT : SHUT_NO_LOG_FLUSH;
+		cut.how >= CUT_SYNCED ? SHUT_DEFAULT : SHUT_NO_LOG_FLUSH;
 
+	struct statfs fs;
+	int rc = fstatfs(cut.mount, &fs);
+
+	if (cut.how == CUT_READ_ONLY && (rc < 0 || fs.f_type != FS_EXT4))
+		cut.how = CUT_SYNCED;
 	ASSERT(pthread_mutex_lock(&once) == 0);
 	if (!cut.done && cut.mount >= 0) {
 		cut.begun = true;
 		cut_write_back(cut.write_back, cut.seed);
 		if (cut.how == CUT_AFTER_FSYNC)
 			sync_another_file();
-		if (ioctl(cut.mount, SHUTDOWN, &flag) < 0) {
-			fprintf(stderr, "the shutdown ioctl: %s\n", strerror(errno));
+		rc = cut.how == CUT_READ_ONLY ? mount(NULL, cut.path, NULL, MS_REMOUNT, "abort") :
+			ioctl(cut.mount, SHUTDOWN, &flag);
+		if (rc < 0) {
+			fprintf(stderr, "the cut: %s\n", strerror(errno));
 			exit(3);
 		}
 	}
@@ -184,25 +195,15 @@ cut_pwrite(int fd, const void *from, size_t n, uint64_t at)
 static int
 cut_fsync(int fd)
 {
-	const bool late = cut.done;
-	int rc;
-
 	enter();
-	rc = io_posix.fsync(fd);
-	cut.late_syncs += late && rc == 0;
-	return rc;
+	return io_posix.fsync(fd);
 }
 
 static int
 cut_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
-	const bool late = cut.done;
-	int rc;
-
 	enter();
-	rc = io_posix.sync_range(fd, map, at, length);
-	cut.late_syncs += late && rc == 0;
-	return rc;
+	return io_posix.sync_range(fd, map, at, length);
 }
 
 static int

@@ -6,9 +6,11 @@
 
 #include "storage/batch.h"
 #include "storage/inspect.h"
+#include "storage/records.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/crc32c.h"
 
 #include <kira/errors.h>
 #include <kira/record_batch.h>
@@ -29,7 +31,7 @@ mix(uint64_t *digest, uint64_t v)
 	*digest = cut_random(&state, UINT64_MAX);
 }
 
-/* ---- A log -------------------------------------------------------------------------------- */
+/* ---- A batch ------------------------------------------------------------------------------ */
 
 static bool
 is_sent(const struct item *it, const uint8_t *b, uint32_t left, int64_t at)
@@ -39,9 +41,49 @@ is_sent(const struct item *it, const uint8_t *b, uint32_t left, int64_t at)
 		rb_leader_epoch(b) == it->leader_epoch && rb_count(b) == it->count;
 }
 
+/* ---- A rewritten one ---------------------------------------------------------------------- */
+
+/* Every record by what consumers see of it. */
+static bool
+mix_record(void *arg, struct record *r)
+{
+	uint64_t *digest = arg;
+
+	mix(digest, (uint64_t)r->offset);
+	mix(digest, (uint64_t)r->timestamp_ms);
+	mix(digest, crc32c(r->value.p, r->value.len));
+	return true;
+}
+
+/* Batches that were sent one after the other, without a gap, become one of no producer. */
+static bool
+is_merged(const struct log *l, const uint8_t *b, uint32_t left, int64_t at)
+{
+	static uint8_t bytes[CUT_BATCH_ROOM];
+	uint64_t sent = 0, found = 0;
+	const int64_t end = at + rb_count(b);
+
+	if (batch_check(b, left, 0) != 0 || !batch_crc_right(b) || rb_base_offset(b) != at ||
+		(rb_attributes(b) & RB_CODEC_MASK) != RB_CODEC_LZ4 || rb_producer_id(b) != -1)
+		return false;
+	while (at < end) {
+		const struct item *it = history_at(l, at);
+
+		if (!it || it->offset + it->count > end || it->leader_epoch != rb_leader_epoch(b))
+			return false;
+		(void)history_stored_bytes(it, bytes);
+		if (records_each(bytes, mix_record, &sent) != RECORDS_WHOLE)
+			return false;
+		at += it->count;
+	}
+	return records_each(b, mix_record, &found) == RECORDS_WHOLE && found == sent;
+}
+
+/* ---- All of them -------------------------------------------------------------------------- */
+
 static const char *
 judge_batches(struct partition *part, const struct log *l, const struct partition_ends *ends,
-	uint64_t *batches, uint64_t *digest)
+	struct judged *ret, uint64_t *digest)
 {
 	static uint8_t bytes[READ_BYTES];
 	const int32_t index = storage_index(part);
@@ -61,12 +103,14 @@ judge_batches(struct partition *part, const struct log *l, const struct partitio
 				at);
 		storage_unpin(r.pinned);
 		for (uint32_t k = 0; k < r.length; k += (uint32_t)rb_total(bytes + k)) {
-			if (!is_sent(history_at(l, at), bytes + k, r.length - k, at))
+			if (is_merged(l, bytes + k, r.length - k, at))
+				ret->merged++;
+			else if (!is_sent(history_at(l, at), bytes + k, r.length - k, at))
 				return WRONG("%s-%" PRId32 ": at %" PRId64 " lies a batch that nobody sent "
 					     "there", name, index, at);
-			mix(digest, (uint64_t)at ^ (uint64_t)rb_crc(bytes + k) << 32);
+			(void)records_each(bytes + k, mix_record, digest);
 			at += rb_count(bytes + k);
-			(*batches)++;
+			ret->batches++;
 		}
 	}
 	return at == ends->end ? NULL :
@@ -119,7 +163,7 @@ judge_log(struct partition *part, const struct log *l, bool stopped, bool killed
 	count_acks(l, ends.end, ret);
 	mix(digest, (uint64_t)ends.start);
 	mix(digest, (uint64_t)ends.end);
-	return judge_batches(part, l, &ends, &ret->batches, digest);
+	return judge_batches(part, l, &ends, ret, digest);
 }
 
 const char *
