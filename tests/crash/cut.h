@@ -59,7 +59,6 @@ struct topic {
 struct history {
 	FILE *file;              /* appended to; NULL: nothing is written */
 	struct topic topic[CUT_TOPICS];
-	bool stopped;            /* the last event is a clean stop, done or cut: an epoch may stay */
 	uint64_t events;
 	char wrong[400];         /* a promise that is broken already while it is made */
 };
@@ -183,6 +182,9 @@ const char *work(struct engine *e, struct history *h, struct work *w);
 /* Acks that can be given now, and what is published; into the history. */
 void work_take_acks(struct engine *e, struct history *h);
 const char *work_create(struct engine *e, struct history *h, unsigned t);
+/* NULL too where the disk is full and says so, which is counted. */
+extern bool work_full;
+extern uint64_t work_refused;
 const char *work_append(struct engine *e, struct history *h, unsigned t, unsigned p,
 	const struct item *like);
 

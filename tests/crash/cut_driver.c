@@ -2,11 +2,12 @@
  * cut_driver.c - one life of the storage engine between two power cuts, for fs_cut.py: looks at what
  * the last cut left, recovers it, judges it by the history, works on, and cuts again.
  *
- *	cut_driver [--seed N] [--mount DIR] [--recovery-cut N] [--look] [--ops LETTERS --cut-at N] DIR HISTORY
+ *	cut_driver [--seed N] [--mount DIR] [--recovery-cut N] [--look] [--full] [--ops LETTERS --cut-at N] DIR HISTORY
  *
  *	--mount DIR        the file system whose power is cut; without, the run only judges and stops
  *	--recovery-cut N   cut at the Nth call of the recovery that changes or syncs something
  *	--ops LETTERS      only these operations (cut.h), and the cut at the Nth call, or behind them
+ *	--full             there is little space: a start may fail of it, and a batch may wait in vain
  *	--look             recover and judge (a copy of) DIR, tell its digests, change no history
  *	--again            used by itself: killed and started again, the file system stayed
  *
@@ -15,6 +16,7 @@
 
 #include "base/assert.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -101,9 +103,15 @@ plan(struct run *r)
 static void
 open_and_judge(struct run *r, bool killed)
 {
+	const int rc = engine_open(&r->engine, r->dir, r->flush_ms);
 	const char *what;
 
-	if (engine_open(&r->engine, r->dir, r->flush_ms) < 0 && !cut.begun)
+	if (rc == -ENOSPC && work_full) {
+		tell("no_space_at_start", 1);
+		(void)fflush(stdout);
+		_exit(0);
+	}
+	if (rc < 0 && !cut.begun)
 		violation(r, r->engine.err.text);
 	if (cut.begun) {
 		tell("cut_in_recovery", 1);
@@ -222,6 +230,7 @@ tell_work(const struct run *r)
 	tell("duplicates", r->judged.duplicates);
 	tell("appended", r->work.batches);
 	tell("rolls", r->work.rolls);
+	tell("waits_in_vain", work_refused);
 	tell("created", r->work.created);
 	tell("deleted", r->work.deleted);
 	tell("failed_after", r->work.failed_after);
@@ -257,20 +266,20 @@ live(struct run *r)
 		live_by_ops(r);
 		return;
 	}
-	if (r->stops || cut.mount < 0)
+	if ((r->stops && !work_full) || cut.mount < 0)
 		stop_and_open(r);
 	if (cut.mount < 0)
 		r->engine.threads = false; /* one more stop, and that is all */
 	if (engine_start(&r->engine) < 0)
 		violation(r, r->engine.err.text);
-	what = judge_producers(&r->engine, &r->history, &r->random, &r->judged);
+	what = work_full ? NULL : judge_producers(&r->engine, &r->history, &r->random, &r->judged);
 	if (what)
 		violation(r, what);
 	if (cut.mount < 0) {
 		stop_and_open(r);
 		return;
 	}
-	if (r->is_killed)
+	if (r->is_killed && !work_full)
 		work_and_die(r);
 	if (dice(r, 5) > 1)
 		cut.calls_left = (int64_t)dice(r, 300);
@@ -286,7 +295,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
 		{"mount", required_argument, NULL, 'm'}, {"recovery-cut", required_argument, NULL, 'r'},
 		{"ops", required_argument, NULL, 'o'},
-		{"cut-at", required_argument, NULL, 'c'}, {"look", no_argument, NULL, 'l'}, {"again", no_argument, NULL, 'a'}, {0}};
+		{"cut-at", required_argument, NULL, 'c'}, {"look", no_argument, NULL, 'l'}, {"full", no_argument, NULL, 'f'}, {"again", no_argument, NULL, 'a'}, {0}};
 	static struct run r = {.recovery_cut = -1, .cut_at = -1};
 	int c;
 
@@ -298,6 +307,7 @@ main(int argc, char **argv)
 		case 'm': r.mount = cut.path = optarg; cut.mount = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
 		case 'r': r.recovery_cut = strtoll(optarg, NULL, 10); break;
 		case 'l': r.look = true; break;
+		case 'f': work_full = true; break;
 		case 'a': r.again = true; break;
 		default: return 2;
 		}

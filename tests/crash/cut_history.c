@@ -118,7 +118,6 @@ apply_stop(struct history *h, bool done)
 				l->durable = l->end;
 		}
 	}
-	h->stopped = true;
 }
 
 /* ---- The file ----------------------------------------------------------------------------- */
@@ -133,7 +132,6 @@ apply_line(struct history *h, const char *line)
 	int level;
 
 	h->events++;
-	h->stopped = false;
 	if (sscanf(line, "b %u %u %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu32 " %" SCNu32
 			 " %" SCNu32 " %" SCNd32 " %" SCNd32 " %" SCNd32 " %u %hd %d", &t, &p,
 			&it.offset, &it.timestamp, &it.append_ms, &it.seed, &it.crc, &it.total,
@@ -180,7 +178,7 @@ history_open(struct history *h, const char *path)
 
 /* One event: into the file, and what it changes. Before what it speaks of can reach the disk, but for
  * acks: those come after. */
-#define EVENT(h, ...) (h->events++, h->stopped = false, (void)(h->file && fprintf(h->file, __VA_ARGS__)))
+#define EVENT(h, ...) (h->events++, (void)(h->file && fprintf(h->file, __VA_ARGS__)))
 
 void
 history_sent(struct history *h, unsigned t, unsigned p, const struct item *it)

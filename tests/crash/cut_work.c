@@ -15,6 +15,10 @@
 #include <string.h>
 
 #define WAIT_TURNS 20000 /* for room, before a cut: then it hangs */
+#define FULL_TURNS 20    /* for room that may never come */
+
+bool work_full;
+uint64_t work_refused;
 
 static char wrong[600];
 #define WRONG(...) ((void)snprintf(wrong, sizeof(wrong), __VA_ARGS__), wrong)
@@ -91,8 +95,12 @@ append_one(struct engine *e, struct history *h, unsigned t, unsigned p, struct i
 		if (v != APPEND_WAIT || cut.begun)
 			break;
 		(void)storage_publish(part);
-		for (; !storage_has_room(part) && turns < WAIT_TURNS && !cut.begun; turns++)
+		for (; !storage_has_room(part) && turns < (work_full ? FULL_TURNS : WAIT_TURNS) && !cut.begun; turns++)
 			engine_turns(e, 1);
+		if (work_full && turns >= FULL_TURNS) {
+			work_refused++;
+			break;
+		}
 		if (turns == WAIT_TURNS)
 			return WRONG("t%u-%u: no room after %u turns", t, p, turns);
 	}
@@ -190,7 +198,7 @@ work_create(struct engine *e, struct history *h, unsigned t)
 		history_flush(h);
 		return NULL;
 	}
-	return cut.begun ? NULL : WRONG("create t%u: %s", t, e->err.text);
+	return cut.begun || work_full ? NULL : WRONG("create t%u: %s", t, e->err.text);
 }
 
 static const char *
@@ -204,7 +212,7 @@ delete(struct engine *e, struct history *h, struct work *w, unsigned t)
 		w->deleted++;
 		return NULL;
 	}
-	return cut.begun ? NULL : WRONG("delete t%u: %s", t, e->err.text);
+	return cut.begun || work_full ? NULL : WRONG("delete t%u: %s", t, e->err.text);
 }
 
 /* ---- Any of it ---------------------------------------------------------------------------- */
