@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# quick: --kills 60
+# quick: --kills 40
 # long: 10 x --kills 100 --seed {seed}
 # long: --kills 100 --udp --seed {seed}
 # about: include storage dataplane control tests/sim/sim_check_rules.c tests/crash
