@@ -28,6 +28,8 @@ struct run {
 	bool stopping;
 	bool failed;   /* a sync of the live engine did */
 	bool full;     /* its disk is */
+	/* Cuts only while a segment is rewritten, at every call; every topic's are. */
+	bool rewrites;
 	/* One state of this seed's is left in every way it can be, not many in one way each. */
 	bool trace, traced;
 	unsigned trace_pages; /* at least so many */

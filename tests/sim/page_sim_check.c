@@ -5,7 +5,7 @@
 
 #define DEPTH_MAX       2 /* a crash, one while that is recovered, one more */
 #define TRACE_PAGES_MAX 12 /* 4,096 states */
-#define INSPECT_ONE_IN  200 /* `kira check` costs as much as thirty states */
+#define INSPECT_ONE_IN  (run.rewrites ? 10 : 200) /* `kira check` costs as much as thirty states */
 
 static void check(struct sim_disk *disk, const struct bounds *b);
 
@@ -53,6 +53,28 @@ cut_every_way(void)
 	run.event[SUBSET]++;
 }
 
+static bool
+is_rewriting(void)
+{
+	return run.running && run.live.s && run.live.s->flush.rewriting.part;
+}
+
+/* Inside the job, as the control thread would. */
+static void
+read_between(void)
+{
+	void (*const before)(void) = sim.before;
+	const char *what;
+
+	sim.before = NULL;
+	if (roll_dice(2))
+		engine_close_fds(&run.live);
+	what = model_judge_live(&run.live, &run.batches);
+	if (what)
+		violation(what);
+	sim.before = before;
+}
+
 void
 cut_here(unsigned states)
 {
@@ -60,6 +82,7 @@ cut_here(unsigned states)
 
 	model_bounds(&run.live, run.running, &b);
 	for (; states > 0; states--) {
+		run.event[CRASH_IN_REWRITE] += is_rewriting();
 		run.event[run.stopping ? CRASH_IN_STOP : CRASH_AT_CALL]++;
 		try_cut(sim.disk, &b);
 	}
@@ -72,8 +95,11 @@ cut_live(void)
 		cut_every_way();
 		return;
 	}
-	if (roll_dice(6) == 0)
-		cut_here(1 + (unsigned)roll_dice(2));
+	if (run.rewrites ? !is_rewriting() : roll_dice(6) > 0)
+		return;
+	if (run.rewrites && !run.stopping)
+		read_between();
+	cut_here(1 + (unsigned)roll_dice(2));
 }
 
 void
@@ -186,6 +212,23 @@ check_recovered(struct engine *e, const struct bounds *b)
 		violation(what);
 }
 
+/* What the start that follows has to undo, or to finish. */
+static void
+count_left(struct sim_disk *disk)
+{
+	for (unsigned t = 0; t < SIM_TOPICS; t++) {
+		const char dir[] = {'t', (char)('0' + t), '-', '0', 0}, *name;
+		bool cleaned = false, swap = false;
+
+		for (unsigned i = 0; (name = sim_disk_name(disk, dir, i)) != NULL; i++) {
+			cleaned |= strstr(name, ".cleaned") != NULL;
+			swap |= strstr(name, ".swap") != NULL;
+		}
+		run.event[SWAP_UNDONE] += cleaned;
+		run.event[SWAP_FINISHED] += swap && !cleaned;
+	}
+}
+
 static void
 check(struct sim_disk *disk, const struct bounds *b)
 {
@@ -195,6 +238,7 @@ check(struct sim_disk *disk, const struct bounds *b)
 	struct found found = {0};
 	struct engine e;
 
+	count_left(disk);
 	run.found = &found;
 	run.states++;
 	run.depth++;

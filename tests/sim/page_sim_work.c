@@ -166,6 +166,7 @@ configure(unsigned i)
 		.flush_messages = roll_dice(2) ? 20 : INT64_MAX,
 		.log_append_time = roll_dice(3) == 0,
 		.visible_at_disk = roll_dice(3) == 0,
+		.rewrite_lz4 = run.rewrites || roll_dice(2),
 	};
 }
 
@@ -201,6 +202,7 @@ count_up(void)
 	run.event[ROLLED] += c->segments_sealed;
 	run.event[RETAINED] += c->segments_deleted;
 	run.event[OVER_CAP] += c->segments_over_cap;
+	run.event[REWRITTEN] += c->rewrite_segments;
 }
 
 static void

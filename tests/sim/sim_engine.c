@@ -156,6 +156,26 @@ engine_turns(struct engine *e, unsigned n)
 }
 
 void
+engine_close_fds(struct engine *e)
+{
+	struct sim_disk *const outer = sim.disk;
+	struct segment *const lru = &e->s->lru;
+
+	sim.disk = e->disk;
+	while (lru->lru_next != lru) {
+		struct segment *seg = lru->lru_next;
+
+		lru->lru_next = seg->lru_next;
+		seg->lru_next->lru_prev = lru;
+		seg->lru_next = seg->lru_prev = NULL;
+		e->s->read_fds--;
+		(void)e->s->io->close(seg->fd);
+		seg->fd = -1;
+	}
+	sim.disk = outer;
+}
+
+void
 engine_kill(struct engine *e)
 {
 	struct sim_disk *const outer = sim.disk;

@@ -34,6 +34,8 @@ int engine_create(struct engine *e, unsigned i);
 int engine_delete(struct engine *e, unsigned i);
 int engine_spend_ids(struct engine *e, int64_t below);
 void engine_turns(struct engine *e, unsigned n); /* of a millisecond each */
+/* The read descriptors go, as if many other segments had been read. */
+void engine_close_fds(struct engine *e);
 /* Memory and descriptors go; the disk stays as the process left it, its cache included. */
 void engine_kill(struct engine *e);
 int engine_stop(struct engine *e); /* clean */

@@ -2,6 +2,7 @@
  * sim_model.c - see the header. */
 #include "tests/sim/sim_model.h"
 
+#include "storage/batch.h"
 #include "tests/unit/storage/make_batch.h"
 
 #include "base/assert.h"
@@ -55,21 +56,49 @@ model_next(const struct log *l, unsigned producer, int64_t end, int32_t count, b
 	return it;
 }
 
-enum append_verdict
-model_send(struct engine *e, unsigned i, const struct item *it, uint32_t value, uint64_t seed,
-	struct append_result *result)
+static uint32_t
+make(const struct item *it, uint8_t to[MODEL_BATCH_ROOM])
 {
-	const uint32_t length = make_batch(bytes, (struct batch_of){.count = it->count,
-							 .value = value,
-							 .producer = it->producer,
-							 .epoch = it->epoch,
-							 .sequence = it->sequence,
-							 .timestamp = engine_world.wall_ms,
-							 .seed = seed});
+	return make_batch(to, (struct batch_of){.count = it->count,
+				      .value = it->value,
+				      .producer = it->producer,
+				      .epoch = it->epoch,
+				      .sequence = it->sequence,
+				      .timestamp = it->sent_ms,
+				      .seed = it->seed,
+				      .text = it->text});
+}
+
+void
+model_make(const struct item *it, uint8_t to[MODEL_BATCH_ROOM])
+{
+	(void)make(it, to);
+	if (it->append_ms >= 0)
+		batch_stamp(to, it->append_ms);
+	put_be64(to + RB_BASE_OFFSET, (uint64_t)it->offset);
+	put_be32(to + RB_LEADER_EPOCH, (uint32_t)it->leader_epoch);
+}
+
+static enum append_verdict
+send(struct engine *e, unsigned i, const struct item *it, struct append_result *result)
+{
+	const uint32_t length = make(it, bytes);
 
 	sim_disk_stored(e->disk);
 	return storage_append(e->part[i], bytes, length, it->producer == MODEL_LATE ? 0 : APPEND_UDP,
 		engine_world.now_ns, engine_world.wall_ms, result);
+}
+
+enum append_verdict
+model_send(struct engine *e, unsigned i, const struct item *it, uint32_t value, uint64_t seed,
+	struct append_result *result)
+{
+	struct item again = *it;
+
+	again.value = value;
+	again.seed = seed;
+	again.sent_ms = engine_world.wall_ms;
+	return send(e, i, &again, result);
 }
 
 enum append_verdict
@@ -79,8 +108,13 @@ model_append(struct engine *e, unsigned i, unsigned producer, uint32_t value, in
 	struct log *l = &model[i];
 	struct item it = model_next(l, producer, l->end, count, new_epoch);
 	struct append_result result;
-	const enum append_verdict v = model_send(e, i, &it, value, sim_random(r, UINT32_MAX), &result);
+	enum append_verdict v;
 
+	it.value = value;
+	it.text = engine_world.config[i].rewrite_lz4; /* what does not compress is not rewritten */
+	it.sent_ms = engine_world.wall_ms;
+	it.seed = sim_random(r, UINT32_MAX);
+	v = send(e, i, &it, &result);
 	if (v != APPEND_STORED)
 		return v;
 	ASSERT(result.base_offset == l->end);

@@ -13,7 +13,10 @@
 
 struct item {
 	int64_t offset, append_ms, timestamp; /* as stored, the same for all its records */
-	uint32_t crc, total;
+	int64_t sent_ms;
+	uint64_t seed;       /* with that, value and text: what its records are */
+	uint32_t crc, total, value;
+	bool text;
 	int32_t count, leader_epoch, sequence;
 	unsigned producer;
 	int16_t epoch;
@@ -54,6 +57,8 @@ const struct item *model_latest(const struct log *l, unsigned producer, int64_t 
 struct item model_next(const struct log *l, unsigned producer, int64_t end, int32_t count, bool new_epoch);
 enum append_verdict model_send(struct engine *e, unsigned i, const struct item *it, uint32_t value,
 	uint64_t seed, struct append_result *result);
+/* The batch again, as it was stored. */
+void model_make(const struct item *it, uint8_t to[MODEL_BATCH_ROOM]);
 /* The next batch of a producer, appended to topic `i`. */
 enum append_verdict model_append(struct engine *e, unsigned i, unsigned producer, uint32_t value,
 	int32_t count, bool new_epoch, struct sim_random *r);
