@@ -30,7 +30,9 @@ struct rewriting {
 	struct partition *part;         /* NULL: none */
 	struct segment *seg;            /* the old one */
 	struct rewrite *rw;
-	uint64_t size, since_ns, look_ns; /* of the new log; the end of the last piece; not before */
+	uint64_t size;                  /* of the new log */
+	uint64_t look_ns;               /* for the next segment not before */
+	uint64_t begun_ns, ended_ns, next_ns, commits; /* of the last piece; commits done when it began */
 	unsigned slot;                  /* the next partition to look at */
 	bool busy, swaps, drops;        /* a job is in flight; of the names; of all that was made */
 	bool cancel, stopped;

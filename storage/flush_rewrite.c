@@ -192,7 +192,10 @@ done(struct job *job)
 	struct storage *s = r->part->storage;
 
 	r->busy = false;
-	r->since_ns = s->flush.now_ns;
+	r->ended_ns = r->next_ns = s->flush.now_ns;
+	/* Somebody else syncs: one piece in a third of the time, so that most syncs meet none. */
+	if (counter_read(&s->count->commits) != r->commits)
+		r->next_ns += 2 * (r->ended_ns - r->begun_ns);
 	if (r->drops) {
 		r->part->f.rewrite_ns = s->flush.now_ns + PAUSE_NS;
 		end(r);
@@ -219,10 +222,13 @@ flush_rewrite(struct storage *s)
 	if (r->busy || r->stopped || (!r->part && !choose(s)))
 		return work;
 	r->cancel |= s->flush.no_space && !r->swaps;
-	if (s->flush.commit.running && !r->cancel && s->flush.now_ns - r->since_ns < HOLD_NS)
+	if (!r->cancel && (s->flush.now_ns < r->next_ns ||
+			(s->flush.commit.running && s->flush.now_ns - r->ended_ns < HOLD_NS)))
 		return work;
 	r->drops = r->cancel;
 	r->busy = true;
+	r->begun_ns = s->flush.now_ns;
+	r->commits = counter_read(&s->count->commits);
 	r->job = (struct job){.run = run, .done = done};
 	jobs_submit(r->jobs, &r->job);
 	return work + 1;

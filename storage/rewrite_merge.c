@@ -21,6 +21,7 @@
  * neither want nor need, the batch has its own. */
 static const LZ4F_preferences_t frame = {
 	.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+	.compressionLevel = 3, /* the lowest of LZ4's slow ones: README.md, "Rewriting", has the figures */
 };
 
 void
