@@ -169,6 +169,34 @@ print_head(const struct view *v)
 		printf("kirad does NOT run: pid %d is gone, these are its last figures\n", h->pid);
 }
 
+static uint64_t
+storage_counter(const struct view *v, const char *name)
+{
+	const uint32_t n = kira_counters_entries(v->map);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kira_counters_entry *e = kira_counters_entry(v->map, i);
+
+		if (strncmp(e->group, "storage", sizeof(e->group)) == 0 &&
+			strncmp(e->name, name, sizeof(e->name)) == 0)
+			return kira_counters_value(v->map, e);
+	}
+	return 0;
+}
+
+/* What compression.type=lz4 saved since the start; nothing where no topic has it. */
+static void
+print_rewritten(const struct view *v)
+{
+	const uint64_t before = storage_counter(v, "rewrite_bytes_before");
+	const uint64_t after = storage_counter(v, "rewrite_bytes_after");
+
+	if (before > 0)
+		printf("rewritten with LZ4: %" PRIu64 " segments, %.1f MiB became %.1f MiB, %.0f %% saved\n",
+			storage_counter(v, "rewrite_segments"), (double)before / (double)MIB,
+			(double)after / (double)MIB, 100 - (double)after * 100 / (double)before);
+}
+
 /* `was`, if not NULL: the values `seconds` ago, by entry. `now`, if not NULL, takes those of
  * now. */
 static void
@@ -178,6 +206,7 @@ print_text(const struct view *v, bool all, const uint64_t *was, uint64_t *now, d
 	const char *group = "";
 
 	print_head(v);
+	print_rewritten(v);
 	if (!was)
 		stat_appends_print(v->map, stdout);
 	for (uint32_t i = 0; i < n; i++) {

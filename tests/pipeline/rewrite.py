@@ -198,7 +198,8 @@ def body():
     h.check(after * 2 < before, "%d bytes became %d" % (before, after))
     h.check(kirad.count("rewrite_failures") == 0, "a rewriting failed")
     _, out, _ = h.run([h.binary("kira"), "stat", "--data-dir", kirad.data_dir])
-    h.check("storage.rewrite_bytes_after" in out, "kira stat does not show the saving")
+    h.check("rewritten with LZ4: %d segments, %.1f MiB became %.1f MiB," % (segments, before / 2**20, after / 2**20) in out and
+            "storage.rewrite_bytes_after" in out, "kira stat does not show the saving: %s" % out[:300])
     h.say("%d segments rewritten, %d bytes became %d; %d records read meanwhile" % (segments, before, after, reader.read))
     everybody(kirad, lines)
     kirad.stop()
