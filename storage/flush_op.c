@@ -15,25 +15,28 @@
 
 /* ---- Create ------------------------------------------------------------------------------- */
 
+/* `together`: the caller syncs the file system. */
 static int
-put_partition_files(struct partition *part, struct err *err)
+put_partition_files(struct partition *part, bool together, struct err *err)
 {
+	int (*const put)(const struct io *io, int dir, const char *name, const void *bytes, size_t n) =
+		together ? layout_put_unsynced : layout_put;
 	const struct io *io = part->storage->io;
 	char id[23], text[64], *epochs;
 	int rc;
 
 	uuid_put(id, part->topic_id);
 	(void)snprintf(text, sizeof(text), "version: 0\ntopic_id: %s", id);
-	rc = layout_put(io, part->dirfd, LAYOUT_METADATA, text, strlen(text));
+	rc = put(io, part->dirfd, LAYOUT_METADATA, text, strlen(text));
 	if (rc < 0)
 		return err_sys(err, rc, "write " LAYOUT_METADATA " of %s", part->name);
 	epochs_begin(&part->epochs, 0, 0);
 	epochs = epochs_text(&part->epochs);
-	rc = layout_put(io, part->dirfd, LAYOUT_EPOCHS, epochs, strlen(epochs));
+	rc = put(io, part->dirfd, LAYOUT_EPOCHS, epochs, strlen(epochs));
 	free(epochs);
 	if (rc < 0)
 		return err_sys(err, rc, "write " LAYOUT_EPOCHS " of %s", part->name);
-	rc = layout_sync_dir(io, part->dirfd);
+	rc = together ? 0 : layout_sync_dir(io, part->dirfd);
 	if (rc < 0)
 		return err_sys(err, rc, "sync directory %s/%s", part->storage->dir, part->name);
 	partition_begin(part, 0, 0);
@@ -41,7 +44,7 @@ put_partition_files(struct partition *part, struct err *err)
 }
 
 static int
-create_partition(struct partition *part, struct err *err)
+create_partition(struct partition *part, bool together, struct err *err)
 {
 	struct storage *s = part->storage;
 	int rc = s->io->mkdirat(s->dirfd, part->name);
@@ -62,7 +65,7 @@ create_partition(struct partition *part, struct err *err)
 		return err_sys(err, rc, "open directory %s/%s", s->dir, part->name);
 	}
 	part->dirfd = rc;
-	return put_partition_files(part, err);
+	return put_partition_files(part, together, err);
 }
 
 static bool
@@ -81,14 +84,15 @@ catalogue_is(struct storage *s, const char *text)
 static void
 create(struct storage *s, struct storage_op *op)
 {
+	const bool together = (unsigned)op->topic.partitions >= s->o.together_from;
 	int32_t n = 0;
 
 	for (; n < op->topic.partitions; n++) {
-		op->rc = create_partition(op->part[n], &op->err);
+		op->rc = create_partition(op->part[n], together, &op->err);
 		if (op->rc < 0)
 			goto undo;
 	}
-	op->rc = layout_sync_dir(s->io, s->dirfd);
+	op->rc = together ? s->io->sync_all(s->dirfd) : layout_sync_dir(s->io, s->dirfd);
 	if (op->rc == 0)
 		op->rc = layout_put_text(s->io, s->dirfd, "topics", op->catalogue);
 	if (op->rc == 0)

@@ -26,6 +26,7 @@ struct io {
 	/* What fdatasync promises, of these bytes alone: `map` is of all of `fd`, `at` at a page of it.
 	 * Pages outside the range are neither written nor protected from stores. */
 	int (*sync_range)(int fd, uint8_t *map, uint64_t at, uint64_t length);
+	int (*sync_all)(int fd); /* all of the file system it lies on: files, sizes, names */
 	int (*write_behind)(int fd, uint64_t at, uint64_t length); /* starts, promises nothing */
 	int (*drop_cache)(int fd);
 	int64_t (*cached)(int fd, uint64_t size); /* bytes of the file in the page cache, in pages */

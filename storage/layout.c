@@ -61,25 +61,37 @@ layout_unlink_segment(const struct io *io, int dir, int64_t base, bool snapshot)
 	return rc;
 }
 
-int
-layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
+static int
+put(const struct io *io, int dir, const char *name, const void *bytes, size_t n, bool sync)
 {
 	char tmp[300];
-	int64_t put;
+	int64_t done;
 	int fd, rc;
 
 	(void)snprintf(tmp, sizeof(tmp), "%s.tmp", name);
 	fd = io->openat(dir, tmp, O_RDWR | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0)
 		return fd;
-	put = io->pwrite(fd, bytes, n, 0);
-	rc = put < 0 ? (int)put : (size_t)put < n ? -EIO : io->fsync(fd);
+	done = io->pwrite(fd, bytes, n, 0);
+	rc = done < 0 ? (int)done : (size_t)done < n ? -EIO : sync ? io->fsync(fd) : 0;
 	(void)io->close(fd);
 	if (rc == 0)
 		rc = io->renameat(dir, tmp, name);
 	if (rc < 0)
 		(void)io->unlinkat(dir, tmp, false);
 	return rc;
+}
+
+int
+layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
+{
+	return put(io, dir, name, bytes, n, true);
+}
+
+int
+layout_put_unsynced(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
+{
+	return put(io, dir, name, bytes, n, false);
 }
 
 int

@@ -23,6 +23,8 @@ int64_t layout_offset(const char *name, const char *suffix);
 int layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
 /* The same without the sync of the directory, for several files at once. */
 int layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
+/* The same but for the sync: of a file that nothing refers to before io->sync_all(). */
+int layout_put_unsynced(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
 /* The whole file, and a 0 behind it; to be freed. -ENOENT. */
 int layout_read(const struct io *io, int dir, const char *name, char **ret, size_t *n);
 

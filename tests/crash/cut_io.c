@@ -207,6 +207,13 @@ cut_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 }
 
 static int
+cut_sync_all(int fd)
+{
+	enter();
+	return io_posix.sync_all(fd);
+}
+
+static int
 cut_write_behind(int fd, uint64_t at, uint64_t length)
 {
 	enter();
@@ -246,6 +253,7 @@ cut_io(void)
 	io.pwrite = cut_pwrite;
 	io.fsync = cut_fsync;
 	io.sync_range = cut_sync_range;
+	io.sync_all = cut_sync_all;
 	io.write_behind = cut_write_behind;
 	io.renameat = cut_renameat;
 	io.unlinkat = cut_unlinkat;

@@ -40,6 +40,7 @@ engine_open(struct engine *e, struct sim_disk *disk)
 	const struct storage_options o = {.dir = "/sim",
 		.io = engine_world.io ? engine_world.io : &sim_io,
 		.store_lcores = 1,
+		.together_from = engine_world.wall_ms % 2 ? 1 : 0,
 		.partitions_max = SIM_TOPICS,
 		.flush_ms = 100,
 		.dirty_budget = 1 * GIB,

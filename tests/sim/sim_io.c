@@ -205,6 +205,16 @@ sim_sync(int fd)
 }
 
 static int
+sim_sync_all(int fd)
+{
+	if (!enter())
+		return -EIO;
+	for (struct sim_file *f = sim.disk->files; f; f = f->next)
+		sim_file_sync(f, 0, SIM_ALL_PAGES);
+	return 0;
+}
+
+static int
 sim_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
 	ASSERT(map == file_of(fd)->live && at % SIM_PAGE == 0);
@@ -386,6 +396,7 @@ const struct io sim_io = {
 	.pwrite = sim_pwrite,
 	.fsync = sim_sync,
 	.sync_range = sim_sync_range,
+	.sync_all = sim_sync_all,
 	.write_behind = sim_write_behind,
 	.drop_cache = sim_drop_cache,
 	.cached = sim_cached,

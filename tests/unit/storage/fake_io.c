@@ -105,6 +105,14 @@ fake_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 }
 
 static int
+fake_sync_all(int fd)
+{
+	const int rc = refused(IO_SYNC_ALL, fd, NULL);
+
+	return rc < 0 || !fake.under ? rc : fake.under->sync_all(fd);
+}
+
+static int
 fake_write_behind(int fd, uint64_t at, uint64_t length)
 {
 	const int rc = refused(IO_WRITE_BEHIND, fd, NULL);
@@ -258,6 +266,7 @@ const struct io fake_io = {
 	.pwrite = fake_pwrite,
 	.fsync = fake_fsync,
 	.sync_range = fake_sync_range,
+	.sync_all = fake_sync_all,
 	.write_behind = fake_write_behind,
 	.drop_cache = fake_drop_cache,
 	.cached = fake_cached,

@@ -33,6 +33,7 @@ enum io_kind {
 	IO_LIST,
 	IO_LOCK,
 	IO_SPACE,
+	IO_SYNC_ALL,
 	IO_KINDS,
 };
 
