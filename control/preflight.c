@@ -4,6 +4,8 @@
  * uses; `auto` takes a NIC bound to a DPDK driver, or else a memif socket in the run folder. */
 #include "control/preflight.h"
 
+#include "control/limits.h"
+
 #include "base/bits.h"
 #include "control/listener.h"
 #include "control/log.h"
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -130,18 +131,6 @@ make_dir(const char *path, mode_t mode, struct err *err)
 	return 0;
 }
 
-/* Segments are kept open: several files for each partition, and a socket for each client. */
-static void
-raise_open_files(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &lim);
-	}
-}
-
 int
 preflight(struct preflight *ret, const struct config *cfg, struct err *err)
 {
@@ -186,7 +175,7 @@ preflight(struct preflight *ret, const struct config *cfg, struct err *err)
 	(void)snprintf(ret->data_dir, sizeof(ret->data_dir), "%s", real);
 	(void)snprintf(ret->run_dir, sizeof(ret->run_dir), "%.*s/run",
 		(int)sizeof(ret->run_dir) - 8, real);
-	raise_open_files();
+	limits_raise(cfg);
 	return choose_device(ret, cfg, err);
 }
 

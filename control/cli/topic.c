@@ -11,6 +11,8 @@
 
 #define TOPICS_MAX 64
 #define PARTITIONS_MAX 100000
+#define CREATE_MS     20 /* patience per partition */
+#define CREATE_MS_MAX 200000
 
 struct topic_options {
 	const char *bootstrap;
@@ -38,11 +40,11 @@ static const struct cli_row delete_rows[] = {
 };
 #undef AT
 
-/* Runs one admin request and returns its event, or NULL and err. */
+/* Runs one admin request and returns its event, or NULL and err. `ms`: of its options. */
 static rd_kafka_event_t *
-await(struct cli_kafka *k, rd_kafka_queue_t *q, const char *what, struct err *err)
+await(struct cli_kafka *k, rd_kafka_queue_t *q, int ms, const char *what, struct err *err)
 {
-	rd_kafka_event_t *e = rd_kafka_queue_poll(q, CLI_KAFKA_MS + 2000);
+	rd_kafka_event_t *e = rd_kafka_queue_poll(q, ms + 2000);
 
 	if (e && rd_kafka_event_error(e) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return e;
@@ -73,13 +75,13 @@ judge(const char *command, const rd_kafka_topic_result_t **res, size_t n, rd_kaf
 }
 
 static rd_kafka_AdminOptions_t *
-admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op)
+admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op, int ms)
 {
 	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(k->rk, op);
 	char why[128];
 
-	(void)rd_kafka_AdminOptions_set_request_timeout(o, CLI_KAFKA_MS, why, sizeof(why));
-	(void)rd_kafka_AdminOptions_set_operation_timeout(o, CLI_KAFKA_MS, why, sizeof(why));
+	(void)rd_kafka_AdminOptions_set_request_timeout(o, ms, why, sizeof(why));
+	(void)rd_kafka_AdminOptions_set_operation_timeout(o, ms, why, sizeof(why));
 	return o;
 }
 
@@ -114,6 +116,8 @@ static int
 create(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
 	const char **word, unsigned words, struct err *err)
 {
+	/* Directories and files of each: more for many, on a disk that others use too. */
+	const int ms = CLI_KAFKA_MS + (int)MIN(o->partitions * CREATE_MS * (int64_t)words, (int64_t)CREATE_MS_MAX);
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_NewTopic_t *t[TOPICS_MAX];
 	rd_kafka_queue_t *q;
@@ -129,9 +133,9 @@ create(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 		}
 	}
 	q = rd_kafka_queue_new(k->rk);
-	options = admin_options(k, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	options = admin_options(k, RD_KAFKA_ADMIN_OP_CREATETOPICS, ms);
 	rd_kafka_CreateTopics(k->rk, t, n, options, q);
-	e = await(k, q, "create", err);
+	e = await(k, q, ms, "create", err);
 	if (e) {
 		size_t count;
 		const rd_kafka_topic_result_t **res =
@@ -153,7 +157,7 @@ static int
 delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
 	const char **word, unsigned words, struct err *err)
 {
-	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
 	rd_kafka_DeleteTopic_t *t[TOPICS_MAX];
 	rd_kafka_event_t *e;
@@ -162,7 +166,7 @@ delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 	for (unsigned i = 0; i < words; i++)
 		t[i] = rd_kafka_DeleteTopic_new(word[i]);
 	rd_kafka_DeleteTopics(k->rk, t, words, options, q);
-	e = await(k, q, "delete", err);
+	e = await(k, q, CLI_KAFKA_MS, "delete", err);
 	if (e) {
 		size_t count;
 		const rd_kafka_topic_result_t **res =
