@@ -56,7 +56,7 @@ struct run {
 	uint64_t batches, bytes, waits;
 	/* Faults: the first of a commit and partition; any further; those of a file so old that the kernel's
 	 * own flusher may have written it. */
-	uint64_t first, more, flusher;
+	uint64_t first, more, flusher, pairs_more; /* pairs_more: that had any further */
 	uint64_t major, commits_0, commits_1, pairs;
 	struct histogram wait, append, disk;
 	uint64_t flusher_ns;      /* when it was last seen to have cause to run */
@@ -189,7 +189,7 @@ count_faults(struct run *r, struct lane *l, const struct segment *seg, uint64_t 
 		else if (warm && is_old(r, seg))
 			r->flusher++;
 		else if (warm)
-			r->more++;
+			r->more++, r->pairs_more += l->faults == 1;
 		l->faults++;
 	}
 }
@@ -313,9 +313,9 @@ report(const struct run *r)
 
 	/* A pair: a commit, and a partition appended to after it began. */
 	printf("batches=%" PRIu64 " mb_s=%.1f commits=%" PRIu64 " pairs=%" PRIu64 " first=%" PRIu64
-		" more=%" PRIu64 " flusher=%" PRIu64 " major=%" PRIu64 " per_pair=%.3f per_million=%.1f\n",
+		" more=%" PRIu64 " pairs_more=%" PRIu64 " flusher=%" PRIu64 " major=%" PRIu64 " per_pair=%.3f per_million=%.1f\n",
 		r->batches, (double)r->bytes / 1e6 / r->seconds, r->commits_1 - r->commits_0, r->pairs,
-		r->first, r->more, r->flusher, r->major,
+		r->first, r->more, r->pairs_more, r->flusher, r->major,
 		(double)faults / (double)MAX(r->pairs, (uint64_t)1),
 		(double)faults * 1e6 / (double)MAX(r->batches, (uint64_t)1));
 	printf("waits=%" PRIu64 " wait_p999_us=%.1f wait_max_us=%.1f append_p50_us=%.2f append_p99_us=%.1f "

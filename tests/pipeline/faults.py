@@ -109,7 +109,7 @@ def body():
     h.need_root("loop devices")
     sets = [tuple(int(v) for v in s.split("x")) for s in a.sets.split(",")]
     pairs = first = flusher = 0
-    control = 0
+    control = others = 0
     if a.table:
         print(HEAD)
     for fs in a.fs.split(","):
@@ -130,15 +130,19 @@ def body():
                       g["waits"], g["append_p99_us"]))
             h.check(g["commits"] >= a.seconds, "only %d commits in %d s" % (g["commits"], a.seconds))
             h.check(g["major"] == 0, "major faults on the append path")
-            h.check(g["more"] == 0, "%d faults beyond the first of a commit and partition" % g["more"])
+            # A sync(2) of somebody else on this machine protects what is faulted in ahead, once; what we did
+            # wrong would show in commit after commit.
+            h.check(g["pairs_more"] <= max(1, g["pairs"] // 100), "%d faults beyond the first, in %d of %d commits x "
+                    "partitions" % (g["more"], g["pairs_more"], g["pairs"]))
+            others += g["more"]
             h.check(g["first"] <= g["pairs"], "more than one fault per commit and partition")
             pairs, first, flusher = pairs + g["pairs"], first + g["first"], flusher + g["flusher"]
     if a.table:
         return
     kirad_counts(place[0])
     h.check(control > 0, "whole-file syncs caused no faults either: nothing is measured here")
-    print("result: %d commits x partitions, %d faults, 0 beyond the first, %d after the kernel's flusher; "
-          "with whole-file syncs %d beyond the first" % (pairs, first, flusher, control))
+    print("result: %d commits x partitions, %d faults, %d beyond the first, %d after the kernel's flusher; "
+          "with whole-file syncs %d beyond the first" % (pairs, first, others, flusher, control))
 
 
 h.main(body)
