@@ -41,7 +41,7 @@ if ! ls "$jars"/kafka_2.13-*.jar >/dev/null 2>&1; then
 	mv "$jars.part" "$jars"
 fi
 
-complaints='isvalid: false|invalid bytes|Mismatches in|timestamp mismatch|out of order timestamp|not found in the log|Non-consecutive offsets|Exception|[Ss]napshot is corrupt|[Ss]napshot contained'
+complaints='isvalid: false|invalid bytes|Mismatches|mismatch|out of order|not found|Non-consecutive|Exception|[Ss]napshot is corrupt|[Ss]napshot contained'
 files=0 records=0
 # One run per question over the files of all partitions: a JVM takes longer to start than to read them.
 dump() {

@@ -7,11 +7,13 @@
 """dump.py - segments, indexes and snapshots read as Kafka's own, by two judges.
 
 Fills topics with small segments over TCP (plain, LZ4, gzip, idempotent, several batches per index entry,
-sealed segments rewritten) and over memif, with a clean stop in between, stops kirad, and hands the directories to log_files.py (rules:
-no JVM) or to Apache's DumpLogSegments by scripts/compat.sh (apache: maven and a JDK, jars from Maven Central).
+sealed segments rewritten) and over memif, with a clean stop and a kill -9 in between. What is sealed when it is
+killed, and all of it after the last stop, goes to log_files.py (rules: no JVM) or to Apache's DumpLogSegments
+by scripts/compat.sh (apache: maven and a JDK, jars from Maven Central).
 log_files.py must also complain about files that are damaged on purpose."""
 import argparse
 import os
+import re
 import shutil
 import struct
 import sys
@@ -26,26 +28,54 @@ FORMS = {"plain": [], "lz4": ["-z", "lz4"], "gzip": ["-z", "gzip"],
          "rewritten": ["-X", "enable.idempotence=true", "-X", "linger.ms=0", "-X", "batch.num.messages=20"]}
 
 
+def copy_sealed(data_dir):
+    """A data directory of the sealed segments alone: an open one ends in zeros, which Kafka takes for damage."""
+    to = os.path.join(h.temp_dir(), "sealed")
+    segments = 0
+    for part in sorted(os.listdir(data_dir)):
+        if not re.fullmatch(r".+-\d+", part):
+            continue
+        names = set(os.listdir(os.path.join(data_dir, part)))
+        # A log that is being replaced has for a moment the index of the one before.
+        busy = {n[:20] for n in names if n.endswith((".swap", ".cleaned"))}
+        bases = sorted(n[:20] for n in names if n.endswith(".log") and n[:20] not in busy
+                       and {n[:20] + ".index", n[:20] + ".timeindex"} <= names)
+        keep = {b + e for b in bases for e in (".log", ".index", ".timeindex", ".snapshot")} & names
+        if bases:
+            os.makedirs(os.path.join(to, part))
+            for name in keep | {"partition.metadata", "leader-epoch-checkpoint"}:
+                shutil.copy(os.path.join(data_dir, part, name), os.path.join(to, part))
+        segments += len(bases)
+    h.check(segments >= 10, "%d segments were sealed when it was killed" % segments)
+    h.say("killed, with %d sealed segments" % segments)
+    return to
+
+
 def fill():
+    """(what was sealed when it was killed, all of it after a clean stop)."""
     kcat = h.need("kcat", "kcat")
     kirad = h.Kirad(device="memif:%s/m.sock" % h.temp_dir(), extra=[
         "--num-partitions", "2", "--topic-default", "segment.bytes=1048576", "--rewrite-after-ms", "0"]).start()
     h.run([h.binary("kira"), "topic", "create", "rewritten", "-b", kirad.bootstrap, "-c", "compression.type=lz4"])
-    for turn in range(2):
+    for turn in range(3):
         for topic, options in FORMS.items():
-            lines = "".join("%s line %d %s\n" % (topic, n, "abcdefgh" * (n % 20)) for n in range(30000))
+            lines = "".join("%s line %d %s\n" % (topic, n, "abcdefgh" * (n % 20)) for n in range(20000))
             h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic] + options, stdin=lines.encode())
         if turn == 0:
             kirad.stop()
             kirad.start()
-    h.say("filled over TCP, in two lives of kirad")
+        elif turn == 1:
+            kirad.kill9()
+            sealed = copy_sealed(kirad.data_dir)
+            kirad.start()
+    h.say("filled over TCP, in three lives of kirad")
     h.run([h.binary("kira-blast"), "--bootstrap", kirad.bootstrap, "--device", kirad.device, "--topic", "blast",
            "--partitions", "2", "--seconds", "1", "--rate", "50000", "--record", "200", "--batch", "1400",
            "--sessions", "2", "--acks", "log", "--cpus", h.cpu_list(1), "--transport", "udp", "--json"], seconds=120)
     h.say("filled over memif")
     h.until(lambda: kirad.count("rewrite_segments") >= 4, 60, "the rewriting of sealed segments")
     kirad.stop()
-    return kirad.data_dir
+    return sealed, kirad.data_dir
 
 
 def edit(path, at, new):
@@ -92,7 +122,9 @@ def teeth(part):
     return len(damages)
 
 
-def rules(data_dir):
+def rules(sealed, data_dir):
+    for p in log_files.check_directory(sealed):
+        h.check(not p.complaints, "sealed, then killed: %d complaints, first: %s" % (len(p.complaints), p.complaints[:3]))
     parts = log_files.check_directory(data_dir)
     for p in parts:
         h.check(not p.complaints, "%d complaints, first: %s" % (len(p.complaints), p.complaints[:3]))
@@ -107,13 +139,15 @@ def rules(data_dir):
         sum(p.entries for p in parts), bites))
 
 
-def apache(data_dir):
-    _, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), data_dir], seconds=480, ok=(0, 77))
-    print(out, flush=True)
-    last = out.strip().splitlines()[-1] if out.strip() else ""
-    if last.startswith("skipped: "):
-        h.skip(last[9:])
-    h.say("result: %s" % last)
+def apache(*data_dirs):
+    told = []
+    for data_dir in data_dirs:
+        _, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), data_dir], seconds=480, ok=(0, 77))
+        print(out, flush=True)
+        told.append(re.sub(r"\x1b\[[0-9;]*m", "", out).strip().splitlines()[-1] if out.strip() else "")
+        if told[-1].startswith("skipped: "):
+            h.skip(told[-1][9:])
+    h.say("result: %s" % "; ".join(told))
 
 
 def body():
@@ -123,9 +157,9 @@ def body():
     if args.by == "apache":
         for tool in ("mvn", "java"):
             h.need(tool, "maven default-jdk-headless")
-        apache(fill())
+        apache(*fill())
     else:
-        rules(fill())
+        rules(*fill())
 
 
 h.main(body)
