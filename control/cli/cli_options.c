@@ -3,7 +3,8 @@
  * Thread: main. Owns: nothing; texts stay in argv. Never: opens what an option names. */
 #include "control/cli/cli_options.h"
 
-#include <errno.h>
+#include "base/option_number.h"
+
 #include <getopt.h>
 #include <stdlib.h>
 
@@ -12,48 +13,19 @@
 #define ROWS_MAX 32
 #define VERSION  1 /* no letter, no row */
 
-/* A suffix k, m, g (powers of 1024 for bytes, of 1000 else). */
-static bool
-suffix(const char *end, enum cli_kind kind, double *value)
-{
-	static const char letters[] = "kmg";
-	const double step = kind == CLI_BYTES ? 1024 : 1000;
-	const char *at = *end ? strchr(letters, *end | 0x20) : NULL;
-
-	if (*end == '\0')
-		return true;
-	if (!at || end[1] != '\0' || kind == CLI_REAL)
-		return false;
-	for (const char *p = letters; p <= at; p++)
-		*value *= step;
-	return true;
-}
-
 static bool
 number(const struct cli_row *r, const char *text, void *field, struct err *err)
 {
-	char *end;
+	const enum option_number kind = r->kind == CLI_REAL ? OPTION_FRACTION :
+		r->kind == CLI_BYTES ? OPTION_BYTES : OPTION_COUNT;
 	double value;
 
-	errno = 0;
-	value = strtod(text, &end);
-	if (end == text || errno != 0 || !suffix(end, r->kind, &value)) {
-		err_set(err, "--%s: \"%s\" is not a number", r->name, text);
+	if (!option_number(r->name, text, kind, r->min, r->max, &value, err))
 		return false;
-	}
-	if (!(value >= r->min && value <= r->max)) {
-		err_set(err, "--%s: %s is outside %.15g..%.15g", r->name, text, r->min, r->max);
-		return false;
-	}
-	if (r->kind == CLI_REAL) {
+	if (r->kind == CLI_REAL)
 		*(double *)field = value;
-		return true;
-	}
-	if (value != (double)(int64_t)value) {
-		err_set(err, "--%s: %s is not a whole number", r->name, text);
-		return false;
-	}
-	*(int64_t *)field = (int64_t)value;
+	else
+		*(int64_t *)field = (int64_t)value;
 	return true;
 }
 

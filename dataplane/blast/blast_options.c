@@ -3,9 +3,10 @@
  * default and its line in --help. Thread: main, before anything else runs. */
 #include "dataplane/blast/blast_options.h"
 
+#include "base/option_number.h"
+
 #include <kira/wire.h>
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -80,48 +81,19 @@ find(const char *name)
 	return NULL;
 }
 
-/* A suffix k, m, g (powers of 1024 for bytes, of 1000 else). */
-static bool
-suffix(const char *end, enum kind kind, double *value)
-{
-	static const char letters[] = "kmg";
-	const double step = kind == BYTES ? 1024 : 1000;
-	const char *at = *end ? strchr(letters, *end | 0x20) : NULL;
-
-	if (*end == '\0')
-		return true;
-	if (!at || end[1] != '\0' || kind == FRACTION)
-		return false;
-	for (const char *p = letters; p <= at; p++)
-		*value *= step;
-	return true;
-}
-
 static bool
 number(const struct row *r, const char *text, void *field, struct err *err)
 {
-	char *end;
+	static const enum option_number of[] = {[WHOLE] = OPTION_COUNT, [BYTES] = OPTION_BYTES,
+		[REAL] = OPTION_REAL, [FRACTION] = OPTION_FRACTION};
 	double value;
 
-	errno = 0;
-	value = strtod(text, &end);
-	if (end == text || errno != 0 || !suffix(end, r->kind, &value)) {
-		err_set(err, "--%s: \"%s\" is not a number", r->name, text);
+	if (!option_number(r->name, text, of[r->kind], r->min, r->max, &value, err))
 		return false;
-	}
-	if (!(value >= r->min && value <= r->max)) {
-		err_set(err, "--%s: %s is outside %.15g..%.15g", r->name, text, r->min, r->max);
-		return false;
-	}
-	if (r->kind == WHOLE || r->kind == BYTES) {
-		if (value != (double)(uint64_t)value) {
-			err_set(err, "--%s: %s is not a whole number", r->name, text);
-			return false;
-		}
+	if (r->kind == WHOLE || r->kind == BYTES)
 		*(uint64_t *)field = (uint64_t)value;
-	} else {
+	else
 		*(double *)field = value;
-	}
 	return true;
 }
 
