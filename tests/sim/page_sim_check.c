@@ -132,7 +132,7 @@ open_again(struct engine *e, struct bounds *b)
 		if (engine_stop(e) < 0)
 			violation(e->err.text);
 		run.event[STOPPED_CLEAN]++;
-		if (roll_dice(INSPECT_ONE_IN / 10) == 0)
+		if (roll_dice(INSPECT_ONE_IN / 4) == 0)
 			inspect(disk);
 		for (unsigned i = 0; i < SIM_TOPICS; i++)
 			b->log[i].start_max = b->log[i].end_max; /* retention went on in the stop */

@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define FD_FIRST 1000
 #define FS_EXT4  0xef53
+#define LARGE    (256 * KIB)
 
 struct sim_file *
 sim_file_of(const struct sim_disk *d, int fd)
@@ -253,8 +255,12 @@ sim_map(int fd, uint64_t length, uint8_t **ret)
 	struct sim_file *f;
 
 	if (fd < 0) {
-		*ret = calloc(1, length);
-		return *ret ? 0 : -ENOMEM;
+		/* Untouched pages of a large one cost nothing. */
+		void *p = length < LARGE ? calloc(1, length) : mmap(NULL, length, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		*ret = p;
+		return p && p != MAP_FAILED ? 0 : -ENOMEM;
 	}
 	f = file_of(fd);
 	sim_file_room(f, length);
@@ -274,7 +280,10 @@ sim_unmap(void *map, uint64_t length)
 			return 0;
 		}
 	}
-	free(map);
+	if (map && length >= LARGE)
+		(void)munmap(map, length);
+	else
+		free(map);
 	return 0;
 }
 
