@@ -14,14 +14,14 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HEAD = "| now | UTC | commit | state | unit | minutes | seed | result |\n|---|---|---|---|---|---|---|---|\n"
-UNITS = """#!/usr/bin/env bash
-# about: storage
-# long: 3 x --part {part} --from {seed} --minutes {minutes}
-echo "ran $*" >> log
-[ "$2" != "$(cat stop)" ] || exec sleep 60
-[ "$2" != "$(cat fail)" ] || { echo 'FAILED  as told'; exit 1; }
-echo "result: part $2 | held"
-"""
+UNITS = "\n".join((         # no line of this file may look like one of its own head
+    "#!/usr/bin/env bash",
+    "# about: storage",
+    "# long: 3 x --part {part} --from {seed} --minutes {minutes}",
+    'echo "ran $*" >> log',
+    '[ "$2" != "$(cat stop)" ] || exec sleep 60',
+    '[ "$2" != "$(cat fail)" ] || { echo "FAILED  as told"; exit 1; }',
+    'echo "result: part $2 | held"', ""))
 OTHER = "#!/usr/bin/env bash\n# about: control\n# quick:\necho 'result: other'\n"
 
 
