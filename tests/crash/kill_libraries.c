@@ -14,10 +14,12 @@
 #include <librdkafka/rdkafka.h>
 
 #define FLYING_MAX 1000
+#define OUTCOME_MS 300000 /* kirads that live for a second each, on a busy machine, are slow to answer */
 
 struct library {
 	struct worker *w;
 	bool disk;
+	struct kira_producer *kira;
 	_Atomic unsigned flying;
 };
 
@@ -65,6 +67,13 @@ begin(struct library *l)
 static void
 on_record(void *arg, void *opaque, int16_t error, int64_t offset)
 {
+	struct library *l = arg;
+	char why[256] = "";
+
+	/* What kept it from moving, before the run ends over it. */
+	if (error && l->kira)
+		fprintf(stderr, "kill_load: libkira, by %s: %s\n",
+			kira_producer_transport(l->kira, why, sizeof(why)), why);
 	outcome(arg, opaque, error, offset);
 }
 
@@ -108,12 +117,14 @@ kira_run(void *worker)
 	/* Over TCP acks=all is what the topic makes of it. */
 	o.acks = l.w->id % 2 ? KIRA_ACKS_DISK : KIRA_ACKS_LOG;
 	l.disk = o.acks == KIRA_ACKS_DISK && (load.all_is_disk || load.udp_address);
+	o.delivery_timeout_ms = OUTCOME_MS;
 	o.on_record = on_record;
 	o.arg = &l;
 	if (kira_producer_open(&p, &o, error, sizeof(error)) < 0) {
 		load_failed(l.w, "%s", error);
 		return NULL;
 	}
+	l.kira = p;
 	if (kira_topic_open(p, load.topic, false, &t, error, sizeof(error)) < 0)
 		load_failed(l.w, "%s", error);
 	else
@@ -136,7 +147,7 @@ static rd_kafka_t *
 rdkafka_open(struct library *l)
 {
 	static const char *const pair[][2] = {{"enable.idempotence", "true"}, {"linger.ms", "2"},
-		{"message.timeout.ms", "120000"}, {"reconnect.backoff.max.ms", "200"},
+		{"message.timeout.ms", "300000"}, {"reconnect.backoff.max.ms", "200"},
 		{"socket.timeout.ms", "20000"}, {"log_level", "0"}};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	char text[512];
