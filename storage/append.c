@@ -3,6 +3,7 @@
  * Thread: the storage lcore that owns the partition. Owns: the partition's append group, the tail
  * of the active segment's map. Never: allocates, locks, makes a system call, waits for a disk. */
 #include "storage/batch.h"
+#include "storage/checkpoint.h"
 #include "storage/directory.h"
 #include "storage/sigbus.h"
 
@@ -69,6 +70,27 @@ publish_tail(struct partition *part)
 	set_bit(words_of(part)->touched, part->slot);
 }
 
+/* Of the tail just published; once in many MiB. */
+static void
+fill_checkpoint(struct partition *part)
+{
+	struct segment *seg = part->active;
+	struct checkpoint *cp = atomic_load_explicit(&seg->asked, memory_order_acquire); /* H2 */
+	const struct index *ix = &seg->index;
+
+	cp->end = part->next;
+	cp->position = part->position;
+	cp->leader_epoch = part->leader_epoch;
+	cp->since = ix->since;
+	cp->max_timestamp = ix->max_timestamp;
+	cp->max_delta = ix->max_delta;
+	cp->entries = atomic_load_explicit(&ix->n, memory_order_relaxed);
+	cp->times = atomic_load_explicit(&ix->times, memory_order_relaxed);
+	cp->snapshot_length = producers_put(words_of(part)->producers, part->slot, cp->snapshot, cp->room);
+	atomic_store_explicit(&seg->asked, NULL, memory_order_relaxed);
+	atomic_store_explicit(&part->checkpoint, cp, memory_order_release); /* J1 */
+}
+
 uint64_t
 storage_publish(struct partition *part)
 {
@@ -86,6 +108,8 @@ storage_publish(struct partition *part)
 	if (part->moved && !(BUG(1) && part->next % 2)) { /* bug 1: the next call does it */
 		publish_tail(part);
 		part->moved = false;
+		if (atomic_load_explicit(&part->active->asked, memory_order_relaxed))
+			fill_checkpoint(part);
 	}
 	/* K2, after T1: either the running commit took our bit, or we see the number before it. With
 	 * one more than what is seen, a commit that had begun too early is never waited for. */

@@ -175,6 +175,7 @@ flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 
 		work += flush_room(s, part);
 		work += flush_seal(s, part);
+		work += flush_checkpoint(s, part);
 		if (is_cold(s, part))
 			flush_cool(s, part);
 	}

@@ -120,6 +120,10 @@ void flush_rewrite_stop(struct storage *s);
 /* flush_tidy.c: kira.state, retention, space. */
 unsigned flush_tidy(struct storage *s);
 
+/* flush_checkpoint.c: of open segments. left: the segment will not be filled in any more. */
+unsigned flush_checkpoint(struct storage *s, struct partition *part);
+void flush_checkpoint_left(struct partition *part, struct segment *seg);
+
 /* flush_look.c: tails of sealed segments that a start did not open. */
 #define FLUSH_LOOKS 16 /* by one job: some milliseconds, even where each is a seek */
 unsigned flush_look(struct storage *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * flush_seal.c - after a roll: file the segment that was left, name the new one, and once a commit
  * has synced the old one wholly, cut it to size and write its index. Thread: the flush daemon. */
+#include "storage/checkpoint.h"
 #include "storage/directory.h"
 
 #include "base/assert.h"
@@ -105,6 +106,7 @@ flush_take_full(struct storage *s, struct partition *part)
 	if (!seg)
 		return false; /* F2 */
 	ASSERT(seg == f->active && f->given);
+	flush_checkpoint_left(part, seg);
 	if (!seg->blank) {
 		seg->max_timestamp = seg->index.max_timestamp;
 		*f->left_last = seg;
@@ -170,6 +172,8 @@ flush_seal(struct storage *s, struct partition *part)
 		return 0;
 	if (partition_state(part) != PART_OK || s->flush.now_ns < f->seal_retry_ns)
 		return 0;
+	if (f->checkpoint_busy && f->checkpoint->seg == seg)
+		return 0; /* it reads the index, and the file goes with the seal */
 	/* It may report a write-back error: no other call on the file meanwhile. */
 	f->seal_busy = seg->sync_busy = true;
 	f->seal_job = (struct job){.run = seal_run, .done = seal_done};

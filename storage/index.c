@@ -156,9 +156,13 @@ index_find_time(const struct index *ix, int64_t target)
 void
 index_put(const struct index *ix, uint8_t *entries, uint8_t *times)
 {
-	const uint32_t n = atomic_load_explicit(&ix->n, memory_order_acquire);
-	const uint32_t m = atomic_load_explicit(&ix->times, memory_order_acquire);
+	index_put_first(ix, atomic_load_explicit(&ix->n, memory_order_acquire),
+		atomic_load_explicit(&ix->times, memory_order_acquire), entries, times);
+}
 
+void
+index_put_first(const struct index *ix, uint32_t n, uint32_t m, uint8_t *entries, uint8_t *times)
+{
 	for (uint32_t i = 0; i < n; i++, entries += INDEX_ENTRY_BYTES) {
 		put_be32(entries, ix->entry[i].last_delta);
 		put_be32(entries + 4, ix->entry[i].position);

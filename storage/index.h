@@ -58,6 +58,8 @@ uint32_t index_find_time(const struct index *ix, int64_t target);
 #define INDEX_ENTRY_BYTES 8
 #define TIME_ENTRY_BYTES  12
 void index_put(const struct index *ix, uint8_t *entries, uint8_t *times);
+/* The first n and m of them. */
+void index_put_first(const struct index *ix, uint32_t n, uint32_t m, uint8_t *entries, uint8_t *times);
 
 /* The same searches over an open file of `size` bytes. -errno when it cannot be read. */
 int index_file_find(const struct io *io, int fd, uint64_t size, uint64_t delta, uint32_t *position);

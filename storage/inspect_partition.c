@@ -98,7 +98,7 @@ look(void *arg, const char *name)
 	if (offset < 0) {
 		f->pool |= strcmp(name, LAYOUT_SPARE) == 0;
 		if (strcmp(name, LAYOUT_SPARE) != 0 && strcmp(name, LAYOUT_EPOCHS) != 0 &&
-			strcmp(name, LAYOUT_METADATA) != 0)
+			strcmp(name, LAYOUT_METADATA) != 0 && layout_offset(name, LAYOUT_CHECKPOINT) < 0)
 			stray(f, name);
 		return 0;
 	}

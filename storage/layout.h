@@ -11,6 +11,7 @@
 #define LAYOUT_NAME       40 /* 20 digits, the longest suffix, and some */
 #define LAYOUT_SPARE      "next.pool"
 #define LAYOUT_EPOCHS     "leader-epoch-checkpoint"
+#define LAYOUT_CHECKPOINT ".checkpoint" /* suffix */
 #define LAYOUT_METADATA   "partition.metadata"
 #define LAYOUT_FILE_MAX   (256u << 20)
 

@@ -105,6 +105,8 @@ partition_free(struct partition *part)
 	(void)s->io->close(part->dirfd);
 	epochs_free(&part->epochs);
 	free(part->f.expired);
+	free(atomic_load(&part->checkpoint));
+	free(part->f.checkpoint);
 	free(part->halt_reason);
 	free(part);
 }

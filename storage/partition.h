@@ -46,6 +46,11 @@ struct flush_half {
 	uint64_t expired_after;         /* the write of kira.state that carries the new start */
 	bool trim_waits;
 	uint64_t rewrite_ns;            /* not looked at for a segment to rewrite before */
+	struct checkpoint *checkpoint;  /* J2: waits until it is durable, then for checkpoint_job */
+	struct job checkpoint_job;
+	bool checkpoint_asked, checkpoint_busy;
+	int64_t checkpoint_base;        /* of the last one, and of which time: */
+	uint64_t checkpoint_position, checkpoint_ns, checkpoint_retry_ns;
 	unsigned unlooked;              /* of its array, segments whose tail nobody has looked at yet */
 };
 
@@ -87,6 +92,7 @@ struct partition {
 	_Alignas(CACHE_LINE) struct frontier tail;      /* E1 release, E2 acquire */
 	_Atomic uint64_t want;                          /* relaxed, before A1; read after A2 */
 	struct segment *_Atomic full;                   /* F1 gives, F2 takes */
+	struct checkpoint *_Atomic checkpoint;          /* filled in: J1 gives, J2 takes */
 	_Atomic uint32_t producers;                     /* how large a snapshot may be, a hint */
 
 	/* Flush daemon writes. */

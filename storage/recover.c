@@ -32,6 +32,8 @@ drop_segment(struct recovery *r, struct segment *seg)
 	int rc;
 
 	/* Before the log: a later one may get the same name, and must not look sealed. */
+	layout_name(name, seg->base, LAYOUT_CHECKPOINT);
+	(void)layout_unlink(r->io, r->part->dirfd, name);
 	layout_name(name, seg->base, ".index");
 	rc = layout_unlink(r->io, r->part->dirfd, name);
 	layout_name(name, seg->base, ".timeindex");
@@ -46,12 +48,17 @@ static int
 cut_segment(struct recovery *r, struct segment *seg)
 {
 	const uint64_t used = segment_used(seg);
+	char name[LAYOUT_NAME];
 	int rc = BUG(6) ? 0 : r->io->ftruncate(seg->fd, used);
 
 	if (rc == 0)
 		rc = r->io->fsync(seg->fd);
 	if (rc == 0)
 		rc = segment_put_index(seg);
+	if (rc == 0) {
+		layout_name(name, seg->base, LAYOUT_CHECKPOINT);
+		(void)layout_unlink(r->io, r->part->dirfd, name); /* else the next start does */
+	}
 	seg->synced = seg->allocated = used;
 	return rc;
 }

@@ -15,6 +15,7 @@ enum {
 	FOUND_DROPPED = 16,
 	FOUND_REWRITTEN = 32, /* left by a rewriting that was cut short; CLEANED: before its swap */
 	FOUND_CLEANED = 64,
+	FOUND_CHECKPOINT = 128,
 	FOUND_SEALED = FOUND_LOG | FOUND_INDEX | FOUND_TIME,
 };
 
@@ -49,7 +50,7 @@ struct recovery {
 	uint64_t log_bytes;     /* of all its segments */
 	bool trusted;           /* sealed as kira.state says: nothing was appended since */
 	bool over;              /* nothing is left to be done */
-	struct producers *producers; /* slot 0: of this partition, while it is recovered */
+	struct producers *producers; /* slot 0: of this partition, while it is recovered; 1: to try one */
 	bool founded;           /* and on a snapshot */
 	struct job job;
 	int rc;                 /* of the process, not of this partition: the start is given up */
@@ -78,6 +79,11 @@ bool recover_has(const struct recovery *r, int64_t offset, unsigned what);
 
 /* recover_check.c: where the log ends. Segments above it have end -1. */
 int recover_check(struct recovery *r, struct err *err);
+
+/* recover_checkpoint.c: the index and the producers as a checkpoint of the segment has them, which is open as
+ * `fd`; from where it is to be checked. False: there is none that can be believed, and nothing changed. */
+bool recover_checkpoint(struct recovery *r, struct segment *seg, int fd, uint64_t size, uint64_t *position,
+	int64_t *at);
 
 /* recover_producers.c: r->producers becomes what it was where seg[upto] begins (n: at the end), from the
  * newest good snapshot and the headers of sealed segments above it. */

@@ -36,7 +36,7 @@ take_table(struct recover_all *all)
 		p = all->table[--all->tables];
 	(void)pthread_mutex_unlock(&all->lock);
 	if (!p)
-		ASSERT(producers_open(&p, producers_capacity(all->s->lcore[0].producers), 1));
+		ASSERT(producers_open(&p, producers_capacity(all->s->lcore[0].producers), 2));
 	return p;
 }
 

@@ -147,7 +147,7 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 {
 	enum scan_verdict v = SCAN_ERROR;
 	struct scan sc;
-	uint64_t size;
+	uint64_t size, position = 0;
 	int64_t at = seg->base;
 	int rc, fd = recover_file(r->io, r->part->dirfd, seg->base, ".log", O_RDWR, &size);
 
@@ -159,8 +159,10 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 		return rc;
 	}
 	rc = index_open(&seg->index, r->io, size);
+	if (rc == 0 && !recover_checkpoint(r, seg, fd, size, &position, &at))
+		at = seg->base;
 	if (rc == 0)
-		rc = scan_open(&sc, r->io, fd, 0);
+		rc = scan_open(&sc, r->io, fd, position);
 	if (rc < 0) {
 		(void)r->io->close(fd);
 		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);

@@ -44,7 +44,8 @@ look(void *arg, const char *name)
 		const char *suffix;
 		unsigned has;
 	} kind[] = {{".log", FOUND_LOG}, {".index", FOUND_INDEX}, {".timeindex", FOUND_TIME},
-		{".snapshot", FOUND_SNAPSHOT}, {".log.dropped", FOUND_DROPPED}};
+		{".snapshot", FOUND_SNAPSHOT}, {LAYOUT_CHECKPOINT, FOUND_CHECKPOINT},
+		 {".log.dropped", FOUND_DROPPED}};
 	struct found *f = arg;
 	bool cleaned = false;
 	int64_t offset;
@@ -148,6 +149,22 @@ recover_forget_dropped(const struct recovery *r)
 	}
 }
 
+/* Of a segment that was sealed since, or is gone: a later one may get the name. */
+static void
+remove_old_checkpoints(const struct recovery *r)
+{
+	const struct found *f = &r->found;
+	char name[LAYOUT_NAME];
+
+	for (unsigned i = 0; i < f->n; i++) {
+		if (!(f->at[i].has & FOUND_CHECKPOINT) || ((f->at[i].has & FOUND_LOG) &&
+			(f->at[i].has & FOUND_SEALED) != FOUND_SEALED))
+			continue;
+		layout_name(name, f->at[i].offset, LAYOUT_CHECKPOINT);
+		(void)layout_unlink(r->io, r->part->dirfd, name); /* it is not believed beside another log */
+	}
+}
+
 /* An index without its log: a later segment may get the name, and must not look sealed. */
 static int
 remove_lone_indexes(const struct recovery *r)
@@ -202,6 +219,7 @@ recover_list(struct recovery *r, struct err *err)
 		rc = layout_unlink(r->io, dir, f->junk[i]);
 	if (rc == 0)
 		rc = remove_lone_indexes(r);
+	remove_old_checkpoints(r);
 	r->start = start_of(r);
 	/* Wholly below the start: their deletion was cut short. */
 	for (unsigned i = 0; i < f->n && f->at[i].offset <= r->start && rc == 0; i++) {

@@ -169,6 +169,7 @@ segment_seal(struct segment *seg)
 	struct partition *part = seg->part;
 	const struct io *io = part->storage->io;
 	const uint64_t used = segment_used(seg);
+	char name[LAYOUT_NAME];
 	int rc = 0;
 
 	ASSERT(used != SEGMENT_OPEN && (seg->synced >= used || BUG(22)));
@@ -181,6 +182,10 @@ segment_seal(struct segment *seg)
 		rc = final(io->fsync(seg->fd));
 	if (rc == 0)
 		rc = segment_put_index(seg);
+	if (rc == 0) {
+		layout_name(name, seg->base, LAYOUT_CHECKPOINT);
+		(void)layout_unlink(io, part->dirfd, name); /* else the next start does */
+	}
 	return rc < 0 ? rc : final(layout_sync_dir(io, part->dirfd));
 }
 
@@ -196,5 +201,6 @@ segment_free(struct segment *seg)
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
 		(void)seg->io->close(seg->kept[i]);
 	free(seg->snapshot);
+	free(atomic_load(&seg->asked));
 	free(seg);
 }

@@ -17,6 +17,7 @@
 #define SEGMENT_NO_BASE INT64_MIN
 
 struct partition;
+struct checkpoint;
 
 enum segment_part { SEGMENT_LOG, SEGMENT_INDEX, SEGMENT_TIME, SEGMENT_PARTS };
 extern const char *const segment_suffix[SEGMENT_PARTS]; /* ".log" .. */
@@ -40,7 +41,9 @@ struct segment {
 
 	_Alignas(CACHE_LINE) _Atomic uint64_t used; /* U1 release, U2 acquire: final size */
 
-	_Alignas(CACHE_LINE) _Atomic uint64_t ready; /* R1 release (fill_job), R2 acquire: stores below are safe */
+	/* One line, written by flush, which the lcore looks at with each batch. */
+	_Alignas(CACHE_LINE) struct checkpoint *_Atomic asked; /* H1 release (flush), H2 acquire, which takes it */
+	_Atomic uint64_t ready; /* R1 release (fill_job), R2 acquire: stores below are safe */
 
 	/* Flush daemon's. */
 	_Alignas(CACHE_LINE) uint64_t allocated;    /* blocks reserved up to here */

@@ -63,6 +63,7 @@ struct storage_options {
 	uint64_t flush_ms;          /* longest time between commits while something is touched */
 	uint64_t dirty_budget;      /* bytes faulted in or unsynced before `ready` stops; 0: min(1 GiB, 5 % RAM) */
 	int64_t rewrite_after_ms;   /* a sealed segment rests so long before it is rewritten */
+	uint64_t checkpoint_bytes;  /* of an open segment, between its checkpoints; 0: 256 MiB */
 	double disk_cap;            /* share of the file system the directory may fill, e.g. 0.80 */
 	/* Called by the flush daemon's thread, outside its turn, after it granted something that a
 	 * sleeper may wait for: room, a spare segment, a finished commit, a finished operation. */

@@ -199,6 +199,7 @@ count_up(void)
 {
 	const struct storage_counters *c = run.live.s->count;
 
+	run.event[CHECKPOINTED] += c->checkpoints;
 	run.event[ROLLED] += c->segments_sealed;
 	run.event[RETAINED] += c->segments_deleted;
 	run.event[OVER_CAP] += c->segments_over_cap;
@@ -310,6 +311,7 @@ begin(uint64_t seed)
 	model_reset();
 	/* Ahead of the real clock, by which recovery dates what it finds. */
 	engine_world.now_ns = clock_now_ns() + 3600 * NS_PER_S;
+	engine_world.checkpoint_bytes = 3000;
 	engine_world.wall_ms = INT64_C(1700000000000);
 	for (unsigned i = 0; i < SIM_TOPICS; i++)
 		configure(i);

@@ -44,6 +44,7 @@ engine_open(struct engine *e, struct sim_disk *disk)
 		.partitions_max = SIM_TOPICS,
 		.flush_ms = 100,
 		.dirty_budget = 1 * GIB,
+		.checkpoint_bytes = engine_world.checkpoint_bytes,
 		.disk_cap = 0.8};
 	struct sim_disk *const outer = sim.disk;
 	const struct storage_topic *t;

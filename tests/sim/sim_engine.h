@@ -19,6 +19,7 @@ struct engine {
 
 /* What all engines of a run agree on. */
 struct engine_world {
+	uint64_t checkpoint_bytes; /* 0: none is ever due */
 	struct partition_config config[SIM_TOPICS];
 	unsigned generation[SIM_TOPICS]; /* how often it was deleted: part of its id */
 	uint64_t now_ns;
