@@ -205,6 +205,7 @@ adopt_pool(struct recovery *r, struct err *err)
 		return err_sys(err, rc, "open " LAYOUT_SPARE);
 	rc = scan_open(&sc, r->io, fd, 0);
 	if (rc == 0) {
+		sc.first_only = true; /* it is reserved ahead, up to 256 MiB of zeros */
 		v = scan_next(&sc, r->end, &part->epochs, true);
 		rc = v == SCAN_ERROR ? sc.rc : v == SCAN_BATCH;
 		scan_close(&sc);

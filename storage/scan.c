@@ -99,7 +99,7 @@ scan_next(struct scan *sc, int64_t expected, const struct epochs *epochs, bool c
 	if (!b)
 		return SCAN_ERROR;
 	if (left < RB_HEADER || all_zero(b, RB_HEADER))
-		return rest(sc);
+		return sc->first_only ? SCAN_ZEROS : rest(sc);
 	total = rb_total(b);
 	if (total < RB_HEADER || total > BATCH_BYTES_MAX || (uint64_t)total > left)
 		return SCAN_BAD;

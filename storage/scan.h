@@ -23,6 +23,7 @@ struct scan {
 	uint64_t at, have;        /* buffer[0] is the file's byte `at` */
 	const uint8_t *batch;     /* valid until the next call */
 	uint32_t total;
+	bool first_only;          /* no batch here: nobody asks what lies behind */
 	int rc;
 };
 
