@@ -159,7 +159,7 @@ judge_log(struct partition *part, const struct log *l, bool killed, struct judge
 	if (epoch < l->epoch || (epoch == l->epoch && ends.end != l->end))
 		return WRONG("%s-%" PRId32 ": epoch %" PRId32 " again", name, index, epoch);
 	ret->partitions++;
-	ret->epochs += epoch > l->epoch;
+	ret->epochs += l->epoch >= 0 && epoch > l->epoch; /* one that begins is not raised */
 	count_acks(l, ends.end, ret);
 	mix(digest, (uint64_t)ends.start);
 	mix(digest, (uint64_t)ends.end);
