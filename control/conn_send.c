@@ -106,10 +106,12 @@ send_range(struct conn *c, size_t room)
 
 	n = sendfile(c->src.fd, piece->range.fd, &at,
 		MIN((size_t)(piece->range.length - rp->piece_sent), room));
-	if (n < 0)
+	if (n < 0 && errno != EIO)
 		return -errno;
-	if (n == 0)
-		return -EIO; /* the file is shorter than what was promised: beyond repair */
+	if (n <= 0) { /* or the file is shorter than what was promised: beyond repair */
+		storage_range_failed(c->ctl->storage, piece->range.pinned, -EIO);
+		return -EIO;
+	}
 	counter_add(&c->ctl->count->sendfile_bytes, (uint64_t)n);
 	rp->piece_sent += (uint32_t)n;
 	if (rp->piece_sent == piece->range.length) {

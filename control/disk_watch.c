@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * disk_watch.c - looks once a second at what storage has latched, and says it in the log.
+ * disk_watch.c - looks once a second at what storage has latched or owes, and says it in the log.
  * Thread: control. Owns: nothing. Never: touches the disk. storage/ does not log; a failed sync or a
  * full disk that shows only in counters would be found too late. */
 #include "control/disk_watch.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "control/control.h"
 #include "control/log.h"
 
 #include <inttypes.h>
 
-#define LOOK_NS NS_PER_S
+#define LOOK_NS      NS_PER_S
+#define STUCK_NS     (5 * NS_PER_S)  /* or 10 times flush-ms, whichever is more */
+#define READS_SAY_NS (60 * NS_PER_S)
 
 static void
 say_failed(struct control *ctl)
@@ -27,10 +30,41 @@ say_failed(struct control *ctl)
 				continue;
 			}
 			log_error("topic %s partition %d failed: %s; nothing is appended to it until "
-				"kirad restarts and finds out what is on disk", t->name, i,
+				"kirad restarts and finds out what is on disk: see dmesg first", t->name, i,
 				storage_failure(t->part->part[i]));
 		}
 	}
+}
+
+/* `disk` acks stop by construction while this lasts, `log` acks once what is reserved is used up. */
+static void
+look_for_hang(struct control *ctl, uint64_t now_ns)
+{
+	struct disk_watch *dw = &ctl->disk_watch;
+	const uint64_t stuck_ns = storage_stuck_ns(ctl->storage, now_ns);
+	const bool degraded = stuck_ns > MAX(10 * (uint64_t)ctl->cfg->flush_ms * NS_PER_MS, STUCK_NS);
+
+	if (degraded && !dw->degraded)
+		log_error("DEGRADED: nothing has become durable for %" PRIu64 " s; the disk, or the flush daemon, "
+			"hangs: see dmesg and iostat; if the disk is well, restart kirad", stuck_ns / NS_PER_S);
+	else if (!degraded && dw->degraded)
+		log_info("no longer degraded: the flush daemon goes on");
+	dw->degraded = degraded;
+	counter_set(&ctl->count->degraded_s, degraded ? stuck_ns / NS_PER_S : 0);
+}
+
+static void
+look_at_reads(struct control *ctl, uint64_t now_ns)
+{
+	struct disk_watch *dw = &ctl->disk_watch;
+	const uint64_t reads = counter_read(&ctl->storage_count->read_failures);
+
+	if (reads == dw->reads || (dw->reads_ns && now_ns - dw->reads_ns < READS_SAY_NS))
+		return;
+	log_error("%" PRIu64 " reads failed, the latest of %s; their consumers were told 56, or cut off: see dmesg, "
+		"then `kira check` of a copy", reads - dw->reads, storage_read_failure(ctl->storage));
+	dw->reads = reads;
+	dw->reads_ns = now_ns;
 }
 
 static void
@@ -61,6 +95,8 @@ look(struct control *ctl, uint64_t now_ns)
 		dw->full_ns = 0;
 	}
 	dw->full = full;
+	look_for_hang(ctl, now_ns);
+	look_at_reads(ctl, now_ns);
 }
 
 static void
@@ -82,6 +118,7 @@ disk_watch_start(struct control *ctl)
 		.timer.fire = fire,
 		.failures = storage_failures(ctl->storage),
 		.full = counter_read(&ctl->storage_count->disk_full),
+		.reads = counter_read(&ctl->storage_count->read_failures),
 	};
 	loop_arm(&ctl->loop, &dw->timer, ctl->now_ns + LOOK_NS);
 }

@@ -56,6 +56,14 @@ granted(void *arg)
 }
 
 static void
+daemon_ended(void)
+{
+	log_error("the flush daemon ended, which is a bug: nothing becomes durable without it; kirad ends, to be "
+		"started again");
+	_exit(1);
+}
+
+static void
 bell_hang(struct dataplane *dp)
 {
 	(void)pthread_mutex_lock(&bell.lock);
@@ -237,6 +245,7 @@ open_storage(struct parts *p, struct err *err)
 		.disk_cap = ctl->cfg->disk_cap,
 		.granted = granted,
 		.granted_arg = &bell,
+		.daemon_ended = daemon_ended,
 	};
 	const int64_t wall_ms = clock_wall_ms();
 	int rc = counters_open(&ctl->counters, "/dev/shm", wall_ms, err);
@@ -348,6 +357,11 @@ start(struct parts *p, struct err *err)
 	ctl->now_ns = clock_now_ns();
 	producer_ids_start(ctl);
 	disk_watch_start(ctl);
+	if (storage_is_volatile(ctl->storage)) {
+		counter_set(&ctl->count->in_memory, 1);
+		log_warn("%s is in memory: a power cut takes all records, whatever was acknowledged",
+			p->pf.data_dir);
+	}
 	fault_watch_start(ctl);
 	rolls_start(ctl);
 	cores_print(&p->layout, p->pf.device, p->pf.data_dir);

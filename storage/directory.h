@@ -70,6 +70,7 @@ struct storage {
 	uint8_t *slot_used;
 	struct segment lru;                              /* head of the list of open read descriptors */
 	unsigned read_fds;
+	struct err read_err;                             /* the latest read that failed */
 
 	/* Flush writes. */
 	_Alignas(CACHE_LINE) _Atomic uint64_t commit_begun; /* K1 seq_cst; K2 */
@@ -77,6 +78,9 @@ struct storage {
 	_Atomic uint32_t asleep;                         /* Z1 seq_cst; Z2: FLUSH_AWAKE .. */
 	struct segment *_Atomic sealed;                  /* stacks for control: index memory and */
 	struct segment *_Atomic gone;                    /* descriptor are its now; in no array any more */
+
+	/* For who watches it, relaxed: when the latest turn began; the commit that runs, 0: none does. */
+	_Atomic uint64_t turn_ns, commit_ns;
 
 	_Atomic bool root_failed;                        /* release, after root_err; never back */
 	struct err root_err;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -163,6 +164,7 @@ flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 
 	f->now_ns = now_ns;
 	f->wall_ms = wall_ms;
+	atomic_store_explicit(&s->turn_ns, now_ns, memory_order_relaxed);
 	if (f->began_ns == 0)
 		f->began_ns = f->commit.last_ns = now_ns;
 	/* Before A2 and W2: what is set from here on is urgent again. */
@@ -265,11 +267,25 @@ rest(struct storage *s)
 	flush_gets_up(s);
 }
 
+/* However the thread ends: by a return, pthread_exit() or a cancellation. */
+static void
+ended(void *arg)
+{
+	const struct storage *s = arg;
+
+	if (atomic_load(&s->flush.stop))
+		return;
+	if (s->o.daemon_ended)
+		s->o.daemon_ended();
+	abort();
+}
+
 static void *
 flush_main(void *arg)
 {
 	struct storage *s = arg;
 
+	pthread_cleanup_push(ended, s);
 	while (!atomic_load(&s->flush.stop)) {
 		(void)flush_turn(s, clock_now_ns(), clock_wall_ms());
 		if (s->flush.granted) {
@@ -279,6 +295,7 @@ flush_main(void *arg)
 		}
 		rest(s);
 	}
+	pthread_cleanup_pop(1);
 	return NULL;
 }
 

@@ -144,6 +144,7 @@ begin(struct storage *s)
 	c->n = 0;
 	c->running = true;
 	c->last_ns = s->flush.now_ns;
+	atomic_store_explicit(&s->commit_ns, s->flush.now_ns, memory_order_relaxed);
 	/* K1, then T2, then E2, all seq_cst: a lcore either sees this number (K2) and names the next
 	 * commit, or its touched bit (T1) is among those taken here. */
 	HOOK(K1);
@@ -239,6 +240,7 @@ flush_commit(struct storage *s)
 	if (c->left > 0)
 		return work;
 	c->running = false;
+	atomic_store_explicit(&s->commit_ns, 0, memory_order_relaxed);
 	counter_add(&s->count->commits, 1);
 	HOOK(K3);
 	/* K3: D1 and X1 of all its partitions came before; pairs with K4. */
@@ -254,6 +256,18 @@ storage_commit_done(const struct storage *s)
 {
 	HOOK(K4);
 	return atomic_load_explicit(&s->commit_done, memory_order_acquire); /* K4 */
+}
+
+uint64_t
+storage_stuck_ns(const struct storage *s, uint64_t now_ns)
+{
+	const uint64_t turn_ns = atomic_load_explicit(&s->turn_ns, memory_order_relaxed);
+	const uint64_t commit_ns = atomic_load_explicit(&s->commit_ns, memory_order_relaxed);
+	uint64_t since_ns = turn_ns ? turn_ns : now_ns; /* no turn yet: it begins */
+
+	if (commit_ns)
+		since_ns = MIN(since_ns, commit_ns);
+	return now_ns > since_ns ? now_ns - since_ns : 0;
 }
 
 uint64_t

@@ -265,6 +265,29 @@ find_end(struct partition *part, const struct place *place, uint32_t max_bytes, 
 	return rc;
 }
 
+/* ---- What could not be read ---------------------------------------------------------------- */
+
+static void
+failed(struct storage *s, int rc, const char *name, int64_t at)
+{
+	counter_add(&s->count->read_failures, 1);
+	s->read_err.text[0] = 0;
+	(void)err_sys(&s->read_err, rc, "%s at offset %lld", name, (long long)at);
+}
+
+void
+storage_range_failed(struct storage *s, const struct segment *seg, int rc)
+{
+	/* Of an orphan the partition may be gone. */
+	failed(s, rc, seg->orphan ? "an expired segment" : seg->part->name, seg->base);
+}
+
+const char *
+storage_read_failure(const struct storage *s)
+{
+	return s->read_err.text[0] ? s->read_err.text : NULL;
+}
+
 /* ---- The door ----------------------------------------------------------------------------- */
 
 /* 0 with place->seg NULL: nothing there yet. */
@@ -274,6 +297,7 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire); /* O2 */
 	const bool ok = partition_state(part) == PART_OK;
 	struct mark tail;
+	int rc;
 
 	*limit = read_limit(part, &tail);
 	place->seg = NULL;
@@ -289,9 +313,11 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 			KIRA_E_OFFSET_OUT_OF_RANGE : KIRA_E_KAFKA_STORAGE_ERROR;
 	place->end = read_segment_end(place->seg, limit);
 	place->fd = storage_segment_fd(part->storage, place->seg);
-	if (place->fd < 0 || find_batch(part, place, offset) < 0)
-		return KIRA_E_KAFKA_STORAGE_ERROR;
-	return 0;
+	rc = place->fd < 0 ? place->fd : find_batch(part, place, offset);
+	if (rc == 0)
+		return 0;
+	failed(part->storage, rc, part->name, offset);
+	return KIRA_E_KAFKA_STORAGE_ERROR;
 }
 
 int16_t
@@ -302,12 +328,16 @@ storage_read(struct partition *part, int64_t offset, uint32_t max_bytes, bool on
 	struct place place;
 	uint64_t to;
 	int16_t error = find_place(part, offset, &limit, &place);
+	int rc;
 
 	*ret = (struct storage_range){.fd = -1};
 	if (error != 0 || !place.seg)
 		return error;
-	if (find_end(part, &place, max_bytes, one, &to) < 0)
+	rc = find_end(part, &place, max_bytes, one, &to);
+	if (rc < 0) {
+		failed(part->storage, rc, part->name, offset);
 		return KIRA_E_KAFKA_STORAGE_ERROR;
+	}
 	if (to == place.position)
 		return 0;
 	/* All there is: the next read begins where the segment grows. */

@@ -69,6 +69,9 @@ struct storage_options {
 	 * sleeper may wait for: room, a spare segment, a finished commit, a finished operation. */
 	void (*granted)(void *arg);
 	void *granted_arg;
+	/* Called on the flush daemon's thread when that ends though nobody stopped it: nothing would become
+	 * durable any more, and nobody would be told. To end the process. NULL: abort(). */
+	void (*daemon_ended)(void);
 	struct storage_counters *count; /* NULL: private ones */
 };
 
@@ -208,6 +211,10 @@ uint64_t storage_failures(const struct storage *s);     /* X2: moved = some part
  * is tried again, but a disk that did this once is to be looked at. */
 const char *storage_root_failure(const struct storage *s);
 
+/* For how long the flush daemon owes its next turn, or the commit that runs its end, in nanoseconds. Above
+ * a few seconds: it, a job, or the disk hangs. */
+uint64_t storage_stuck_ns(const struct storage *s, uint64_t now_ns);
+
 /* A giver waits for this commit number (W1, then Z2). Givers: rx lcores 0.., control the last. */
 #define STORAGE_GIVERS_MAX 32
 void storage_want_disk(struct storage *s, unsigned giver, uint64_t commit);
@@ -227,6 +234,11 @@ struct storage_range {
 int16_t storage_read(struct partition *part, int64_t offset, uint32_t max_bytes, bool one,
 	struct storage_range *ret);
 void storage_unpin(struct segment *seg);
+
+/* A range could not be sent: an I/O error, or the file is shorter than it was. Counted, and kept as below. */
+void storage_range_failed(struct storage *s, const struct segment *seg, int rc);
+/* The latest read that failed, as a sentence; NULL: none. Each counts in read_failures. */
+const char *storage_read_failure(const struct storage *s);
 
 /* Bytes readable from `offset`, at most `enough`; for the min_bytes of a waiting fetch. */
 uint64_t storage_available(struct partition *part, int64_t offset, uint64_t enough);

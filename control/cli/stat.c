@@ -156,9 +156,25 @@ print_json(const struct view *v)
 	printf("%s}}\n", *group ? "}" : "");
 }
 
+static uint64_t
+value_of(const struct view *v, const char *group, const char *name)
+{
+	const uint32_t n = kira_counters_entries(v->map);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kira_counters_entry *e = kira_counters_entry(v->map, i);
+
+		if (strncmp(e->group, group, sizeof(e->group)) == 0 &&
+			strncmp(e->name, name, sizeof(e->name)) == 0)
+			return kira_counters_value(v->map, e);
+	}
+	return 0;
+}
+
 static void
 print_head(const struct view *v)
 {
+	const uint64_t degraded_s = value_of(v, "control", "degraded_s");
 	const struct kira_counters_head *h = v->map;
 	const int64_t s = MAX(clock_wall_ms() - h->started_wall_ms, (int64_t)0) / 1000;
 
@@ -167,6 +183,10 @@ print_head(const struct view *v)
 			s / 3600, s / 60 % 60, s % 60);
 	else
 		printf("kirad does NOT run: pid %d is gone, these are its last figures\n", h->pid);
+	if (degraded_s > 0)
+		printf("DEGRADED: nothing became durable for %" PRIu64 " s, disk acks wait\n", degraded_s);
+	if (value_of(v, "control", "in_memory"))
+		printf("IN MEMORY: a power cut takes all records\n");
 }
 
 static uint64_t

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * disk_watch_ut.c - a failed partition and a full disk are said once, within a second or two. */
+ * disk_watch_ut.c - a failed partition, a full disk, a hang, reads that fail: said once, within a second or
+ * two. */
 #include "tests/unit/control/world.h"
 
 #include "base/clock.h"
@@ -99,7 +100,46 @@ a_file_of_the_directory_that_failed_is_said_once(void)
 	done();
 }
 
+static void
+a_hang_is_said_after_five_seconds_and_its_end_too(void)
+{
+	listen_to_the_log();
+	fake.stuck_ns = 5 * NS_PER_S; /* the limit, and not above it */
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("DEGRADED"), 0);
+	CU_ASSERT_EQUAL(counter_read(&w.ctl->count->degraded_s), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		fake.stuck_ns += NS_PER_S;
+		world_pass(&w, NS_PER_S);
+	}
+	CU_ASSERT_EQUAL(lines_with("DEGRADED"), 1);
+	CU_ASSERT_EQUAL(counter_read(&w.ctl->count->degraded_s), 8);
+	fake.stuck_ns = 0;
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("no longer degraded"), 1);
+	CU_ASSERT_EQUAL(counter_read(&w.ctl->count->degraded_s), 0);
+	done();
+}
+
+static void
+reads_that_fail_are_said_once_a_minute(void)
+{
+	listen_to_the_log();
+	fake.read_failure = "t-0 at offset 7: Input/output error";
+	for (unsigned i = 0; i < 5; i++) {
+		counter_add(&w.storage_count.read_failures, 2);
+		world_pass(&w, NS_PER_S);
+	}
+	CU_ASSERT_EQUAL(lines_with("2 reads failed, the latest of t-0 at offset 7"), 1);
+	world_pass(&w, 61 * NS_PER_S);
+	CU_ASSERT_EQUAL(lines_with("8 reads failed"), 1);
+	CU_ASSERT_EQUAL(lines_with("reads failed"), 2);
+	done();
+}
+
 static const struct ut_test tests[] = {
+	UT("watch", a_hang_is_said_after_five_seconds_and_its_end_too),
+	UT("watch", reads_that_fail_are_said_once_a_minute),
 	UT("watch", a_failed_partition_is_said_once),
 	UT("watch", a_file_of_the_directory_that_failed_is_said_once),
 	UT("watch", a_full_disk_is_said_when_it_begins_and_when_it_ends),

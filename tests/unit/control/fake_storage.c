@@ -330,6 +330,24 @@ storage_root_failure(const struct storage *s)
 	return s->root_failure;
 }
 
+const char *
+storage_read_failure(const struct storage *s)
+{
+	return s->read_failure;
+}
+
+uint64_t
+storage_stuck_ns(const struct storage *s, uint64_t now_ns)
+{
+	return s->stuck_ns;
+}
+
+void
+storage_range_failed(struct storage *s, const struct segment *seg, int rc)
+{
+	s->range_failures++;
+}
+
 uint64_t
 storage_failures(const struct storage *s)
 {

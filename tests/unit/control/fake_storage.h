@@ -11,7 +11,9 @@ struct storage {
 	bool hold_commits;         /* commit_done stays where it is */
 	bool full;                 /* storage_append() answers WAIT */
 	uint64_t commit, commit_done, failures;
-	const char *root_failure;
+	const char *root_failure, *read_failure;
+	uint64_t stuck_ns;
+	unsigned range_failures;
 	int64_t producer_ids;
 	unsigned pinned;           /* ranges given out and not yet unpinned */
 	unsigned wanted_disk;      /* calls of storage_want_disk() */

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# quick:
+# needs: clients
+# timeout: 120
+"""hang.py - the flush daemon stands still (its thread is stopped by ptrace): no `disk` ack comes, `log` acks do,
+fetches go on, log and `kira stat` say DEGRADED; let go, what waited is acked and the line is taken back."""
+import ctypes
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness as h
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request, tid):
+    if _libc.ptrace(request, tid, None, None) < 0:
+        errno = ctypes.get_errno()
+        if request == PTRACE_SEIZE and errno == 1:
+            h.skip("a child may not be traced here (ptrace): run it as root")
+        raise h.Failed("ptrace %#x of %d: %s" % (request, tid, os.strerror(errno)))
+
+
+def thread(pid, name):
+    for tid in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/comm" % (pid, tid)) as f:
+            if f.read().strip() == name:
+                return int(tid)
+    raise h.Failed("kirad has no thread %s" % name)
+
+
+def body():
+    confluent = h.need_module("confluent_kafka", "python3-confluent-kafka")
+    kirad = h.Kirad(extra=["--flush-ms", "100"]).start()
+    acked = {"1": 0, "all": 0}
+    producers = {}
+    for acks in acked:
+        producers[acks] = confluent.Producer({"bootstrap.servers": kirad.bootstrap, "acks": acks, "linger.ms": 0,
+                                              "message.timeout.ms": 100000, "request.timeout.ms": 60000,
+                                              "log_level": 2})
+
+    def send(acks):
+        def done(err, _):
+            h.check(err is None, "a record with acks=%s failed: %s" % (acks, err))
+            acked[acks] += 1
+        producers[acks].produce("hang", b"x" * 100, on_delivery=done)
+
+    def acked_within(acks, n, seconds):
+        end = time.monotonic() + seconds
+        while acked[acks] < n and time.monotonic() < end:
+            producers[acks].poll(0.05)
+        return acked[acks] >= n
+    send("1")
+    send("all")
+    h.check(acked_within("1", 1, 20) and acked_within("all", 1, 20), "no ack before anything happened")
+    tid = thread(kirad.pid, "kira-flush")
+    ptrace(PTRACE_SEIZE, tid)
+    ptrace(PTRACE_INTERRUPT, tid)
+    os.waitpid(tid, WALL)
+    stopped = time.monotonic()
+    h.say("the flush daemon's thread stands still")
+    send("all")
+    send("1")
+    h.check(acked_within("1", 2, 20), "a `log` ack did not come")
+    h.until(lambda: "DEGRADED: nothing has become durable" in kirad.process.output(), 30, "the line DEGRADED")
+    took = time.monotonic() - stopped
+    h.check(took >= 4.5, "degraded after %.1f s" % took)
+    h.until(lambda: kirad.count("degraded_s") >= 5, 10, "the counter degraded_s")
+    _, out, _ = h.run([h.binary("kira"), "stat", "--data-dir", kirad.data_dir])
+    h.check("DEGRADED" in out.splitlines()[1], "kira stat does not say so: %s" % out[:200])
+    h.check(not acked_within("all", 2, 2), "a `disk` ack, and nobody synced")
+    consumer = confluent.Consumer({"bootstrap.servers": kirad.bootstrap, "group.id": "x", "enable.auto.commit": False, "log_level": 2})
+    consumer.assign([confluent.TopicPartition("hang", 0, 0)])
+    got = 0
+    end = time.monotonic() + 20
+    while got < 4 and time.monotonic() < end:
+        message = consumer.poll(1)
+        got += message is not None and message.error() is None
+    consumer.close()
+    h.check(got == 4, "a consumer got %d of 4 records meanwhile" % got)
+    ptrace(PTRACE_DETACH, tid)
+    h.check(acked_within("all", 2, 20), "what waited was not acked")
+    h.until(lambda: "no longer degraded" in kirad.process.output(), 10, "the line that takes it back")
+    h.until(lambda: kirad.count("degraded_s") == 0, 10, "degraded_s goes back to 0")
+    kirad.stop()
+    h.say("result: DEGRADED after %.1f s, 0 disk acks meanwhile" % took)
+
+
+h.main(body)
