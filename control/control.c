@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "control/conn.h"
+#include "control/kafka/serve.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -63,6 +63,8 @@ reap_operations(struct control *ctl)
 	for (; (op = storage_reap(ctl->storage)) != NULL; n++) {
 		if (op->kind == OP_PRODUCER_IDS)
 			producer_ids_reaped(ctl, op);
+		else if (op->kind == OP_DELETE_RECORDS)
+			records_deleted(ctl, op);
 		else
 			topics_reaped(ctl, op);
 	}

@@ -43,6 +43,8 @@ struct control {
 	struct producer_ids ids;
 	struct fetch_waits fetches;
 	struct produce_waits produces;
+	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */
+	struct wait_list deletion_waits;
 	struct listeners listeners;
 	struct disk_watch disk_watch;
 	struct fault_watch fault_watch;

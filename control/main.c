@@ -5,6 +5,7 @@
 #include "control/conn.h"
 #include "control/control.h"
 #include "control/cores.h"
+#include "control/kafka/serve.h"
 #include "control/log.h"
 #include "control/preflight.h"
 
@@ -387,6 +388,7 @@ stop(struct parts *p, int code)
 	grants_close(ctl);
 	counters_close(ctl->counters);
 	listeners_close(ctl);
+	records_close(ctl);
 	if (p->signals.src.fd > 0)
 		(void)close(p->signals.src.fd);
 	loop_close(&ctl->loop);

@@ -171,6 +171,7 @@ flush_turn(struct storage *s, uint64_t now_ns, int64_t wall_ms)
 	atomic_store(&s->urgent, 0);
 	work = jobs_reap(f->jobs);
 	work += flush_ops(s);
+	work += flush_trims(s);
 	work += look_at_bitmaps(s);
 	for (unsigned i = f->hot_n; i-- > 0;) {
 		struct partition *part = f->hot[i];

@@ -66,6 +66,7 @@ struct flush {
 	uint64_t cap_bytes;             /* of the directory */
 	struct storage_op *op;          /* the one that runs */
 	struct job op_job;
+	struct storage_op *trims;       /* OP_DELETE_RECORDS under way */
 	bool op_waits;                  /* for a commit, and all behind it: it begins at once */
 	uint64_t began_ns;
 	struct rewriting rewriting;
@@ -130,6 +131,13 @@ unsigned flush_look(struct storage *s);
 
 /* flush_op.c: operations of control. */
 unsigned flush_ops(struct storage *s);
+void flush_op_done(struct storage *s, struct storage_op *op); /* back to control */
+
+/* flush_trim.c: OP_DELETE_RECORDS, beside the other operations. */
+void flush_trim_take(struct storage *s, struct storage_op *op);
+unsigned flush_trims(struct storage *s);
+/* Those of a partition that goes end with -ENOENT. */
+void flush_trim_forget(struct storage *s, const struct partition *part);
 
 /* Z1, then the last look: nanoseconds to sleep at most, 0: there is work. Then flush_gets_up(). */
 uint64_t flush_lies_down(struct storage *s);

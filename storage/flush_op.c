@@ -185,6 +185,7 @@ let_go(struct storage *s, const struct storage_op *op)
 		struct partition *part = op->part[i];
 
 		ASSERT(part->detached);
+		flush_trim_forget(s, part);
 		flush_cool(s, part);
 		f->dirty -= part->f.dirty;
 		f->live[part->slot] = NULL;
@@ -215,12 +216,25 @@ op_run(struct job *job)
 		if (op->rc < 0)
 			(void)err_sys(&op->err, op->rc, "write %s/kira.topics", s->dir);
 		break;
+	case OP_DELETE_RECORDS:
+		break; /* flush_trim.c */
 	case OP_PRODUCER_IDS:
 		op->rc = directory_put_ids(s, op->producer_ids);
 		if (op->rc < 0)
 			(void)err_sys(&op->err, op->rc, "write %s/kira.ids", s->dir);
 		break;
 	}
+}
+
+void
+flush_op_done(struct storage *s, struct storage_op *op)
+{
+	op->next = NULL;
+	(void)pthread_mutex_lock(&s->op_lock);
+	*s->reap_last = op;
+	s->reap_last = &op->next;
+	(void)pthread_mutex_unlock(&s->op_lock);
+	s->flush.granted = true;
 }
 
 static void
@@ -237,12 +251,7 @@ op_done(struct job *job)
 		for (int32_t i = 0; i < op->topic.partitions; i++)
 			flush_adopt(s, op->part[i]);
 	s->flush.op = NULL;
-	op->next = NULL;
-	(void)pthread_mutex_lock(&s->op_lock);
-	*s->reap_last = op;
-	s->reap_last = &op->next;
-	(void)pthread_mutex_unlock(&s->op_lock);
-	s->flush.granted = true;
+	flush_op_done(s, op);
 }
 
 unsigned
@@ -265,6 +274,10 @@ flush_ops(struct storage *s)
 	(void)pthread_mutex_unlock(&s->op_lock);
 	if (!op)
 		return 0;
+	if (op->kind == OP_DELETE_RECORDS) {
+		flush_trim_take(s, op);
+		return 1;
+	}
 	s->flush.op = op;
 	s->flush.op_job = (struct job){.run = op_run, .done = op_done};
 	jobs_submit(s->flush.jobs, &s->flush.op_job);

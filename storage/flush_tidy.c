@@ -132,7 +132,9 @@ static bool
 expire(struct storage *s, struct partition *part, unsigned drop)
 {
 	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
-	const int64_t start = drop < a->n ? a->seg[drop]->base : part->f.active->base;
+	const int64_t from = drop < a->n ? a->seg[drop]->base : part->f.active->base;
+	/* It may lie above that already, within a segment: OP_DELETE_RECORDS. */
+	const int64_t start = MAX(from, atomic_load_explicit(&part->start, memory_order_relaxed));
 
 	if (!flush_rewrite_lets_go(s, part, start))
 		return false;
@@ -173,7 +175,7 @@ may_go(const struct partition *part, const struct segment *seg, const struct mar
 }
 
 static unsigned
-expired_of(const struct storage *s, const struct partition *part)
+expired_of(const struct storage *s, const struct partition *part, bool steady)
 {
 	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
 	const struct mark durable = frontier_read(&part->durable);
@@ -187,8 +189,12 @@ expired_of(const struct storage *s, const struct partition *part)
 	for (unsigned i = 0; i < a->n; i++)
 		fact[i] = (struct retention_fact){segment_used(a->seg[i]), a->seg[i]->max_timestamp,
 			a->seg[i]->sealed_wall_ms, may_go(part, a->seg[i], &durable)};
-	drop = retention_expired(fact, a->n, frontier_read(&part->tail).position, &part->config,
-		s->flush.wall_ms);
+	drop = steady ? retention_expired(fact, a->n, frontier_read(&part->tail).position, &part->config,
+		s->flush.wall_ms) : 0;
+	/* Wholly below the start, whatever the clock says. */
+	while (drop < a->n && fact[drop].may_go &&
+		a->seg[drop]->end <= atomic_load_explicit(&part->start, memory_order_relaxed))
+		drop++;
 	free(fact);
 	return drop;
 }
@@ -316,9 +322,9 @@ flush_tidy(struct storage *s)
 			continue;
 		work += trim(s, part);
 		held += held_bytes(part);
-		if (part->f.expired || !steady)
+		if (part->f.expired)
 			continue;
-		drop = expired_of(s, part);
+		drop = expired_of(s, part, steady);
 		if (drop > 0)
 			(void)expire(s, part, drop);
 	}

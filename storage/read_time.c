@@ -43,12 +43,14 @@ time_before(const struct segment *seg, int64_t target, uint32_t *delta)
 	return rc;
 }
 
-/* The batch at the place, decoded for its first record at or after the target. */
+/* The batch at the place, decoded for its first record at or above offset `from`, at or after the target.
+ * 0: it has none, 1: found. */
 static int
-in_batch(const struct place *place, uint64_t total, int64_t target, int64_t *offset,
+in_batch(const struct place *place, uint64_t total, int64_t from, int64_t target, int64_t *offset,
 	int64_t *timestamp)
 {
 	uint8_t *batch = malloc(total);
+	int found = 1;
 	const int64_t n = batch ? place->seg->io->pread(place->fd, batch, total, place->position) :
 		-ENOMEM;
 
@@ -56,19 +58,21 @@ in_batch(const struct place *place, uint64_t total, int64_t target, int64_t *off
 		free(batch);
 		return n < 0 ? (int)n : -EIO;
 	}
-	/* Records that cannot be read: the batch as a whole, never later than the record. */
-	if (!records_find_time(batch, target, offset, timestamp)) {
-		*offset = rb_base_offset(batch);
+	/* Records that cannot be read: the batch as a whole, never later than the record. Below the start
+	 * lies what made its time so large, perhaps. */
+	if (!records_find_time(batch, from, target, offset, timestamp)) {
+		*offset = MAX(rb_base_offset(batch), from);
 		*timestamp = rb_max_timestamp(batch);
+		found = *offset == rb_base_offset(batch) || !records_readable(batch);
 	}
 	free(batch);
-	return 0;
+	return found;
 }
 
 /* Headers from the place on. `best`: the largest timestamp instead of the first large enough.
  * 0 found nothing, 1 found. */
 static int
-in_segment(struct place *place, int64_t target, bool best, int64_t *offset, int64_t *timestamp)
+in_segment(struct place *place, int64_t from, int64_t target, bool best, int64_t *offset, int64_t *timestamp)
 {
 	uint8_t header[READ_HEADER];
 	struct place at = *place;
@@ -83,16 +87,14 @@ in_segment(struct place *place, int64_t target, bool best, int64_t *offset, int6
 		if (rb_max_timestamp(header) >= target && rb_max_timestamp(header) > max) {
 			at = *place;
 			total = (uint64_t)rb_total(header);
-			max = rb_max_timestamp(header);
-			if (!best)
-				break;
+			max = best ? rb_max_timestamp(header) : max;
+			rc = best ? 0 : in_batch(&at, total, from, target, offset, timestamp);
+			if (rc != 0)
+				return rc;
 		}
 		place->position += (uint64_t)rb_total(header);
 	}
-	if (total == 0)
-		return 0;
-	rc = in_batch(&at, total, best ? max : target, offset, timestamp);
-	return rc < 0 ? rc : 1;
+	return best && total > 0 ? in_batch(&at, total, from, max, offset, timestamp) : 0;
 }
 
 static int
@@ -100,6 +102,8 @@ search(struct partition *part, struct segment *seg, const struct mark *limit, in
 	bool best, int64_t *offset, int64_t *timestamp)
 {
 	struct place place = {.seg = seg, .end = read_segment_end(seg, limit)};
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
+	const int64_t from = MAX(start, seg->base); /* records may be deleted up to within a segment */
 	uint32_t delta;
 	int rc;
 
@@ -112,14 +116,14 @@ search(struct partition *part, struct segment *seg, const struct mark *limit, in
 	if (rc < 0)
 		return rc;
 	/* `delta` is the last offset of a batch below the target, or the segment's first. */
-	if (delta > 0) {
-		rc = read_walk(seg->io, &place, seg->base + delta);
+	if (delta > 0 || from > seg->base) {
+		rc = read_walk(seg->io, &place, MAX(seg->base + delta, from));
 		if (rc == -EBADMSG)
 			return 0; /* beyond the limit: not visible yet */
 		if (rc < 0)
 			return rc;
 	}
-	return in_segment(&place, target, best, offset, timestamp);
+	return in_segment(&place, from, target, best, offset, timestamp);
 }
 
 /* ---- Which segments ----------------------------------------------------------------------- */
@@ -204,20 +208,26 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 	for (uint32_t i = 0; (seg = segment_at(part, a, tail, i)) != NULL; i++) {
 		if (seg == limit->seg || seg->base >= limit->end)
 			break;
-		if (seg->end > start)
-			rc = largest_of(seg, a && i < a->n, &its);
+		if (seg->end <= start)
+			continue;
+		/* What made it so large may lie below the start: all that is left of it is looked at. */
+		if (seg->base < start) {
+			found = search(part, seg, limit, 0, true, offset, timestamp);
+			continue;
+		}
+		rc = largest_of(seg, a && i < a->n, &its);
 		if (rc < 0)
 			return rc;
-		if (seg->end > start && its > largest) {
+		if (its > largest) {
 			best = seg;
 			largest = its;
 		}
 	}
-	if (best)
+	if (best && (found <= 0 || largest > *timestamp))
 		found = search(part, best, limit, largest, true, offset, timestamp);
 	if (found < 0 || seg != limit->seg || !seg)
 		return found;
-	rc = search(part, seg, limit, largest_visible(seg, limit), true, &o, &t);
+	rc = search(part, seg, limit, seg->base < start ? 0 : largest_visible(seg, limit), true, &o, &t);
 	if (rc > 0 && (!found || t > *timestamp)) {
 		*offset = o;
 		*timestamp = t;

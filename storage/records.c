@@ -14,7 +14,7 @@
 #define RAW_MAX (64 * MIB) /* of a decompressed batch; 5 MiB of LZ4 seldom holds more */
 
 static bool
-find(struct reader r, const uint8_t *batch, int64_t target, int64_t *offset, int64_t *timestamp)
+find(struct reader r, const uint8_t *batch, int64_t from, int64_t target, int64_t *offset, int64_t *timestamp)
 {
 	const int64_t base = rb_base_timestamp(batch);
 
@@ -32,7 +32,7 @@ find(struct reader r, const uint8_t *batch, int64_t target, int64_t *offset, int
 		delta = kr_varint(&one);
 		if (one.bad || delta < 0 || delta > rb_last_offset_delta(batch))
 			return false;
-		if (at >= target) {
+		if (at >= target && rb_base_offset(batch) + delta >= from) {
 			*offset = rb_base_offset(batch) + delta;
 			*timestamp = at;
 			return true;
@@ -77,7 +77,16 @@ decompress(const uint8_t *from, size_t length, size_t *n)
 }
 
 bool
-records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset, int64_t *timestamp_ms)
+records_readable(const uint8_t *batch)
+{
+	const unsigned codec = rb_attributes(batch) & RB_CODEC_MASK;
+
+	return codec == 0 || codec == RB_CODEC_LZ4;
+}
+
+bool
+records_find_time(const uint8_t *batch, int64_t from, int64_t target_ms, int64_t *offset,
+	int64_t *timestamp_ms)
 {
 	const uint16_t attributes = rb_attributes(batch);
 	const uint8_t *payload = batch + RB_HEADER;
@@ -88,16 +97,16 @@ records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset, int6
 
 	if (attributes & RB_ATTR_LOG_APPEND) {
 		/* One timestamp for all of them. */
-		*offset = rb_base_offset(batch);
+		*offset = MAX(rb_base_offset(batch), from);
 		*timestamp_ms = rb_max_timestamp(batch);
-		return *timestamp_ms >= target_ms;
+		return *timestamp_ms >= target_ms && *offset <= rb_base_offset(batch) + rb_last_offset_delta(batch);
 	}
 	if ((attributes & RB_CODEC_MASK) == 0)
-		return find(kr_open(payload, length, false), batch, target_ms, offset, timestamp_ms);
+		return find(kr_open(payload, length, false), batch, from, target_ms, offset, timestamp_ms);
 	if ((attributes & RB_CODEC_MASK) != RB_CODEC_LZ4)
 		return false;
 	raw = decompress(payload, length, &n);
-	found = raw && find(kr_open(raw, n, false), batch, target_ms, offset, timestamp_ms);
+	found = raw && find(kr_open(raw, n, false), batch, from, target_ms, offset, timestamp_ms);
 	free(raw);
 	return found;
 }

@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The first record of a whole, checked batch with timestamp >= target. False: none, or the records
- * cannot be read (a codec other than LZ4, malformed): then the batch as a whole is the answer. */
-bool records_find_time(const uint8_t *batch, int64_t target_ms, int64_t *offset,
+/* The first record at or above offset `from` of a whole, checked batch with timestamp >= target. False: none,
+ * or the records cannot be read (a codec other than LZ4, malformed): then the batch as a whole is the answer. */
+bool records_find_time(const uint8_t *batch, int64_t from, int64_t target_ms, int64_t *offset,
 	int64_t *timestamp_ms);
+
+/* False: compressed with something else than LZ4. */
+bool records_readable(const uint8_t *batch);
 
 struct record {
 	int64_t offset, timestamp_ms;

@@ -260,6 +260,7 @@ enum storage_op_kind {
 	OP_DELETE_TOPIC, /* `catalogue` first, then rename, unlink; frees the partitions when reaped */
 	OP_CATALOGUE,    /* replace kira.topics */
 	OP_PRODUCER_IDS, /* ids below `producer_ids` count as spent from now on */
+	OP_DELETE_RECORDS, /* part[0] begins at `offset`, on disk. Waits for nothing but its own partition */
 };
 
 struct storage_op {
@@ -269,6 +270,8 @@ struct storage_op {
 	struct partition **part;          /* [topic.partitions]: CREATE fills, DELETE names */
 	char *catalogue;                  /* text of kira.topics between first and last line; caller's */
 	int64_t producer_ids;
+	int64_t offset;                   /* DELETE_RECORDS: 0 to the end; out: the start offset, which may be above */
+	uint64_t state_after;             /* storage's */
 	int rc;                           /* out: 0 or -errno, with */
 	struct err err;
 	void *owner;                      /* control's */

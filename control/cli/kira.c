@@ -14,7 +14,7 @@ static const struct {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);
 } command_table[] = {
-	{"topic", "create, list, describe, delete topics", cli_topic},
+	{"topic", "create, list, describe, delete topics; delete records", cli_topic},
 	{"produce", "send lines from standard input", cli_produce},
 	{"consume", "print records", cli_consume},
 	{"stat", "counters of the kirad on this host", cli_stat},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * topic.c - kira topic create|list|describe|delete, by librdkafka's admin calls.
+ * topic.c - kira topic create|list|describe|delete|delete-records, by librdkafka's admin calls.
  * Thread: main. */
 #include "control/cli/cli.h"
 #include "control/cli/cli_kafka.h"
@@ -16,7 +16,7 @@
 
 struct topic_options {
 	const char *bootstrap;
-	int64_t partitions;
+	int64_t partitions, partition, before;
 	struct cli_list config;
 	bool if_not_exists, if_exists;
 };
@@ -37,6 +37,12 @@ static const struct cli_row look_rows[] = {
 static const struct cli_row delete_rows[] = {
 	CLI_BOOTSTRAP(AT(bootstrap)),
 	{"if-exists", 0, NULL, CLI_ON, AT(if_exists), 0, 0, NULL, "a topic that is missing is no error"},
+};
+static const struct cli_row records_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+	{"partition", 'p', "N", CLI_WHOLE, AT(partition), -1, PARTITIONS_MAX, "-1", "-1: every partition"},
+	{"before", 0, "OFFSET", CLI_WHOLE, AT(before), -1, 9e18, "-1",
+		"records below this offset go; -1: all there are"},
 };
 #undef AT
 
@@ -183,6 +189,64 @@ delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 	return status;
 }
 
+/* A line per partition with its new first offset. */
+static int
+print_starts(const struct cli_command *c, const rd_kafka_topic_partition_list_t *list)
+{
+	int status = CLI_EXIT_OK;
+
+	for (int i = 0; i < list->cnt; i++) {
+		const rd_kafka_topic_partition_t *p = &list->elems[i];
+
+		if (p->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			printf("%s-%d begins at offset %" PRId64 "\n", p->topic, p->partition, p->offset);
+			continue;
+		}
+		fprintf(stderr, "%s: %s-%d: %s\n", c->name, p->topic, p->partition, rd_kafka_err2str(p->err));
+		status = CLI_EXIT_FAILED;
+	}
+	return status;
+}
+
+static int
+delete_records(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *want = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
+	const struct rd_kafka_metadata *meta;
+	rd_kafka_DeleteRecords_t *ask;
+	rd_kafka_event_t *e = NULL;
+	int status = CLI_EXIT_FAILED;
+
+	(void)words;
+	if (cli_kafka_metadata(k, word[0], &meta, err) == 0) {
+		for (int i = 0; i < meta->topics[0].partition_cnt; i++)
+			if (o->partition < 0 || o->partition == i)
+				rd_kafka_topic_partition_list_add(want, word[0], i)->offset =
+					o->before < 0 ? RD_KAFKA_OFFSET_END : o->before;
+		rd_kafka_metadata_destroy(meta);
+		if (want->cnt == 0)
+			err_set(err, "topic %s has no partition %" PRId64, word[0], o->partition);
+	}
+	if (want->cnt > 0) {
+		ask = rd_kafka_DeleteRecords_new(want);
+		rd_kafka_DeleteRecords(k->rk, &ask, 1, options, q);
+		rd_kafka_DeleteRecords_destroy(ask);
+		e = await(k, q, "delete records", err);
+	}
+	if (e) {
+		status = print_starts(c, rd_kafka_DeleteRecords_result_offsets(
+			rd_kafka_event_DeleteRecords_result(e)));
+		rd_kafka_event_destroy(e);
+	}
+	rd_kafka_topic_partition_list_destroy(want);
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_queue_destroy(q);
+	return status;
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -273,6 +337,12 @@ static const struct action {
 	{"delete", "delete topics and their records", 1, delete,
 		{"kira topic delete", "NAME..", "Delete topics and all their records.", delete_rows,
 			ARRAY_LENGTH(delete_rows), TOPICS_MAX, NULL}},
+	{"delete-records", "delete the oldest records of a topic", 1, delete_records,
+		{"kira topic delete-records", "NAME [--partition N] [--before OFFSET]",
+			"Delete a topic's records up to an offset. Done when the new first offset is on disk; segments\n"
+			"wholly below it go a moment later.",
+			records_rows, ARRAY_LENGTH(records_rows), 1,
+			"Example:\n  kira topic delete-records orders --partition 3 --before 1000\n"}},
 };
 
 static int
@@ -280,7 +350,7 @@ help(FILE *to, int status)
 {
 	fprintf(to, "usage: kira topic ACTION NAME.. [OPTIONS]\n\n");
 	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
-		fprintf(to, "  %-10s %s\n", action_table[i].word, action_table[i].help);
+		fprintf(to, "  %-15s %s\n", action_table[i].word, action_table[i].help);
 	fprintf(to, "\n`kira topic ACTION --help` lists the options of an action.\n");
 	return status;
 }

@@ -19,6 +19,7 @@ static const struct api row_table[] = {
 	{API_API_VERSIONS, 0, 4, 0, 3, SMALL, "ApiVersions"},
 	{API_CREATE_TOPICS, 2, 7, 2, 5, SMALL, "CreateTopics"},
 	{API_DELETE_TOPICS, 1, 6, 1, 4, SMALL, "DeleteTopics"},
+	{API_DELETE_RECORDS, 0, 2, 0, 2, SMALL, "DeleteRecords"},
 	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},

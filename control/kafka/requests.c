@@ -355,6 +355,32 @@ q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct ar
 }
 
 bool
+q_delete_records(struct q_delete_records *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = open_body(rq, a);
+
+	*ret = (struct q_delete_records){0};
+	ret->topics = count(&r, 3);
+	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
+		struct q_records_topic *t = &ret->topic[i];
+
+		t->name = text(&r);
+		t->partitions = count(&r, 12);
+		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
+			t->partition[j].partition = kr_i32(&r);
+			t->partition[j].offset = kr_i64(&r);
+			kr_tags(&r);
+		}
+		kr_tags(&r);
+	}
+	ret->timeout_ms = kr_i32(&r);
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
 q_open_session(struct q_open_session *ret, const struct request *rq)
 {
 	struct reader r = open_body(rq, NULL);

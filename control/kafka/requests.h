@@ -150,6 +150,22 @@ struct q_delete_topics {
 	struct q_delete_topic *topic;
 };
 
+struct q_records_partition {
+	int32_t partition;
+	int64_t offset;
+};
+
+struct q_records_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_records_partition *partition;
+};
+
+struct q_delete_records {
+	int32_t topics, timeout_ms;
+	struct q_records_topic *topic;
+};
+
 struct q_open_topic {
 	struct view name;
 	bool create;
@@ -176,6 +192,7 @@ bool q_describe_cluster(struct q_describe_cluster *ret, const struct request *rq
 bool q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq);
 bool q_create_topics(struct q_create_topics *ret, const struct request *rq, struct arena *a);
 bool q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct arena *a);
+bool q_delete_records(struct q_delete_records *ret, const struct request *rq, struct arena *a);
 bool q_open_session(struct q_open_session *ret, const struct request *rq);
 
 #endif

@@ -24,6 +24,8 @@ serve(struct conn *c, uint64_t now_ns)
 		return k19_create_topics(c, now_ns);
 	case API_DELETE_TOPICS:
 		return k20_delete_topics(c, now_ns);
+	case API_DELETE_RECORDS:
+		return k21_delete_records(c, now_ns);
 	case API_INIT_PRODUCER_ID:
 		return k22_init_producer_id(c, now_ns);
 	case API_OFFSET_FOR_LEADER_EPOCH:

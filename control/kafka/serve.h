@@ -16,6 +16,7 @@ enum served k10_find_coordinator(struct conn *c, uint64_t now_ns);
 enum served k18_api_versions(struct conn *c, uint64_t now_ns);
 enum served k19_create_topics(struct conn *c, uint64_t now_ns);
 enum served k20_delete_topics(struct conn *c, uint64_t now_ns);
+enum served k21_delete_records(struct conn *c, uint64_t now_ns);
 enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
@@ -23,6 +24,11 @@ enum served kira_open_session(struct conn *c, uint64_t now_ns);
 
 /* The command of an OpenSession came back from its rx lcore; takes the command over. */
 void kira_open_session_installed(struct grant_cmd *cmd);
+
+/* An OP_DELETE_RECORDS came back from storage. */
+void records_deleted(struct control *ctl, struct storage_op *op);
+/* At the end, when neither storage nor a connection knows of any. */
+void records_close(struct control *ctl);
 
 /* The epoch a client names against ours: 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
 int16_t serve_epoch(const struct partition *part, int32_t epoch);

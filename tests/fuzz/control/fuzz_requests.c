@@ -29,6 +29,7 @@ decode(const struct request *rq, struct arena *a)
 		struct q_init_producer_id ip;
 		struct q_create_topics ct;
 		struct q_delete_topics dt;
+		struct q_delete_records dr;
 		struct q_open_session os;
 	} q;
 
@@ -73,6 +74,11 @@ decode(const struct request *rq, struct arena *a)
 		if (q_delete_topics(&q.dt, rq, a))
 			for (int32_t i = 0; i < q.dt.topics; i++)
 				within(q.dt.topic[i].name);
+		break;
+	case API_DELETE_RECORDS:
+		if (q_delete_records(&q.dr, rq, a))
+			for (int32_t i = 0; i < q.dr.topics; i++)
+				within(q.dr.topic[i].name);
 		break;
 	case API_INIT_PRODUCER_ID:
 		if (q_init_producer_id(&q.ip, rq))

@@ -60,7 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	put_be64(b + RB_PRODUCER_ID, UINT64_MAX);
 	put_be32(b + RB_COUNT, COUNT);
 	memcpy(b + RB_HEADER, data + 9, size - 9);
-	if (records_find_time(b, target, &offset, &timestamp))
+	if (records_find_time(b, 0, target, &offset, &timestamp))
 		if (timestamp < target || offset < BASE || offset >= BASE + COUNT)
 			__builtin_trap();
 	(void)records_each(b, each, &n);

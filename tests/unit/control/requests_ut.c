@@ -35,6 +35,7 @@ decode(const struct request *rq)
 		struct q_init_producer_id ip;
 		struct q_create_topics ct;
 		struct q_delete_topics dt;
+		struct q_delete_records dr;
 		struct q_open_session os;
 	} q;
 
@@ -55,6 +56,8 @@ decode(const struct request *rq)
 		return q_create_topics(&q.ct, rq, &arena);
 	case API_DELETE_TOPICS:
 		return q_delete_topics(&q.dt, rq, &arena);
+	case API_DELETE_RECORDS:
+		return q_delete_records(&q.dr, rq, &arena);
 	case API_INIT_PRODUCER_ID:
 		return q_init_producer_id(&q.ip, rq);
 	case API_OFFSET_FOR_LEADER_EPOCH:
@@ -252,6 +255,25 @@ create_and_delete_topics_decode(void)
 }
 
 static void
+delete_records_decodes(void)
+{
+	struct request rq = BODY(21, 0, "\0\0\0\1\0\1t\0\0\0\2\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\1"
+		"\xff\xff\xff\xff\xff\xff\xff\xff\0\0\x75\x30");
+	struct q_delete_records q;
+
+	CU_ASSERT_TRUE_FATAL(q_delete_records(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topics == 1 && is(q.topic[0].name, "t") && q.topic[0].partitions == 2);
+	CU_ASSERT_TRUE(q.topic[0].partition[0].partition == 0 && q.topic[0].partition[0].offset == 256);
+	CU_ASSERT_TRUE(q.topic[0].partition[1].partition == 1 && q.topic[0].partition[1].offset == -1);
+	CU_ASSERT_EQUAL(q.timeout_ms, 30000);
+	no_prefix_decodes(&rq);
+	rq = BODY(21, 2, "\x02\x02t\x02\0\0\0\3\0\0\0\0\0\0\0\7\0\0\0\0\x75\x30\0");
+	CU_ASSERT_TRUE_FATAL(q_delete_records(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topic[0].partition[0].partition == 3 && q.topic[0].partition[0].offset == 7);
+	no_prefix_decodes(&rq);
+}
+
+static void
 open_session_decodes(void)
 {
 	struct request rq = BODY(19273, 0, "\0\0\0\7\1\2\3\4\5\6\7\x08\x05\x7f\x12\0\x02\x23\x90"
@@ -320,6 +342,7 @@ static const struct ut_test tests[] = {
 	UT("requests", produce_decodes),
 	UT("requests", the_small_requests_decode),
 	UT("requests", create_and_delete_topics_decode),
+	UT("requests", delete_records_decodes),
 	UT("requests", open_session_decodes),
 	UT("requests", a_count_that_cannot_fit_is_malformed),
 	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),

@@ -18,7 +18,7 @@ static bool
 find_at(const uint8_t *batch, int64_t target)
 {
 	offset = timestamp = -7;
-	return records_find_time(batch, target, &offset, &timestamp);
+	return records_find_time(batch, 0, target, &offset, &timestamp);
 }
 
 /* Ten records, 10 ms apart, at offsets 500..509. */

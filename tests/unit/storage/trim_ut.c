@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ * trim_ut.c - storage/flush_trim.c: records deleted up to an offset are gone once kira.state says so, and for
+ * good; what lies above stays, where it is. */
+#include "tests/unit/storage/world.h"
+
+#include <errno.h>
+
+static struct storage_op op;
+static struct partition *part;
+static struct partition_ends ends;
+
+static void
+ask(int64_t offset)
+{
+	part = w.part[0];
+	op = (struct storage_op){.kind = OP_DELETE_RECORDS, .part = &part, .offset = offset};
+	storage_submit(w.s, &op);
+}
+
+/* Turns until it is answered; its rc. */
+static int
+answered(unsigned turns)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		world_turns(1);
+		if (storage_reap(w.s) == &op)
+			return op.rc;
+	}
+	return -ETIMEDOUT;
+}
+
+static int
+delete_to(int64_t offset)
+{
+	ask(offset);
+	return answered(20000);
+}
+
+static bool
+state_says(const char *text)
+{
+	const int dir = open(w.dir, O_RDONLY | O_DIRECTORY);
+	char *body = NULL;
+	bool says;
+
+	CU_ASSERT_EQUAL_FATAL(layout_read_text(&io_posix, dir, "state", &body), 0);
+	says = strstr(body, text) != NULL;
+	free(body);
+	(void)close(dir);
+	return says;
+}
+
+static void
+starts_at(int64_t start)
+{
+	struct storage_range r;
+	int64_t offset, timestamp;
+
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.start, start);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], start - 1, 1, true, &r), KIRA_E_OFFSET_OUT_OF_RANGE);
+	if (start < ends.end) {
+		CU_ASSERT_EQUAL(storage_read(w.part[0], start, 1, true, &r), 0);
+		CU_ASSERT_EQUAL(r.first_offset, start & ~INT64_C(1)); /* two records to a batch */
+		if (r.length > 0)
+			storage_unpin(r.pinned);
+	}
+	CU_ASSERT_EQUAL(storage_find_time(w.part[0], 0, &offset, &timestamp), 0);
+	CU_ASSERT_EQUAL(offset, start < ends.end ? start : -1);
+	CU_ASSERT_EQUAL(storage_find_time(w.part[0], -3, &offset, &timestamp), 0);
+	CU_ASSERT_TRUE(offset >= start || (offset == -1 && start == ends.end));
+}
+
+static void
+a_log(void)
+{
+	world_begin(1);
+	for (int64_t i = 0; i < 300; i++)
+		(void)world_append(0, (struct batch_of){.count = 2, .value = 500, .seed = (uint64_t)i,
+			.timestamp = BATCH_WALL_MS + (i % 50) * 10, .step_ms = 3});
+	world_settle();
+}
+
+static void
+the_start_moves_once_kira_state_says_so_and_whole_segments_go(void)
+{
+	unsigned logs;
+
+	a_log();
+	logs = world_count(0, ".log");
+	ask(251);
+	CU_ASSERT_EQUAL(answered(20000), 0);
+	CU_ASSERT_EQUAL(op.offset, 251);
+	CU_ASSERT_TRUE(state_says(" 251 600 ok"));
+	starts_at(251);
+	world_turns(2000);
+	CU_ASSERT_TRUE(world_count(0, ".log") < logs && !world_has(0, "00000000000000000000.log"));
+	starts_at(251);
+	CU_ASSERT_EQUAL(delete_to(100), 0); /* it never goes back */
+	CU_ASSERT_EQUAL(op.offset, 251);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	starts_at(251);
+	CU_ASSERT_EQUAL(delete_to(600), 0);
+	starts_at(600);
+	world_turns(2000);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	starts_at(600);
+	(void)world_append(0, (struct batch_of){.count = 2});
+	CU_ASSERT_EQUAL(w.result.base_offset, 600);
+	world_end();
+}
+
+static unsigned states;
+
+static int
+no_state(enum io_kind kind, int fd, const char *n)
+{
+	if (kind != IO_RENAMEAT || strcmp(n, "kira.state") != 0)
+		return 0;
+	states++;
+	return -ENOSPC;
+}
+
+static void
+nothing_is_answered_while_kira_state_cannot_be_written(void)
+{
+	a_log();
+	states = 0;
+	fake.hook = no_state;
+	ask(251);
+	CU_ASSERT_EQUAL(answered(12000), -ETIMEDOUT);
+	CU_ASSERT_TRUE(states > 0 && world_has(0, "00000000000000000000.log"));
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(answered(12000), 0);
+	CU_ASSERT_TRUE(state_says(" 251 600 ok"));
+	world_end();
+}
+
+static void
+it_waits_until_all_below_is_durable(void)
+{
+	a_log();
+	(void)world_append(0, (struct batch_of){.count = 2}); /* the first one waits for room, by turns */
+	world_sync();
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 2}, 0), APPEND_STORED);
+	(void)storage_publish(w.part[0]);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_TRUE(ends.durable == 602 && ends.end == 604);
+	ask(604);
+	for (unsigned i = 0; i < 20000 && storage_reap(w.s) != &op; i++) {
+		storage_ends(w.part[0], &ends);
+		CU_ASSERT_TRUE_FATAL(ends.start <= ends.durable);
+		world_turns(1);
+	}
+	CU_ASSERT_EQUAL(op.rc, 0);
+	starts_at(604);
+	world_end();
+}
+
+static void
+what_is_not_in_the_log_cannot_be_deleted(void)
+{
+	a_log();
+	CU_ASSERT_EQUAL(delete_to(601), -ERANGE);
+	CU_ASSERT_EQUAL(delete_to(-1), -ERANGE);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.start, 0);
+	partition_fail(w.part[0]);
+	CU_ASSERT_EQUAL(delete_to(10), -EIO);
+	world_end();
+}
+
+static void
+it_ends_with_its_topic(void)
+{
+	a_log();
+	fake.hook = no_state; /* so it waits */
+	ask(251);
+	CU_ASSERT_EQUAL(answered(3000), -ETIMEDOUT);
+	fake.hook = NULL;
+	w.s->flush.state_ns = UINT64_MAX;
+	storage_detach_lcore(w.part[0]);
+	flush_trim_forget(w.s, w.part[0]);
+	CU_ASSERT_EQUAL(answered(1), -ENOENT);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	world_end();
+}
+
+static const struct ut_test tests[] = {
+	UT("trim", the_start_moves_once_kira_state_says_so_and_whole_segments_go),
+	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
+	UT("trim", it_waits_until_all_below_is_durable),
+	UT("trim", what_is_not_in_the_log_cannot_be_deleted),
+	UT("trim", it_ends_with_its_topic),
+};
+
+UT_MAIN(tests)
