@@ -375,6 +375,14 @@ topics_reaped(struct control *ctl, struct storage_op *op)
 		t->state = TOPIC_FAILED;
 		t->err = op->err;
 		log_error("cannot create topic %s: %s", t->name, op->err.text);
+	} else if (op->undone) {
+		free(t->forget);
+		free(t->detach);
+		t->forget = NULL;
+		t->detach = NULL;
+		t->state = TOPIC_LIVE;
+		log_error("topic %s was not deleted: %s; it is read as before, but takes no records until kirad is "
+			"started again; delete it once more when the disk is well", t->name, op->err.text);
 	} else {
 		/* The catalogue no longer names it, or the directory is beyond help: gone either way. */
 		if (op->rc < 0)

@@ -170,6 +170,23 @@ catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n)
 }
 
 void
+catalogue_put_topics(FILE *f, const struct storage_topic *topic, const bool *take, unsigned n)
+{
+	char id[23];
+
+	fprintf(f, "version 1\n");
+	for (unsigned i = 0; i < n; i++) {
+		if (!take[i])
+			continue;
+		uuid_put(id, topic[i].id);
+		fprintf(f, "t %s %s %" PRId32 "\n", topic[i].name, id, topic[i].partitions);
+		for (uint32_t k = 0; k < topic[i].configs; k++)
+			fprintf(f, "c %s %s %s\n", topic[i].name, topic[i].config[2 * k],
+				topic[i].config[2 * k + 1]);
+	}
+}
+
+void
 catalogue_free(struct storage_topic *topic, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {

@@ -129,6 +129,8 @@ int directory_remove_blank(struct storage *s, const char *name);
 bool catalogue_parse_meta(const char *body, int32_t *format, char cluster_id[23]);
 /* Parse the body of kira.topics. False: it is not one. */
 bool catalogue_parse(const char *body, struct storage_topic **topic, unsigned *n);
+/* The body of kira.topics, of those topics for which `take` says so. */
+void catalogue_put_topics(FILE *f, const struct storage_topic *topic, const bool *take, unsigned n);
 void catalogue_free(struct storage_topic *topic, unsigned n);
 /* Of a row of kira.state, by enum partition_state. */
 extern const char *const catalogue_state_name[PART_HALTED + 1];

@@ -146,7 +146,8 @@ delete(struct storage *s, struct storage_op *op)
 	}
 	if (op->rc < 0) {
 		/* Renamed, not synced, the catalogue may name the topic or not: the next start sees. */
-		if (!catalogue_is(s, op->catalogue))
+		op->undone = !catalogue_is(s, op->catalogue);
+		if (op->undone)
 			(void)rename_partitions(s, op, true);
 		return;
 	}
@@ -188,6 +189,7 @@ let_go(struct storage *s, const struct storage_op *op)
 		flush_trim_forget(s, part);
 		flush_cool(s, part);
 		f->dirty -= part->f.dirty;
+		part->f.dirty = 0;
 		f->live[part->slot] = NULL;
 	}
 	f->state_moved = true;
@@ -237,6 +239,18 @@ flush_op_done(struct storage *s, struct storage_op *op)
 	s->flush.granted = true;
 }
 
+/* The topic is still in the catalogue. What its producers stored last the lcores have forgotten, so nothing is
+ * appended before a start; it is read as far as it is durable, and may be deleted once more. */
+static void
+take_back(struct storage *s, struct storage_op *op)
+{
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		if (partition_state(op->part[i]) == PART_OK)
+			partition_fail(op->part[i]);
+		flush_adopt(s, op->part[i]);
+	}
+}
+
 static void
 op_done(struct job *job)
 {
@@ -250,6 +264,8 @@ op_done(struct job *job)
 	if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
 		for (int32_t i = 0; i < op->topic.partitions; i++)
 			flush_adopt(s, op->part[i]);
+	if (op->kind == OP_DELETE_TOPIC && op->undone)
+		take_back(s, op);
 	s->flush.op = NULL;
 	flush_op_done(s, op);
 }
@@ -334,6 +350,7 @@ storage_submit(struct storage *s, struct storage_op *op)
 {
 	op->next = NULL;
 	op->rc = 0;
+	op->undone = false;
 	op->err.text[0] = 0;
 	if (op->kind == OP_CREATE_TOPIC)
 		op->rc = storage_take_partitions(s, &op->topic, &op->config, op->part);
@@ -362,7 +379,7 @@ storage_reap(struct storage *s)
 		return NULL;
 	/* The last stacks came before the operation that ends their partitions. */
 	storage_take_segments(s);
-	if (op->kind == OP_DELETE_TOPIC || (op->kind == OP_CREATE_TOPIC && op->rc < 0)) {
+	if ((op->kind == OP_DELETE_TOPIC && !op->undone) || (op->kind == OP_CREATE_TOPIC && op->rc < 0)) {
 		for (int32_t i = 0; i < op->topic.partitions; i++) {
 			storage_drop_partition(s, op->part[i]);
 			op->part[i] = NULL;

@@ -65,4 +65,8 @@ int64_t inspect_name(const char *name, const char *suffix);
 /* All of a data directory. -EAGAIN: a broker runs on it; other -errno: it is none, or cannot be read. */
 int inspect_directory(struct inspect *in, const char *path, struct err *err);
 
+/* A copy of a directory that kirad may be writing to, in a new one: each partition up to the offset that
+ * kira.state calls durable, sealed there. Takes no lock. For inspect_directory(); not synced. */
+int inspect_copy(struct inspect *in, const char *from, const char *to, struct err *err);
+
 #endif

@@ -22,6 +22,8 @@ struct io {
 	int (*ftruncate)(int fd, uint64_t size);
 	int64_t (*pread)(int fd, void *to, size_t n, uint64_t at); /* short only at the end of file */
 	int64_t (*pwrite)(int fd, const void *from, size_t n, uint64_t at);
+	/* All of `from` becomes all of `to`, without a copy. -EOPNOTSUPP, -EXDEV and others: not here. */
+	int (*clone)(int from, int to);
 	int (*fsync)(int fd);
 	/* What fdatasync promises, of these bytes alone: `map` is of all of `fd`, `at` at a page of it.
 	 * Pages outside the range are neither written nor protected from stores. */

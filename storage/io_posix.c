@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/fs.h> /* FICLONE */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -121,6 +123,12 @@ posix_fsync(int fd)
 /* On Linux fdatasync of the range and on the same open file, so an error is reported to whoever asks
  * first of the two; POSIX says the same of MS_SYNC: data integrity completion. FLUSH.md says why not
  * io_uring. */
+static int
+posix_clone(int from, int to)
+{
+	return ioctl(to, FICLONE, from) < 0 ? -errno : 0;
+}
+
 static int
 posix_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
@@ -328,6 +336,7 @@ const struct io io_posix = {
 	.pread = posix_pread,
 	.pwrite = posix_pwrite,
 	.fsync = posix_fsync,
+	.clone = posix_clone,
 	.sync_range = posix_sync_range,
 	.sync_all = posix_sync_all,
 	.write_behind = posix_write_behind,

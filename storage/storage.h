@@ -257,7 +257,9 @@ uint64_t storage_bytes(const struct partition *part); /* of all its segments' ba
 
 enum storage_op_kind {
 	OP_CREATE_TOPIC, /* directories, first segments, then `catalogue` (the commit point) */
-	OP_DELETE_TOPIC, /* `catalogue` first, then rename, unlink; frees the partitions when reaped */
+	/* Rename, `catalogue` (the commit point), unlink; frees the partitions when reaped. Where the catalogue
+	 * cannot be written (`undone`) they are there again, failed: the lcores have let go of them. */
+	OP_DELETE_TOPIC,
 	OP_CATALOGUE,    /* replace kira.topics */
 	OP_PRODUCER_IDS, /* ids below `producer_ids` count as spent from now on */
 	OP_DELETE_RECORDS, /* part[0] begins at `offset`, on disk. Waits for nothing but its own partition */
@@ -272,6 +274,7 @@ struct storage_op {
 	int64_t producer_ids;
 	int64_t offset;                   /* DELETE_RECORDS: 0 to the end; out: the start offset, which may be above */
 	uint64_t state_after;             /* storage's */
+	bool undone;                      /* out, of a DELETE_TOPIC with rc < 0: the topic is still there */
 	int rc;                           /* out: 0 or -errno, with */
 	struct err err;
 	void *owner;                      /* control's */

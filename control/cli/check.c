@@ -17,22 +17,27 @@
 
 struct check_options {
 	bool quiet;
+	const char *copy;
 };
 
 #define AT(field) offsetof(struct check_options, field)
 static const struct cli_row rows[] = {
 	{"quiet", 'q', NULL, CLI_ON, AT(quiet), 0, 0, NULL, "damage only, no notes"},
+	{"copy", 'c', "NEW_DIR", CLI_TEXT, AT(copy), 0, 0, NULL,
+		"copy what is durable into a new directory first, and check that: kirad may run"},
 };
 #undef AT
 
 static const struct cli_command command = {
 	NAME, "DATA_DIR [OPTIONS]",
-	"Read all of kirad's data directory and say what is damaged, where, and what to do. kirad must not run.",
+	"Read all of kirad's data directory and say what is damaged, where, and what to do. kirad must not run,\n"
+	"but for --copy.",
 	rows, ARRAY_LENGTH(rows), 1,
 	"Lines: damage or note, FILE: position, offset: what; what to do. The last line counts.\n"
 	"Exit: 0 no damage; 1 damage; 2 it could not be checked.\n"
 	"Example:\n"
-	"  kira check /var/lib/kira\n"};
+	"  kira check /var/lib/kira\n"
+	"  kira check /var/lib/kira --copy /backup/kira\n"};
 
 struct check {
 	struct inspect in;
@@ -106,13 +111,15 @@ cli_check(int argc, char **argv)
 	c.started_ns = clock_now_ns();
 	if (isatty(STDERR_FILENO))
 		c.in.progress = progress;
-	rc = inspect_directory(&c.in, word[0], &err);
+	rc = o.copy ? inspect_copy(&c.in, word[0], o.copy, &err) : 0;
+	if (rc == 0)
+		rc = inspect_directory(&c.in, o.copy ? o.copy : word[0], &err);
 	clear_line(&c);
 	if (rc < 0)
 		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
 	printf("%s: %" PRIu64 " damaged places, %" PRIu64 " notes; %" PRIu64 " partitions, %" PRIu64
 		" segments, %" PRIu64 " batches, %" PRIu64 " records, %" PRIu64 " bytes checked in %.1f s\n",
-		word[0], c.in.damages, c.in.notes, c.in.partitions, c.in.segments, c.in.batches, c.in.records,
+		o.copy ? o.copy : word[0], c.in.damages, c.in.notes, c.in.partitions, c.in.segments, c.in.batches, c.in.records,
 		c.in.bytes, (double)(clock_now_ns() - c.started_ns) / 1e9);
 	if (c.in.damages)
 		fprintf(stderr, NAME ": put back copies of what is damaged; without one, `kira repair %s` says what it "

@@ -64,6 +64,8 @@ answer(struct conn *c, const struct deletion *d)
 	kw_array(w, q.topics);
 	for (int32_t i = 0; i < q.topics; i++) {
 		const struct result *r = &d->result[i];
+		/* The catalogue could not be written: it is there again. */
+		const int16_t error = r->topic && r->topic->state == TOPIC_LIVE ? KIRA_E_KAFKA_STORAGE_ERROR : r->error;
 
 		if (r->name[0])
 			kw_string(w, r->name);
@@ -71,9 +73,9 @@ answer(struct conn *c, const struct deletion *d)
 			kw_view(w, q.topic[i].name);
 		if (version >= 6)
 			kw_raw(w, r->id, UUID_BYTES);
-		kw_i16(w, r->error);
+		kw_i16(w, error);
 		if (version >= 5)
-			kw_string(w, r->error ? kira_error_meaning(r->error) : NULL);
+			kw_string(w, error ? kira_error_meaning(error) : NULL);
 		kw_tags(w);
 	}
 	kw_tags(w);
@@ -96,7 +98,8 @@ static bool
 still_going(const struct deletion *d)
 {
 	for (int32_t i = 0; i < d->n; i++)
-		if (d->result[i].topic && !d->result[i].topic->op_done)
+		if (d->result[i].topic && d->result[i].topic->state == TOPIC_DELETING &&
+			!d->result[i].topic->op_done)
 			return true;
 	return false;
 }

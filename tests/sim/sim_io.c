@@ -217,6 +217,12 @@ sim_sync_all(int fd)
 }
 
 static int
+sim_clone(int from, int to)
+{
+	return -EOPNOTSUPP;
+}
+
+static int
 sim_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
 	ASSERT(map == file_of(fd)->live && at % SIM_PAGE == 0);
@@ -404,6 +410,7 @@ const struct io sim_io = {
 	.pread = sim_pread,
 	.pwrite = sim_pwrite,
 	.fsync = sim_sync,
+	.clone = sim_clone,
 	.sync_range = sim_sync_range,
 	.sync_all = sim_sync_all,
 	.write_behind = sim_write_behind,

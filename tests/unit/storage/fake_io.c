@@ -97,6 +97,12 @@ fake_fsync(int fd)
 }
 
 static int
+fake_clone(int from, int to)
+{
+	return -EOPNOTSUPP;
+}
+
+static int
 fake_sync_range(int fd, uint8_t *map, uint64_t at, uint64_t length)
 {
 	const int rc = refused(IO_SYNC_RANGE, fd, NULL);
@@ -265,6 +271,7 @@ const struct io fake_io = {
 	.pread = fake_pread,
 	.pwrite = fake_pwrite,
 	.fsync = fake_fsync,
+	.clone = fake_clone,
 	.sync_range = fake_sync_range,
 	.sync_all = fake_sync_all,
 	.write_behind = fake_write_behind,

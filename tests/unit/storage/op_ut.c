@@ -317,6 +317,31 @@ a_deletion_that_did_not_reach_the_catalogue_never_was(void)
 	}
 }
 
+/* Not gone until a restart: it is there, read as before, takes nothing, and may be deleted once more. */
+static void
+a_topic_that_could_not_be_deleted_is_there_again(void)
+{
+	world_begin(2);
+	(void)world_append(1, (struct batch_of){.count = 4});
+	world_sync();
+	fake.hook = catalogue_stays;
+	CU_ASSERT_EQUAL(world_delete(), -ENOSPC);
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL_FATAL(w.parts, 2);
+	for (unsigned p = 0; p < 2; p++)
+		CU_ASSERT_EQUAL(storage_state(w.part[p]), PART_FAILED);
+	CU_ASSERT_EQUAL(world_read(1), 4);
+	CU_ASSERT_EQUAL(world_append_as(1, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	world_turns(2000);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 2), 0);
+	w.was_n[1] = 0;
+	(void)world_append(1, (struct batch_of){.count = 1});
+	CU_ASSERT_EQUAL(w.result.base_offset, 0);
+	world_end();
+}
+
 static void
 a_directory_with_other_files_or_a_memory_file_system_is_refused(void)
 {
@@ -392,6 +417,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_directory_that_is_no_topic_of_the_catalogue_is_left_alone),
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
 	UT("topics", a_deletion_that_did_not_reach_the_catalogue_never_was),
+	UT("topics", a_topic_that_could_not_be_deleted_is_there_again),
 	UT("directory", producer_ids_that_were_spent_stay_spent),
 	UT("directory", a_second_broker_on_the_directory_is_refused),
 	UT("directory", a_directory_with_other_files_or_a_memory_file_system_is_refused),

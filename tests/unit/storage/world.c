@@ -220,8 +220,10 @@ world_delete(void)
 	for (unsigned i = 0; i < w.parts; i++)
 		storage_detach_lcore(w.part[i]);
 	rc = run(&op);
-	w.parts = 0;
-	memset(w.was_n, 0, sizeof(w.was_n));
+	if (!op.undone) {
+		w.parts = 0;
+		memset(w.was_n, 0, sizeof(w.was_n));
+	}
 	return rc;
 }
 
