@@ -215,19 +215,26 @@ forget_checkpoint(const struct repair_log *log, int64_t base)
 	return layout_unlink(log->io, log->dir, name);
 }
 
-/* The log last: from then on the segment is there, and looks sealed. */
+/* Of a new name the log comes last: from then on the segment is there, and looks sealed. Of the broken file the
+ * log comes first: with an index that ends early, batches behind the broken place could not be found any more, and
+ * nobody would be told why. */
 static int
 put_segment(const struct repair_log *log, const struct repair_piece *p, int fd)
 {
+	const bool head = p->first == log->file[p->file].base;
 	char name[LAYOUT_NAME], tmp[LAYOUT_NAME + 4];
 	int rc;
 
 	layout_name(name, p->first, ".log");
 	(void)snprintf(tmp, sizeof(tmp), "%s.tmp", name);
 	rc = copy_to(log, fd, p->from, p->to, name, false);
-	if (rc == 0)
+	if (rc == 0 && !head)
 		rc = index_file(log, tmp, p->first, p->end);
-	return rc == 0 ? log->io->renameat(log->dir, tmp, name) : rc;
+	if (rc == 0)
+		rc = log->io->renameat(log->dir, tmp, name);
+	if (rc == 0 && head)
+		rc = layout_sync_dir(log->io, log->dir);
+	return rc == 0 && head ? index_file(log, name, p->first, p->end) : rc;
 }
 
 /* ---- Producer state ----------------------------------------------------------------------- */
