@@ -264,6 +264,26 @@ read_live(void)
 	run.event[READ_LIVE]++;
 }
 
+/* Up to one of its batches, or all of them. */
+static void
+delete_records(unsigned i)
+{
+	struct log *l = &model[i];
+	const uint64_t k = roll_dice(l->n + 1);
+	int64_t offset = k < l->n ? l->item[k].offset : l->end;
+	int rc;
+
+	if (storage_state(run.live.part[i]) != PART_OK)
+		return;
+	rc = engine_delete_records(&run.live, i, &offset);
+	if (rc < 0 && storage_state(run.live.part[i]) == PART_OK)
+		violation(run.live.err.text);
+	if (rc < 0)
+		return;
+	l->start = MAX(l->start, offset); /* it was answered: on disk */
+	run.event[RECORDS_DELETED]++;
+}
+
 static void
 step(void)
 {
@@ -284,8 +304,10 @@ step(void)
 		roll(i);
 	else if (what < 90)
 		pass(roll_dice(6000));
-	else if (what < 92)
+	else if (what < 91)
 		read_live();
+	else if (what < 92 && model[i].created && !run.full)
+		delete_records(i);
 	else if (what < 93)
 		spend_ids();
 	else if (what < 94)

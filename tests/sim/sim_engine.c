@@ -134,6 +134,16 @@ engine_delete(struct engine *e, unsigned i)
 }
 
 int
+engine_delete_records(struct engine *e, unsigned i, int64_t *offset)
+{
+	struct storage_op op = {.kind = OP_DELETE_RECORDS, .part = &e->part[i], .offset = *offset};
+	const int rc = run_op(e, &op);
+
+	*offset = op.offset;
+	return rc;
+}
+
+int
 engine_spend_ids(struct engine *e, int64_t below)
 {
 	struct storage_op op = {.kind = OP_PRODUCER_IDS, .producer_ids = below};

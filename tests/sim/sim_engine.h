@@ -33,6 +33,8 @@ int engine_open(struct engine *e, struct sim_disk *disk);
 /* Topic `i`, of one partition. */
 int engine_create(struct engine *e, unsigned i);
 int engine_delete(struct engine *e, unsigned i);
+/* Up to *offset; out: where it begins. */
+int engine_delete_records(struct engine *e, unsigned i, int64_t *offset);
 int engine_spend_ids(struct engine *e, int64_t below);
 void engine_turns(struct engine *e, unsigned n); /* of a millisecond each */
 /* The read descriptors go, as if many other segments had been read. */
