@@ -213,7 +213,7 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 	const char **word, unsigned words, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *want = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
 	const struct rd_kafka_metadata *meta;
 	rd_kafka_DeleteRecords_t *ask;
@@ -234,7 +234,7 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 		ask = rd_kafka_DeleteRecords_new(want);
 		rd_kafka_DeleteRecords(k->rk, &ask, 1, options, q);
 		rd_kafka_DeleteRecords_destroy(ask);
-		e = await(k, q, "delete records", err);
+		e = await(k, q, CLI_KAFKA_MS, "delete records", err);
 	}
 	if (e) {
 		status = print_starts(c, rd_kafka_DeleteRecords_result_offsets(
