@@ -65,6 +65,8 @@ step(struct storage *s, struct storage_op **at)
 	} else if (op->offset > frontier_read(&part->durable).end) {
 		s->flush.op_waits = true; /* for a commit */
 		return false;
+	} else if (atomic_load(&part->full) || (part->f.left_first && part->f.left_first->end <= op->offset)) {
+		return false; /* for a seal: until then no snapshot says what lies below the next segment */
 	} else {
 		publish(s, op);
 		return false;

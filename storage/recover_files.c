@@ -207,7 +207,7 @@ recover_list(struct recovery *r, struct err *err)
 {
 	struct found *f = &r->found;
 	const int dir = r->part->dirfd;
-	struct found_at *below = NULL;
+	struct found_at *below = NULL, *holds = NULL; /* of the two last that begin at or below the start */
 	int rc = r->io->list(dir, look, f);
 
 	merge(f);
@@ -221,15 +221,21 @@ recover_list(struct recovery *r, struct err *err)
 		rc = remove_lone_indexes(r);
 	remove_old_checkpoints(r);
 	r->start = start_of(r);
-	/* Wholly below the start: their deletion was cut short. */
-	for (unsigned i = 0; i < f->n && f->at[i].offset <= r->start && rc == 0; i++) {
+	for (unsigned i = 0; i < f->n && f->at[i].offset <= r->start; i++) {
+		if (f->at[i].has & FOUND_LOG) {
+			below = holds;
+			holds = &f->at[i];
+		}
+	}
+	/* Wholly below the start: their deletion was cut short. Not the last of them where it was not sealed yet,
+	 * which only a client's deletion overtakes: what it says of producers nothing else does. */
+	if (below && !(holds->has & FOUND_SNAPSHOT) && (below->has & FOUND_SEALED) != FOUND_SEALED)
+		holds = below;
+	for (unsigned i = 0; holds && &f->at[i] < holds && rc == 0; i++) {
 		if (!(f->at[i].has & FOUND_LOG))
 			continue;
-		if (below) {
-			rc = layout_unlink_segment(r->io, dir, below->offset, true);
-			below->has = 0;
-		}
-		below = &f->at[i];
+		rc = layout_unlink_segment(r->io, dir, f->at[i].offset, true);
+		f->at[i].has = 0;
 	}
 	return rc < 0 ? err_sys(err, rc, "remove left-over files") : 0;
 }
