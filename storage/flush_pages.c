@@ -37,6 +37,8 @@ fill_run(struct job *job)
 	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, fill_job));
 
 	job->rc = seg->io->populate(seg->map + seg->fill_from, seg->fill_to - seg->fill_from);
+	if (job->rc == -EFAULT && segment_reaches(seg, seg->fill_ready) < 0)
+		job->rc = -EIO; /* records may be gone */
 	if (job->rc == 0 && seg->fill_to > seg->populated) {
 		job->rc = index_populate(&seg->index, seg->io, seg->populated, seg->fill_to);
 		seg->populated = seg->fill_to;
@@ -60,8 +62,17 @@ fill_done(struct job *job)
 	if (job->rc == 0) {
 		counter_add(&s->count->prefaulted_bytes, seg->fill_to - seg->fill_ready);
 		s->flush.granted = true;
+		if (seg->fill_to > seg->fill_ready)
+			seg->again = false;
+	} else if (job->rc == -EFAULT && !seg->again) {
+		/* What was reserved is not there: cut off by hand, or a disk that is full all the same. No
+		 * store was let go there yet, so it is reserved once more, which waits for space. */
+		if (!seg->space_busy) { /* else at the next try */
+			seg->again = true;
+			seg->allocated = seg->fill_ready;
+		}
 	} else if (job->rc != -EAGAIN && !flush_passes(s, job->rc)) {
-		/* A hole of a full disk, or a bad device: no store may go there. */
+		/* Again, or a bad device: no store may go there. */
 		partition_fail(part);
 	}
 }

@@ -94,7 +94,10 @@ space_run(struct job *job)
 {
 	struct segment *seg = (struct segment *)((char *)job - offsetof(struct segment, space_job));
 
-	job->rc = seg->io->fallocate(seg->fd, seg->allocated, seg->reserving);
+	/* Of a file cut short, zeros would take the place of records. */
+	job->rc = segment_reaches(seg, atomic_load_explicit(&seg->ready, memory_order_relaxed));
+	if (job->rc == 0)
+		job->rc = seg->io->fallocate(seg->fd, seg->allocated, seg->reserving);
 }
 
 static void

@@ -109,6 +109,15 @@ segment_blank(struct partition *part, int64_t base)
 }
 
 int
+segment_reaches(const struct segment *seg, uint64_t length)
+{
+	uint64_t size;
+	const int rc = seg->io->size(seg->fd, &size);
+
+	return rc < 0 ? rc : size < length ? -EIO : 0;
+}
+
+int
 segment_name(struct segment *seg)
 {
 	struct partition *part = seg->part;

@@ -60,6 +60,7 @@ struct segment {
 	bool named, whole;              /* whole: left, and synced up to `used` */
 	bool blank;                     /* no file, no room: what a partition begins with */
 	bool refill;                    /* sync_job makes the tail's page writable again */
+	bool again;                     /* nothing was found behind `ready`: reserved once more from there */
 	bool space_busy, fill_busy;     /* a job of it is in flight */
 	bool sync_busy;                 /* one that may report a write-back error: never two */
 	struct job space_job, fill_job, sync_job, behind_job;
@@ -129,6 +130,9 @@ struct segments {
 	uint32_t n;
 	struct segment *seg[];
 };
+
+/* -EIO: the file is not `length` bytes long any more, somebody cut it. */
+int segment_reaches(const struct segment *seg, uint64_t length);
 
 /* Create LAYOUT_SPARE with `first` bytes reserved, map it, fault in `touch` bytes. Blocking: a job,
  * or before threads run. */

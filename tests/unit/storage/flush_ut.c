@@ -299,7 +299,7 @@ pages_that_cannot_be_faulted_in_fail_the_partition_before_a_store_goes_there(voi
 	fake.hook = bad_populate;
 	while (world_append_as(0, (struct batch_of){.value = 1000}, 0) == APPEND_STORED)
 		(void)storage_publish(w.part[0]);
-	world_turns(3);
+	world_turns(10); /* reserved once more meanwhile */
 	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
 	world_end();
 }

@@ -4,6 +4,7 @@
 #include "storage/sigbus.h"
 #include "tests/unit/storage/world.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -102,6 +103,94 @@ pages_before_the_cut_stay_in_the_file(void)
 	world_end();
 }
 
+static bool full;
+
+static int
+full_disk(enum io_kind kind, int fd, const char *name)
+{
+	return full && kind == IO_FALLOCATE ? -ENOSPC : 0;
+}
+
+/* A partition of larger segments: more is reserved than is ready. */
+static struct segment *
+begin_large(void)
+{
+	world_begin(1);
+	full = false;
+	fake.hook = full_disk;
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	w.config.segment_bytes = 4 * MIB;
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+	append(0);
+	return w.part[0]->active;
+}
+
+static enum append_verdict
+append_many(unsigned n)
+{
+	enum append_verdict v = APPEND_WAIT;
+
+	while (n-- > 0) {
+		v = try_append();
+		(void)storage_publish(w.part[0]);
+		if (v != APPEND_STORED)
+			world_turns(1);
+	}
+	return v;
+}
+
+static void
+cut_where_no_store_was_let_go_it_is_reserved_once_more(void)
+{
+	struct segment *seg = begin_large();
+	const uint64_t ready = atomic_load(&seg->ready);
+
+	CU_ASSERT_TRUE_FATAL(ready < seg->allocated);
+	cut_to(0, ready);
+	CU_ASSERT_EQUAL(append_many(1000), APPEND_STORED);
+	CU_ASSERT_TRUE(atomic_load(&seg->ready) > ready);
+	world_sync();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(world_read(0), 2 * w.was_n[0]);
+	world_end();
+}
+
+static void
+on_a_full_disk_that_waits_and_goes_on_when_space_returns(void)
+{
+	struct segment *seg = begin_large();
+	const uint64_t ready = atomic_load(&seg->ready);
+	unsigned stored;
+
+	full = true;
+	cut_to(0, ready);
+	CU_ASSERT_EQUAL(append_many(2000), APPEND_WAIT);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(atomic_load(&seg->ready), ready);
+	stored = w.was_n[0];
+	CU_ASSERT_EQUAL(world_read(0), 2 * stored);
+	full = false;
+	CU_ASSERT_EQUAL(append_many(2000), APPEND_STORED);
+	CU_ASSERT_TRUE(w.was_n[0] > stored);
+	CU_ASSERT_EQUAL(world_read(0), 2 * w.was_n[0]);
+	world_end();
+}
+
+static void
+what_was_cut_below_is_not_made_up_by_zeros(void)
+{
+	struct segment *seg = begin_large();
+
+	full = true;
+	CU_ASSERT_EQUAL(append_many(2000), APPEND_WAIT);
+	CU_ASSERT_EQUAL(atomic_load(&seg->ready), seg->allocated);
+	cut_to(0, seg->allocated - 4096);
+	full = false;
+	CU_ASSERT_EQUAL(append_many(2000), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	world_end();
+}
+
 /* Does a child that runs this end by a signal? (With a sanitizer: by its report.) */
 static bool
 dies(void (*run)(void))
@@ -159,6 +248,9 @@ static const struct ut_test tests[] = {
 	UT("map", a_file_cut_short_fails_its_partition_and_the_other_goes_on),
 	UT("map", nothing_of_a_run_that_met_it_is_published),
 	UT("map", pages_before_the_cut_stay_in_the_file),
+	UT("map", cut_where_no_store_was_let_go_it_is_reserved_once_more),
+	UT("map", on_a_full_disk_that_waits_and_goes_on_when_space_returns),
+	UT("map", what_was_cut_below_is_not_made_up_by_zeros),
 	UT("other", any_other_ends_the_process),
 };
 
