@@ -79,6 +79,7 @@ look_done(struct job *job)
 			atomic_store_explicit(&seg->looked, true, memory_order_release);
 		} else if (partition_state(part) == PART_OK) {
 			partition_halt(part, l->at[i].rc, l->at[i].err.text);
+			part->storage->flush.state_moved = true; /* for the next start, if this one is killed */
 		}
 	}
 	free(l);

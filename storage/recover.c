@@ -164,7 +164,7 @@ static void
 halt(struct recovery *r, int rc, const char *reason)
 {
 	struct partition *part = r->part;
-	struct mark m = {r->end, 0, NULL};
+	struct mark m = {.seg = NULL};
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < r->n; i++) {
@@ -179,6 +179,9 @@ halt(struct recovery *r, int rc, const char *reason)
 		r->seg[kept++] = seg;
 	}
 	r->n = kept;
+	if (kept == 0) /* the first file lost, the next unreadable: an end says that there is a segment */
+		r->end = MIN(r->end, r->start);
+	m.end = r->end;
 	if (!atomic_load(&part->segments))
 		file_segments(r);
 	if (part->epochs.n == 0)
@@ -303,6 +306,8 @@ look(struct recovery *r, struct err *err)
 	if (!r->trusted)
 		return 0;
 	r->end = MAX(r->row->recovery, r->start);
+	if (r->n > 0)
+		r->seg[r->n - 1]->end = r->end; /* also where it is halted: this one is whole */
 	rc = judge(r, err);
 	if (rc < 0 || !recover_snapshot_at_end(r))
 		return rc;

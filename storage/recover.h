@@ -46,7 +46,7 @@ struct recovery {
 	unsigned unsealed;      /* index of the first that must be checked */
 	int64_t start, end;
 	int64_t wall_ms;
-	uint64_t bytes;         /* of log to be read: unsealed, or folded for want of a snapshot */
+	_Atomic uint64_t bytes; /* told meanwhile: of log to be read: unsealed, or folded for want of a snapshot */
 	uint64_t log_bytes;     /* of all its segments */
 	bool trusted;           /* sealed as kira.state says: nothing was appended since */
 	bool over;              /* nothing is left to be done */

@@ -276,6 +276,7 @@ storage_close(struct storage *s, int64_t wall_ms, struct err *err)
 		(void)pthread_join(s->flush.thread, NULL);
 	}
 	flush_rewrite_stop(s);
+	s->flush.look_slot = s->o.partitions_max; /* the rest is looked at after the next start */
 	while (!jobs_idle(s->flush.jobs)) { /* done() may submit again */
 		jobs_wait(s->flush.jobs);
 		(void)jobs_reap(s->flush.jobs);

@@ -24,6 +24,14 @@ watch(enum io_kind kind, int fd, const char *name)
 	return 0;
 }
 
+static char unreadable[LAYOUT_NAME];
+
+static int
+refuse_it(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_OPENAT && strcmp(name, unreadable) == 0 ? -EIO : 0;
+}
+
 static void
 reopen(void)
 {
@@ -209,12 +217,74 @@ an_emptied_log_without_kira_state_goes_on_where_it_ended(void)
 	world_end();
 }
 
+/* Of its files but the last one, whose name this is, the logs go. */
+static void
+lose_all_but(const char *last)
+{
+	const struct segments *a = w.part[0]->segments;
+	char name[LAYOUT_NAME];
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		layout_name(name, a->seg[i]->base, ".log");
+		if (strcmp(name, last) != 0)
+			CU_ASSERT_EQUAL_FATAL(renameat(w.part[0]->dirfd, name, w.part[0]->dirfd, "gone"), 0);
+	}
+}
+
+/* What is left is served to the last record, here of one file; or there is nothing, and who asks is told so. */
+static void
+a_log_that_lost_its_first_files_is_halted_and_read_as_far_as_it_is_whole(void)
+{
+	const int64_t end = two_of_them();
+	struct partition_ends ends;
+	struct storage_range r;
+
+	world_last_log(0, unreadable);
+	reopen();
+	lose_all_but(unreadable);
+	world_kill();
+	reopen();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	CU_ASSERT_TRUE(strstr(storage_halt_reason(w.part[0]), "missing") != NULL);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], 0, 100000, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], end - 1, 100000, true, &r), 0);
+	CU_ASSERT_EQUAL_FATAL(r.first_offset, end - 2);
+	storage_unpin(r.pinned);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	fake.hook = refuse_it; /* it was halted: all is looked at */
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.end, ends.start);
+	CU_ASSERT_EQUAL(storage_read(w.part[0], 2, 100000, true, &r), KIRA_E_KAFKA_STORAGE_ERROR);
+	world_end();
+}
+
+/* What a stop has no use for is left to the next start, and there may be very many. */
+static void
+a_stop_does_not_look_at_sealed_segments(void)
+{
+	(void)two_of_them();
+	reopen();
+	CU_ASSERT_TRUE(w.part[0]->f.unlooked > 0);
+	fake.hook = watch;
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(opened, 0);
+	reopen();
+	CU_ASSERT_EQUAL(opened, 0);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trust", after_a_clean_stop_no_segment_is_opened),
 	UT("trust", of_a_killed_kirad_those_that_were_not_written_to_are_not_opened_and_keep_their_epoch),
 	UT("trust", a_spare_alone_proves_that_there_may_have_been_appends),
 	UT("trust", a_last_file_of_another_size_is_asked_itself),
 	UT("trust", without_its_snapshot_the_log_is_read_and_producers_are_known),
+	UT("trust", a_log_that_lost_its_first_files_is_halted_and_read_as_far_as_it_is_whole),
+	UT("trust", a_stop_does_not_look_at_sealed_segments),
 	UT("trust", an_emptied_log_without_kira_state_goes_on_where_it_ended),
 };
 
