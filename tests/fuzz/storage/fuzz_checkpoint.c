@@ -96,6 +96,8 @@ taken(const struct checkpoint_file *cp, const uint8_t *b, size_t n)
 	if (index_open(&ix, &io_posix, SEGMENT) != 0 || !producers_open(&p, CAPACITY, 1))
 		abort();
 	if (checkpoint_index(cp, &ix)) {
+		if (cp->entries > ix.room || cp->times > ix.room)
+			__builtin_trap();
 		ask(&ix);
 		if (producers_load(p, 0, cp->snapshot, cp->snapshot_length, 1))
 			write_again(cp, &ix, b, n);

@@ -474,6 +474,8 @@ storage_reap(struct storage *s)
 		err_set(&op->err, "the fake was told to fail");
 	else if (op->kind == OP_PRODUCER_IDS)
 		s->producer_ids = op->producer_ids;
+	else if (op->kind == OP_DELETE_RECORDS)
+		op->offset = op->part[0]->start = MAX(op->offset, op->part[0]->start);
 	for (int32_t i = 0; i < op->topic.partitions; i++) {
 		if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
 			op->part[i] = make(op->topic.name, i);
