@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * repair.c - kira repair: partitions looked at one after the other, what a way costs, kira.state. See repair.h.
  *
- * Order, for a partition: files, leader-epoch-checkpoint, kira.state. Until the last is durable kirad still halts
- * the partition, and a repair that is run again finds what is left to do. */
+ * Order, for a partition: kira.state without the file that ends it, files, leader-epoch-checkpoint, kira.state. Until
+ * the last is durable kirad still halts the partition, or raises the epoch, and a repair that is run again finds what
+ * is left to do. */
 #include "storage/repair.h"
 
 #include "storage/layout.h"
@@ -277,6 +278,18 @@ put_epochs(struct repair_log *log, bool raise, int64_t end, struct err *err)
 	return rc < 0 ? err_sys(err, rc, "write %s/" LAYOUT_EPOCHS, log->path) : 0;
 }
 
+/* A start that finds a sealed file as kira.state names it takes nothing for gone: what lies behind goes now. */
+static int
+distrust(struct offline *o, const struct storage_topic *topic, int32_t index, struct err *err)
+{
+	struct state_row *row = offline_row(o, topic->name, index, topic->id);
+
+	if (!row || row->last_base < 0)
+		return 0;
+	row->last_base = -1;
+	return put_state(o, err);
+}
+
 static int
 change(struct repair *r, struct offline *o, struct repair_log *log, const struct storage_topic *topic,
 	int32_t index, struct err *err)
@@ -286,8 +299,10 @@ change(struct repair *r, struct offline *o, struct repair_log *log, const struct
 	const int64_t end = truncate ? truncated_end(log) : log->end;
 	struct state_row *row;
 	struct holes holes;
-	int rc = truncate ? repair_truncate(log, end, err) : repair_skip(log, err);
+	int rc = distrust(o, topic, index, err);
 
+	if (rc == 0)
+		rc = truncate ? repair_truncate(log, end, err) : repair_skip(log, err);
 	if (rc == 0)
 		rc = repair_indexes(log, truncate ? end : INT64_MAX, err);
 	/* Where the last stop was not clean the next start raises the epoch, at an end that it finds itself. */

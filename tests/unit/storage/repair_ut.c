@@ -410,10 +410,49 @@ a_partition_that_is_not_there_is_said(void)
 	world_end();
 }
 
+static int
+no_epochs(enum io_kind kind, int fd, const char *file)
+{
+	return kind == IO_OPENAT && strstr(file, LAYOUT_EPOCHS ".tmp") ? -EIO : 0;
+}
+
+/* kira.state names the last file that is left, of that size. */
+static void
+a_truncation_cut_short_never_gives_offsets_twice_in_one_epoch(void)
+{
+	char spare[200];
+	unsigned k;
+
+	world_begin(1);
+	for (k = 0; k < 20; k++)
+		(void)world_append(0, (struct batch_of){.count = 2, .value = 500, .seed = k});
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(10);
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	world_turns(6000);
+	world_fill(0, 2 * WORLD_SEGMENT);
+	world_turns(100); /* and kira.state says nothing of it yet */
+	world_kill();
+	(void)snprintf(spare, sizeof(spare), "%s/t-0/" LAYOUT_SPARE, w.dir);
+	(void)unlink(spare); /* a slow log has none */
+	(void)flip(k, 70);
+	fake.hook = no_epochs;
+	CU_ASSERT_EQUAL(repair(REPAIR_TRUNCATE), -EIO);
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.end, 2 * k);
+	CU_ASSERT_TRUE(storage_state(w.part[0]) != PART_OK || storage_leader_epoch(w.part[0]) > 0);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("repair", nothing_broken_nothing_done),
 	UT("repair", a_broken_batch_is_cut_out_and_all_others_stay),
 	UT("repair", truncated_at_the_broken_batch_the_log_begins_anew_there),
+	UT("repair", a_truncation_cut_short_never_gives_offsets_twice_in_one_epoch),
 	UT("repair", several_broken_places_are_several_holes),
 	UT("repair", a_missing_segment_becomes_a_hole),
 	UT("repair", a_segment_cut_short_loses_what_it_lost),
