@@ -215,25 +215,35 @@ judge(const struct recovery *r, struct err *err)
 	return 0;
 }
 
-/* All that was found lies below the start, above which nothing was promised: left-overs of a deletion
- * whose unlinks reached the disk in another order. */
+/* The log that was found ends below the start, above which nothing was promised: left-overs of a deletion whose
+ * unlinks reached the disk in another order. What lies behind a gap may be the log itself. */
+static bool
+is_left_over(const struct recovery *r)
+{
+	return r->n > 0 && r->end < r->start && r->row && r->row->recovery <= r->start;
+}
+
 static int
 remove_left_overs(struct recovery *r, struct err *err)
 {
+	unsigned n = 0;
 	int rc = 0;
 
-	if (r->end >= r->start || !r->row || r->row->recovery > r->start)
-		return 0;
-	for (unsigned i = 0; i < r->n && rc == 0; i++)
-		rc = layout_unlink_segment(r->io, r->part->dirfd, r->seg[i]->base, true);
+	for (; n < r->n && r->seg[n]->end >= 0 && rc == 0; n++)
+		rc = layout_unlink_segment(r->io, r->part->dirfd, r->seg[n]->base, true);
 	if (rc < 0)
 		return err_sys(err, rc, "remove files below the start");
-	while (r->n > 0)
-		segment_free(r->seg[--r->n]);
+	for (unsigned i = 0; i < n; i++)
+		segment_free(r->seg[i]);
+	r->n -= n;
+	memmove(r->seg, r->seg + n, r->n * sizeof(r->seg[0]));
 	r->unsealed = 0;
-	r->end = r->start;
+	while (r->unsealed < r->n && recover_has(r, r->seg[r->unsealed]->base, FOUND_SEALED))
+		r->unsealed++;
+	for (unsigned i = 0; i < r->n; i++)
+		r->seg[i]->end = i + 1 < r->n ? r->seg[i + 1]->base : 0;
 	producers_forget(r->producers, 0);
-	return recover_producers(r, 0, err);
+	return recover_check(r, err);
 }
 
 /* Not of these files: every partition would meet it, and the start is given up. */
@@ -319,7 +329,7 @@ check(struct recovery *r, struct err *err)
 {
 	int rc = recover_check(r, err);
 
-	if (rc == 0)
+	while (rc == 0 && is_left_over(r))
 		rc = remove_left_overs(r, err);
 	return rc < 0 ? rc : judge(r, err);
 }

@@ -188,12 +188,46 @@ it_ends_with_its_topic(void)
 	world_end();
 }
 
+/* A power cut took back one unlink and not the others, and no snapshot stands at the start. */
+static void
+a_file_below_a_gap_takes_none_above_it_along(void)
+{
+	static const char log[] = "00000000000000000000.log", snapshot[] = "00000000000000000600.snapshot";
+	int dir;
+
+	a_log();
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(10);
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	dir = w.part[0]->dirfd;
+	CU_ASSERT_EQUAL_FATAL(linkat(dir, log, dir, "kept", 0), 0);
+	CU_ASSERT_EQUAL(delete_to(600), 0);
+	world_turns(2000);
+	CU_ASSERT_EQUAL_FATAL(world_count(0, ".log"), 1);
+	CU_ASSERT_EQUAL_FATAL(linkat(dir, "kept", dir, log, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(unlinkat(dir, snapshot, 0), 0); /* there were more producers than was guessed */
+	(void)world_append(0, (struct batch_of){.count = 2});
+	world_sync();
+	CU_ASSERT_TRUE_FATAL(state_says(" 600 600 ok")); /* it lags */
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(ends.start, 600);
+	CU_ASSERT_EQUAL(ends.end, 602);
+	CU_ASSERT_FALSE(world_has(0, log));
+	CU_ASSERT_EQUAL(world_read(0), 602);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trim", the_start_moves_once_kira_state_says_so_and_whole_segments_go),
 	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
 	UT("trim", it_waits_until_all_below_is_durable),
 	UT("trim", what_is_not_in_the_log_cannot_be_deleted),
 	UT("trim", it_ends_with_its_topic),
+	UT("trim", a_file_below_a_gap_takes_none_above_it_along),
 };
 
 UT_MAIN(tests)
