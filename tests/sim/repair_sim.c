@@ -27,6 +27,7 @@
 #else
 #define SEEDS 8
 #endif
+#define SEEDS_JUDGED 8 /* so many bring every kind of event */
 #define ROOM  65536
 #define TRIES 3 /* states at a call: which of several names a cut leaves is rolled */
 
@@ -380,9 +381,9 @@ main(int argc, char **argv)
 	for (seed = first; seed < first + seeds; seed++)
 		run_seed();
 	never = sim_tell(event_name, event, EVENTS);
-	if (never > 0 && seeds >= SEEDS)
+	if (never > 0 && seeds >= SEEDS_JUDGED)
 		printf("FAILED  %u kinds of event never came\n", never);
 	printf("result: %" PRIu64 " crashes in %" PRIu64 " repairs, all of which came to the same end\n", event[CRASHED],
 		event[SKIPPED] + event[TRUNCATED]);
-	return never > 0 && seeds >= SEEDS;
+	return never > 0 && seeds >= SEEDS_JUDGED;
 }
