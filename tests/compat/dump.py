@@ -36,9 +36,9 @@ def copy_sealed(data_dir):
         if not re.fullmatch(r".+-\d+", part):
             continue
         names = set(os.listdir(os.path.join(data_dir, part)))
-        # A log that is being replaced has for a moment the index of the one before.
-        busy = {n[:20] for n in names if n.endswith((".swap", ".cleaned"))}
-        bases = sorted(n[:20] for n in names if n.endswith(".log") and n[:20] not in busy
+        # A log that is being replaced has for a moment the index of the one before; what follows it would leave a gap.
+        busy = min((n[:20] for n in names if n.endswith((".swap", ".cleaned"))), default="~")
+        bases = sorted(n[:20] for n in names if n.endswith(".log") and n[:20] < busy
                        and {n[:20] + ".index", n[:20] + ".timeindex"} <= names)
         keep = {b + e for b in bases for e in (".log", ".index", ".timeindex", ".snapshot")} & names
         if bases:
@@ -89,7 +89,9 @@ def edit(path, at, new):
 
 def teeth(part):
     """Every rule bites: a copy damaged in one place must be complained about."""
-    log = next(n for n in sorted(os.listdir(part)) if n.endswith(".log"))
+    logs = sorted(n for n in os.listdir(part) if n.endswith(".log"))
+    h.check(len(logs) > 2, "%s has only %d segments" % (part, len(logs)))
+    log, second = logs[:2]      # that the first may go is retention's right
     stem = log[:20]
     with open(os.path.join(part, log), "rb") as f:
         first = 12 + struct.unpack_from(">i", f.read(12), 8)[0]
@@ -100,7 +102,7 @@ def teeth(part):
         "a flipped bit in a record": lambda d: edit(os.path.join(d, log), 200, b"\xff\xfe"),
         "an offset that leaps": lambda d: edit(os.path.join(d, log), first, struct.pack(">q", 1 << 30)),
         "a zero tail": lambda d: os.truncate(os.path.join(d, log), os.path.getsize(os.path.join(d, log)) + 4096),
-        "a missing segment": lambda d: os.unlink(os.path.join(d, log)),
+        "a missing segment": lambda d: os.unlink(os.path.join(d, second)),
         "an index without entries": cut(stem + ".index", 0),
         "an index with a zero entry behind": cut(stem + ".index", os.path.getsize(os.path.join(part, stem + ".index")) + 8),
         "an index entry that points beside a batch": lambda d: edit(os.path.join(d, stem + ".index"), 7, b"\1"),

@@ -190,10 +190,10 @@ def body():
     sealed = kirad.count("segments_sealed")
     h.check(sealed >= 3 * 3, "only %d segments were sealed" % sealed)
     h.until(lambda: kirad.count("rewrite_segments") >= sealed - 3, 60, "the rewriting of all but each topic's last sealed segment")
+    h.check(reader.read > 0, "the reader read nothing during the swaps")
     reader.stop = True
     reader.join(60)
     h.check(not reader.wrong, "a reader during the swaps: %s" % reader.wrong)
-    h.check(reader.rounds > 3, "the reader during the swaps came to %d rounds" % reader.rounds)
     segments, before, after = saved(kirad)
     h.check(after * 2 < before, "%d bytes became %d" % (before, after))
     h.check(kirad.count("rewrite_failures") == 0, "a rewriting failed")
