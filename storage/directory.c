@@ -153,6 +153,8 @@ begin_incarnation(struct storage *s, int64_t wall_ms, struct err *err)
 			catalogue_put_row(f, &s->row[i]);
 	ASSERT(fclose(f) == 0);
 	rc = layout_put_text(s->io, s->dirfd, "state", body);
+	if (layout_no_space(rc) && directory_release(s)) /* a quota */
+		rc = layout_put_text(s->io, s->dirfd, "state", body);
 	free(body);
 	return rc < 0 ? err_sys(err, rc, "write %s/kira.state", s->dir) : 0;
 }
@@ -379,8 +381,10 @@ directory_open(struct storage *s, int64_t wall_ms, struct err *err)
 		rc = read_topics(s, err);
 	if (rc == 0)
 		rc = read_ids(s, err);
-	if (rc == 0)
+	if (rc == 0) {
+		directory_release_if_low(s);
 		rc = begin_incarnation(s, wall_ms, err);
+	}
 	if (rc == 0)
 		finish_deletions(s);
 	return rc;

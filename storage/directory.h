@@ -48,6 +48,7 @@ struct storage {
 	uint64_t incarnation, dirty_budget;
 	char cluster_id[23];
 	bool is_volatile, was_clean;
+	bool reserved;                                   /* kira.reserve is there; the state job's, once it runs */
 	_Atomic bool cache_is_opaque;                    /* recovery: a dropped page shows as cached here */
 	_Atomic unsigned cache_waited_ms;                /* recovery: for pages that stay, of all partitions */
 	unsigned words;                                  /* of a bitmap */
@@ -105,6 +106,11 @@ struct storage {
 int directory_identify(struct storage *s, int64_t wall_ms, struct err *err);
 int directory_open(struct storage *s, int64_t wall_ms, struct err *err);
 void directory_close(struct storage *s);
+/* kira.reserve: made, if it is not there and there is space; removed, which a start on a full disk lives
+ * on (false: there was none). directory_reserve.c */
+void directory_reserve(struct storage *s);
+bool directory_release(struct storage *s);
+void directory_release_if_low(struct storage *s);
 /* Text of kira.state, of live partitions; to be freed. On the flush daemon's thread, or alone. */
 char *directory_state(const struct storage *s, bool clean, int64_t wall_ms);
 /* Kafka's root checkpoints, at a clean stop. */

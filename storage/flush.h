@@ -63,6 +63,7 @@ struct flush {
 	uint64_t states_begun, states_done; /* writes of kira.state, numbered */
 	char *state_text;
 	struct job state_job;
+	bool state_reserves;                /* and that job makes kira.reserve, if it is missing */
 	uint64_t cap_bytes;             /* of the directory */
 	struct storage_op *op;          /* the one that runs */
 	struct job op_job;

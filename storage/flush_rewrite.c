@@ -6,6 +6,7 @@
  * A segment may go once no start wants its batch headers again, where producer ids stand: snapshots at
  * its end and above remember them. */
 #include "storage/directory.h"
+#include "storage/layout.h"
 #include "storage/rewrite.h"
 
 #include "base/assert.h"
@@ -129,7 +130,7 @@ failed(struct storage *s, struct rewriting *r, int rc)
 {
 	char what[TOPIC_NAME_MAX + 120];
 
-	if (rc == -ENOSPC || rc == -EDQUOT) {
+	if (layout_no_space(rc)) {
 		r->part->f.rewrite_ns = s->flush.now_ns + PAUSE_NS;
 		return;
 	}

@@ -82,9 +82,9 @@ measure(struct storage *s, struct partition *part, const struct mark *tail)
 bool
 flush_passes(struct storage *s, int rc)
 {
-	if (rc == -ENOSPC || rc == -EDQUOT)
+	if (layout_no_space(rc))
 		counter_add(&s->count->disk_full, 1);
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+	return layout_no_space(rc) || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
 }
 
 /* ---- Reserve ------------------------------------------------------------------------------ */

@@ -50,6 +50,8 @@ state_run(struct job *job)
 	struct storage *s = (struct storage *)((char *)job - offsetof(struct storage, flush.state_job));
 
 	job->rc = layout_put_text(s->io, s->dirfd, "state", s->flush.state_text);
+	if (job->rc == 0 && s->flush.state_reserves)
+		directory_reserve(s);
 }
 
 static void
@@ -79,6 +81,7 @@ write_state(struct storage *s)
 	f->state_text = directory_state(s, false, f->wall_ms);
 	f->state_moved = false;
 	f->state_busy = true;
+	f->state_reserves = !f->no_space;
 	f->state_ns = f->now_ns + STATE_NS;
 	f->states_begun++;
 	f->state_job = (struct job){.run = state_run, .done = state_done};

@@ -175,7 +175,7 @@ static bool
 is_ours(const char *name)
 {
 	static const char *const ours[] = {".lock", "run", "lost+found", "kira.meta", "kira.state",
-		"kira.topics", "kira.ids", "recovery-point-offset-checkpoint", "log-start-offset-checkpoint"};
+		"kira.topics", "kira.ids", "kira.reserve", "recovery-point-offset-checkpoint", "log-start-offset-checkpoint"};
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(ours); i++)
 		if (strcmp(name, ours[i]) == 0)

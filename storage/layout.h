@@ -6,6 +6,7 @@
 
 #include "storage/io.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 #define LAYOUT_NAME       40 /* 20 digits, the longest suffix, and some */
@@ -19,6 +20,13 @@
 void layout_name(char ret[LAYOUT_NAME], int64_t offset, const char *suffix);
 /* The offset in such a name, -1 where it is none. */
 int64_t layout_offset(const char *name, const char *suffix);
+
+/* Is that the error of a full disk, or of a quota? */
+static inline bool
+layout_no_space(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT;
+}
 
 /* Replace a file: .tmp, fsync, rename, fsync of the directory. */
 int layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n);

@@ -28,9 +28,11 @@ partition_halt_text(const struct partition *part, int rc, const char *reason)
 {
 	char *text;
 
-	/* Pages that stay in memory go by themselves; all else somebody must decide. */
+	/* Pages that stay in memory go by themselves, space comes back; all else somebody must decide. */
 	if (rc == -EBUSY)
 		text = strdup(reason);
+	else if (layout_no_space(rc))
+		text = asprintf(&text, "%s; once there is space, restart kirad", reason) < 0 ? NULL : text;
 	else if (asprintf(&text, "%s; with kirad stopped, `kira repair %s %s` says what is broken, and "
 		"what --truncate or --skip would cost", reason, part->storage->dir, part->name) < 0)
 		text = NULL;

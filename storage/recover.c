@@ -7,9 +7,9 @@
  * from the first unsealed one on are checked batch by batch. Where the check ends the log ends, and appends
  * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
  * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
- * cut. A file that cannot be read or written halts it too; the others start. Where there may have been
- * appends the leader epoch rises, before anything is removed that tells of them. Every step may be
- * repeated after a crash. */
+ * cut. A file that cannot be read or written halts it too, for want of space until the next start; the
+ * others start. Where there may have been appends the leader epoch rises, before anything is removed that
+ * tells of them. Every step may be repeated after a crash. */
 #include "storage/recover.h"
 
 #include "storage/layout.h"
@@ -246,11 +246,12 @@ remove_left_overs(struct recovery *r, struct err *err)
 	return recover_check(r, err);
 }
 
-/* Not of these files: every partition would meet it, and the start is given up. */
+/* Not of these files: every partition would meet it, and the start is given up. A full disk is met only by
+ * those that must write, and the others, and readers of all of them, can do without. */
 static bool
 is_of_process(int rc)
 {
-	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -ENOSPC || rc == -EDQUOT;
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
 }
 
 /* Sealed as kira.state says: by names and sizes, which is all that is looked at. */

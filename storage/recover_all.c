@@ -219,6 +219,7 @@ storage_recover(struct storage *s, int64_t wall_ms,
 	jobs_close(jobs);
 	tell(&all, &t, true);
 	rc = adopt(&all, err);
+	directory_reserve(s); /* on a full disk what is left of it goes to the next start */
 	s->flush.state_moved |= all.n > 0;
 	free(s->attached);
 	s->attached = NULL;

@@ -128,7 +128,7 @@ put_snapshot(struct recovery *r, int64_t offset)
 	layout_name(name, offset, ".snapshot");
 	rc = layout_put(r->io, r->part->dirfd, name, bytes, n);
 	free(bytes);
-	return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
+	return layout_no_space(rc) ? 0 : rc;
 }
 
 int

@@ -18,6 +18,7 @@
 #define BUDGET_MAX   (1 * GIB)
 #define BUDGET_SHARE 20       /* of the memory: 5 % */
 #define TOGETHER_FROM 9       /* below, syncing one by one waits for nothing that others wrote */
+#define RESERVE      (1 * MIB)
 #define STOP_TURNS   100000   /* of 1 ms: a stop never hangs on a disk that stays full */
 
 static uint64_t
@@ -91,6 +92,8 @@ storage_open(struct storage **ret, const struct storage_options *o, int64_t wall
 	s->count = o->count ? o->count : &s->own;
 	s->dirfd = s->lock_fd = -1;
 	(void)snprintf(s->dir, sizeof(s->dir), "%s", o->dir);
+	if (s->o.reserve_bytes == 0)
+		s->o.reserve_bytes = RESERVE;
 	if (s->o.together_from == 0)
 		s->o.together_from = TOGETHER_FROM;
 	s->dirty_budget = o->dirty_budget ? o->dirty_budget : default_budget();

@@ -64,6 +64,7 @@ struct storage_options {
 	uint64_t dirty_budget;      /* bytes faulted in or unsynced before `ready` stops; 0: min(1 GiB, 5 % RAM) */
 	int64_t rewrite_after_ms;   /* a sealed segment rests so long before it is rewritten */
 	uint64_t checkpoint_bytes;  /* of an open segment, between its checkpoints; 0: 256 MiB */
+	uint64_t reserve_bytes;     /* held for a start on a full disk; 0: 1 MiB */
 	double disk_cap;            /* share of the file system the directory may fill, e.g. 0.80 */
 	/* Called by the flush daemon's thread, outside its turn, after it granted something that a
 	 * sleeper may wait for: room, a spare segment, a finished commit, a finished operation. */
@@ -117,8 +118,8 @@ struct storage_recovery {
 
 /* Open or recover all that was attached, on job_threads threads. `progress` is called by this thread, once
  * a second while it lasts and once when it is over; NULL: nobody. A partition whose acknowledged data
- * is damaged, or whose files cannot be read or written, comes back halted (storage_state(),
- * storage_halt_reason()): that is no error here. No space, memory or descriptors is one: those that
+ * is damaged, or whose files cannot be read or written (no space: until the next start), comes back halted (storage_state(),
+ * storage_halt_reason()): that is no error here. No memory or descriptors is one: those that
  * were not recovered are freed. Sealed segments are not opened: a job looks at their tails later, and
  * may halt a partition then. */
 int storage_recover(struct storage *s, int64_t wall_ms,

@@ -11,7 +11,7 @@
 and what retention frees, until acks cease. Then kirad must live, its consumers read on, a Produce request be
 answered 56 after a second though its own time limit is shorter; once there is room again, acks must come
 within 2 s (--within: the best of three; without it five times as long). One kirad per disk is killed
-while its disk is full. At the end sim_check judges the history of all that was sent, acked and read."""
+while its disk is full, and started again on it. At the end sim_check judges the history of all that was sent, acked and read."""
 import argparse
 import os
 import struct
@@ -80,10 +80,14 @@ class Ballast(threading.Thread):
                         pass
                 self.ended.wait(0.005)
 
-    def let_go(self):
-        """All of it; the moment at which there was room."""
+    def hold(self):
+        """What it has, and no more: what somebody frees is his."""
         self.ended.set()
         self.join()
+
+    def let_go(self):
+        """All of it; the moment at which there was room."""
+        self.hold()
         begun = time.monotonic()
         os.unlink(self.path)
         return begun
@@ -170,9 +174,13 @@ class Bench:
             self.kirad.kill9()
             self.history.told("kill")
             self.kills += 1
-            ballast.let_go()
+            ballast.hold()
             self.start()
-            self.flows(1, 60, "acks after a kill on a full disk")
+            h.check("is halted:" not in self.kirad.process.output(), "a start on a full disk halts a partition")
+            self.read_all()
+            self.load.must_live()
+            ballast.let_go()
+            self.flows(1, 60, "acks after a kill and a start on a full disk")
             self.full = 0
             return
         was = self.load.at("acked")

@@ -45,6 +45,7 @@ engine_open(struct engine *e, struct sim_disk *disk)
 		.flush_ms = 100,
 		.dirty_budget = 1 * GIB,
 		.checkpoint_bytes = engine_world.checkpoint_bytes,
+		.reserve_bytes = 4 * KIB, /* copied with the disk */
 		.disk_cap = 0.8};
 	struct sim_disk *const outer = sim.disk;
 	const struct storage_topic *t;

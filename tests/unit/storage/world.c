@@ -139,6 +139,7 @@ world_begin(unsigned partitions)
 		.store_lcores = 2,
 		.partitions_max = 8,
 		.flush_ms = 100,
+		.reserve_bytes = 4 * KIB,
 		.disk_cap = 0.8,
 		.count = &w.count};
 	w.config = (struct partition_config){.segment_bytes = WORLD_SEGMENT,
