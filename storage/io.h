@@ -32,6 +32,9 @@ struct io {
 	int (*write_behind)(int fd, uint64_t at, uint64_t length); /* starts, promises nothing */
 	int (*drop_cache)(int fd);
 	int64_t (*cached)(int fd, uint64_t size); /* bytes of the file in the page cache, in pages */
+	/* The next byte from `at` on that need not be zero; UINT64_MAX: there is none. `at` itself where the file
+	 * system cannot tell. */
+	uint64_t (*next_data)(int fd, uint64_t at);
 	void (*sleep_ms)(unsigned ms);
 	/* fd -1: zeroed memory. Shared and writable; may be longer than the file, whose pages come one by
 	 * one: no read-ahead. */

@@ -181,6 +181,17 @@ posix_cached(int fd, uint64_t size)
 	return rc < 0 ? rc : n * (int64_t)page;
 }
 
+/* The descriptor's own place moves; nobody uses it. An error other than "none" is the next pread's to tell. */
+static uint64_t
+posix_next_data(int fd, uint64_t at)
+{
+	const off_t next = lseek(fd, (off_t)at, SEEK_DATA);
+
+	if (next >= 0)
+		return (uint64_t)next;
+	return errno == ENXIO ? UINT64_MAX : at;
+}
+
 static void
 posix_sleep_ms(unsigned ms)
 {
@@ -342,6 +353,7 @@ const struct io io_posix = {
 	.write_behind = posix_write_behind,
 	.drop_cache = posix_drop_cache,
 	.cached = posix_cached,
+	.next_data = posix_next_data,
 	.sleep_ms = posix_sleep_ms,
 	.map = posix_map,
 	.unmap = posix_unmap,

@@ -46,7 +46,9 @@ struct recovery {
 	unsigned unsealed;      /* index of the first that must be checked */
 	int64_t start, end;
 	int64_t wall_ms;
-	_Atomic uint64_t bytes; /* told meanwhile: of log to be read: unsealed, or folded for want of a snapshot */
+	/* The thread that tells how far all are reads these. */
+	_Atomic uint64_t bytes; /* of log to be read: unsealed, or folded for want of a snapshot */
+	_Atomic uint64_t bytes_read;
 	uint64_t log_bytes;     /* of all its segments */
 	bool trusted;           /* sealed as kira.state says: nothing was appended since */
 	bool over;              /* nothing is left to be done */
@@ -63,8 +65,7 @@ void recover_look(struct recovery *r);
 void recover_rest(struct recovery *r);
 void recover_free(struct recovery *r);
 
-/* recover_all.c: bytes of log were read; a table of producers for a while; what it has learnt. */
-void recover_read(struct recovery *r, uint64_t bytes);
+/* recover_all.c: what a table of producers has learnt, to the storage lcore's. */
 bool recover_load(struct recovery *r, const uint8_t *snapshot, uint32_t length);
 
 /* recover_files.c: what is there; left-overs and what lies below the start are removed. */

@@ -19,7 +19,6 @@ struct recover_all {
 	pthread_mutex_t lock;         /* of the storage lcores' tables, and of */
 	struct producers **table;     /* those that nobody uses now */
 	unsigned tables, tables_room;
-	_Atomic uint64_t bytes_read;
 	_Atomic unsigned over;
 	_Atomic bool given_up;        /* one met what all would meet */
 };
@@ -69,12 +68,6 @@ recover_load(struct recovery *r, const uint8_t *snapshot, uint32_t length)
 }
 
 /* ---- Jobs --------------------------------------------------------------------------------- */
-
-void
-recover_read(struct recovery *r, uint64_t bytes)
-{
-	atomic_fetch_add_explicit(&r->all->bytes_read, bytes, memory_order_relaxed);
-}
 
 static struct recovery *
 of_job(struct job *job)
@@ -141,10 +134,10 @@ tell(const struct recover_all *all, struct telling *t, bool over)
 		return;
 	t->told_ns = now_ns;
 	p.done = atomic_load(&all->over);
-	p.bytes_read = atomic_load(&all->bytes_read);
 	p.ms = (now_ns - t->began_ns) / NS_PER_MS;
 	for (unsigned i = 0; i < all->n; i++) {
-		p.unsealed_bytes += all->r[i].bytes;
+		p.unsealed_bytes += atomic_load(&all->r[i].bytes);
+		p.bytes_read += atomic_load(&all->r[i].bytes_read);
 		p.bytes += all->r[i].log_bytes;
 	}
 	t->progress(t->arg, &p);

@@ -40,6 +40,7 @@ sealed_end(struct recovery *r, struct segment *seg, struct err *err)
 	}
 	rc = scan_open(&sc, r->io, fd, position);
 	if (rc == 0) {
+		sc.fetched = &r->bytes_read;
 		while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH)
 			at += rb_count(sc.batch);
 		scan_close(&sc);
@@ -147,7 +148,7 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 {
 	enum scan_verdict v = SCAN_ERROR;
 	struct scan sc;
-	uint64_t size, position = 0;
+	uint64_t size, position = 0, read_before;
 	int64_t at = seg->base;
 	int rc, fd = recover_file(r->io, r->part->dirfd, seg->base, ".log", O_RDWR, &size);
 
@@ -167,6 +168,10 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 		(void)r->io->close(fd);
 		return err_sys(err, rc, "read %020" PRId64 ".log", seg->base);
 	}
+	/* What is in memory for good may hide what the disk has. */
+	sc.skips_holes = !atomic_load(&r->part->storage->cache_is_opaque);
+	sc.fetched = &r->bytes_read;
+	read_before = atomic_load(&r->bytes_read);
 	while ((v = scan_next(&sc, at, &r->part->epochs, true)) == SCAN_BATCH) {
 		const int32_t delta = rb_last_offset_delta(sc.batch);
 
@@ -174,8 +179,9 @@ check_segment(struct recovery *r, struct segment *seg, struct err *err)
 			(uint32_t)(at + delta - seg->base), rb_max_timestamp(sc.batch));
 		recover_fold(r, sc.batch, at);
 		at += delta + 1;
-		recover_read(r, sc.total);
 	}
+	/* Holes, and what lies behind the first of a torn tail, were not. */
+	atomic_fetch_sub(&r->bytes, size - position - (atomic_load(&r->bytes_read) - read_before));
 	index_finish(&seg->index);
 	recover_found(r, at);
 	seg->snapshot = recover_snapshot(r, &seg->snapshot_length);
@@ -199,6 +205,7 @@ adopt_pool(struct recovery *r, struct err *err)
 	char name[LAYOUT_NAME];
 	struct scan sc;
 	enum scan_verdict v;
+	uint64_t size = 0;
 	int rc = r->io->openat(part->dirfd, LAYOUT_SPARE, O_RDWR, 0), fd = rc;
 
 	if (rc < 0)
@@ -206,6 +213,8 @@ adopt_pool(struct recovery *r, struct err *err)
 	rc = scan_open(&sc, r->io, fd, 0);
 	if (rc == 0) {
 		sc.first_only = true; /* it is reserved ahead, up to 256 MiB of zeros */
+		sc.fetched = &r->bytes_read;
+		size = sc.size;
 		v = scan_next(&sc, r->end, &part->epochs, true);
 		rc = v == SCAN_ERROR ? sc.rc : v == SCAN_BATCH;
 		scan_close(&sc);
@@ -222,6 +231,7 @@ adopt_pool(struct recovery *r, struct err *err)
 		rc = layout_sync_dir(r->io, part->dirfd);
 	if (rc < 0)
 		return err_sys(err, rc, "rename " LAYOUT_SPARE " to %s", name);
+	atomic_fetch_add(&r->bytes, size);
 	r->seg[r->n++] = segment_found(part, r->end, 0);
 	return 1;
 }
@@ -247,6 +257,7 @@ recover_check(struct recovery *r, struct err *err)
 		r->seg[i - 1]->end = r->end = holes_after(r->part->holes, r->seg[i - 1]->end);
 		if (rc > 0) { /* a tail that is no batch: the file is checked like an unsealed one */
 			r->unsealed = --i;
+			atomic_fetch_add(&r->bytes, segment_used(r->seg[i]));
 			r->end = r->seg[i]->base;
 		}
 	}

@@ -7,6 +7,7 @@
 #include "storage/layout.h"
 #include "storage/scan.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 
 #include <kira/record_batch.h>
@@ -16,7 +17,7 @@
 /* From the last index entry on, batches with their checksums: they lead to the end and the position, in the
  * epoch of the checkpoint. A file of that name from another time has another epoch. */
 static bool
-leads_to(const struct recovery *r, int fd, const struct checkpoint_file *cp)
+leads_to(struct recovery *r, int fd, const struct checkpoint_file *cp)
 {
 	const struct epochs *e = &r->part->epochs;
 	uint64_t position = 0;
@@ -37,6 +38,8 @@ leads_to(const struct recovery *r, int fd, const struct checkpoint_file *cp)
 	}
 	if (scan_open(&sc, r->io, fd, position) < 0)
 		return false;
+	sc.size = MIN(sc.size, cp->position);
+	sc.fetched = &r->bytes_read;
 	while (sc.position < cp->position && (v = scan_next(&sc, at, e, true)) == SCAN_BATCH)
 		at += rb_count(sc.batch);
 	position = sc.position;
@@ -69,7 +72,7 @@ recover_checkpoint(struct recovery *r, struct segment *seg, int fd, uint64_t siz
 		r->founded = true;
 		*position = cp.position;
 		*at = cp.end;
-		r->bytes -= cp.position;
+		atomic_fetch_sub(&r->bytes, cp.position);
 	}
 	free(bytes);
 	return good;

@@ -288,7 +288,7 @@ recover_segments(struct recovery *r, struct err *err)
 		if (r->unsealed == UINT32_MAX && (f->at[i].has & FOUND_SEALED) != FOUND_SEALED)
 			r->unsealed = r->n;
 		if (r->unsealed != UINT32_MAX)
-			r->bytes += size;
+			atomic_fetch_add(&r->bytes, size);
 		r->log_bytes += size;
 		r->seg[r->n++] = seg;
 	}

@@ -104,10 +104,10 @@ fold_segment(struct recovery *r, const struct segment *seg)
 		(void)r->io->close(fd);
 		return rc;
 	}
+	sc.fetched = &r->bytes_read;
 	while ((v = scan_next(&sc, at, NULL, false)) == SCAN_BATCH) {
 		recover_fold(r, sc.batch, at);
 		at += rb_count(sc.batch);
-		recover_read(r, sc.total);
 	}
 	rc = v == SCAN_ERROR ? sc.rc : 0;
 	scan_close(&sc);
@@ -140,7 +140,7 @@ recover_producers(struct recovery *r, unsigned upto, struct err *err)
 
 	/* Back to the newest good one. What was deleted below the first segment, the one there remembers. */
 	while (!(r->founded = load_snapshot(r, first < r->n ? r->seg[first]->base : r->end)) && first > 0)
-		r->bytes += segment_used(r->seg[--first]);
+		atomic_fetch_add(&r->bytes, segment_used(r->seg[--first]));
 	if (first == upto)
 		return 0;
 	for (; first < upto && rc == 0; first++)

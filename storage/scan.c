@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define BUFFER_BYTES (8 * MIB)
+#define FIRST_BYTES  (4 * KIB) /* then twice as many each time: of the zeros behind a short log not much is read */
 BUILD_ASSERT(BUFFER_BYTES >= BATCH_BYTES_MAX);
 
 int
@@ -23,7 +24,8 @@ scan_open(struct scan *sc, const struct io *io, int fd, uint64_t position)
 {
 	int rc;
 
-	*sc = (struct scan){.io = io, .fd = fd, .position = position, .at = position};
+	*sc = (struct scan){.io = io, .fd = fd, .position = position, .at = position, .ahead = FIRST_BYTES,
+		.farthest = position};
 	rc = io->size(fd, &sc->size);
 	if (rc < 0)
 		return rc;
@@ -39,6 +41,19 @@ scan_close(struct scan *sc)
 	sc->buffer = NULL;
 }
 
+/* A batch at the end of the buffer is read twice, the second time from memory. */
+static void
+count(struct scan *sc)
+{
+	const uint64_t end = sc->at + sc->have, from = MAX(sc->at, sc->farthest);
+
+	if (end <= from)
+		return;
+	sc->farthest = end;
+	if (sc->fetched)
+		atomic_fetch_add_explicit(sc->fetched, end - from, memory_order_relaxed);
+}
+
 /* At least `n` bytes from the position on, or all that is left. NULL: could not be read. */
 static const uint8_t *
 need(struct scan *sc, uint64_t n)
@@ -48,13 +63,15 @@ need(struct scan *sc, uint64_t n)
 
 	n = MIN(n, left);
 	if (sc->position < sc->at || sc->position + n > sc->at + sc->have) {
-		got = sc->io->pread(sc->fd, sc->buffer, MIN(BUFFER_BYTES, left), sc->position);
+		got = sc->io->pread(sc->fd, sc->buffer, MIN(MAX(n, sc->ahead), left), sc->position);
 		if (got < 0 || (uint64_t)got < n) {
 			sc->rc = got < 0 ? (int)got : -EIO;
 			return NULL;
 		}
 		sc->at = sc->position;
 		sc->have = (uint64_t)got;
+		sc->ahead = MIN(2 * sc->ahead, BUFFER_BYTES);
+		count(sc);
 	}
 	return sc->buffer + (sc->position - sc->at);
 }
@@ -65,7 +82,20 @@ all_zero(const uint8_t *p, uint64_t n)
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-/* From the position to the end of the file. */
+/* To the next byte that need not be zero. False: none is left. */
+static bool
+skip_hole(struct scan *sc)
+{
+	const uint64_t next = sc->io->next_data(sc->fd, sc->position);
+
+	if (next > sc->position)
+		sc->ahead = FIRST_BYTES;
+	sc->position = MIN(next, sc->size);
+	return sc->position < sc->size;
+}
+
+/* From the position to the end of the file: zeros, hundreds of MiB of them reserved ahead of an open segment's
+ * tail, of which most were never written. */
 static enum scan_verdict
 rest(struct scan *sc)
 {
@@ -73,9 +103,14 @@ rest(struct scan *sc)
 	enum scan_verdict verdict = SCAN_ZEROS;
 
 	while (verdict == SCAN_ZEROS && sc->position < sc->size) {
-		const uint64_t n = MIN(BUFFER_BYTES, sc->size - sc->position);
-		const uint8_t *p = need(sc, n);
+		const uint64_t buffered = sc->at + sc->have - sc->position;
+		const uint8_t *p;
+		uint64_t n;
 
+		if (buffered == 0 && sc->skips_holes && !skip_hole(sc))
+			break;
+		n = buffered ? buffered : MIN(sc->ahead, sc->size - sc->position);
+		p = need(sc, n);
 		if (!p)
 			verdict = SCAN_ERROR;
 		else if (!all_zero(p, n))

@@ -7,6 +7,8 @@
 #include "storage/epoch.h"
 #include "storage/io.h"
 
+#include <stdatomic.h>
+
 enum scan_verdict {
 	SCAN_BATCH, /* batch, total */
 	SCAN_END,   /* the file ends here */
@@ -21,9 +23,15 @@ struct scan {
 	uint64_t size, position;  /* of the next batch */
 	uint8_t *buffer;
 	uint64_t at, have;        /* buffer[0] is the file's byte `at` */
+	uint64_t ahead;           /* bytes that the next read takes at least */
+	uint64_t farthest;        /* byte of the file that was read */
+	_Atomic uint64_t *fetched; /* how many were, each once, is added there; NULL: nobody asks */
 	const uint8_t *batch;     /* valid until the next call */
 	uint32_t total;
 	bool first_only;          /* no batch here: nobody asks what lies behind */
+	/* Synced, and dropped from the page cache: what the file system has no data of is zeros on the disk, and
+	 * not read. */
+	bool skips_holes;
 	int rc;
 };
 

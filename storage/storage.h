@@ -112,7 +112,7 @@ struct storage_recovery {
 	unsigned partitions, done;
 	uint64_t bytes;             /* of all segments */
 	uint64_t unsealed_bytes;    /* of these, what must be read */
-	uint64_t bytes_read;
+	uint64_t bytes_read;        /* from files; no byte twice, and no hole */
 	uint64_t ms;
 };
 

@@ -199,6 +199,8 @@ count_up(void)
 {
 	const struct storage_counters *c = run.live.s->count;
 
+	run.event[HOLES_TOLD] = sim.holes_told;
+	run.event[HOLES_UNTOLD] = sim.holes_untold;
 	run.event[CHECKPOINTED] += c->checkpoints;
 	run.event[ROLLED] += c->segments_sealed;
 	run.event[RETAINED] += c->segments_deleted;
@@ -329,6 +331,7 @@ begin(uint64_t seed)
 	sim_jobs_seed(seed);
 	sim.failing.state = seed;
 	sim.sync_fails = sync_fails;
+	sim.tells_no_holes = seed % 4 == 0;
 	/* A small disk: the directory's share of it is soon used up. */
 	sim.space = roll_dice(4) ? (struct io_space){0} : (struct io_space){.total = 160000, .free = 80000};
 	model_reset();

@@ -48,6 +48,8 @@ struct sim {
 	void (*told)(int fd);
 	uint64_t syncs_again;   /* syncs of a segment by the process that was told before; S9 */
 	struct io_space space;  /* of all disks, while not full; total 0: plenty */
+	bool tells_no_holes;    /* a file system that knows none: "there is data" everywhere */
+	uint64_t holes_told, holes_untold; /* pages of zeros; questions */
 	bool old_files;         /* what is asked for its age is days old; else of this minute */
 	uint64_t calls;         /* such calls, of all disks */
 	uint64_t fault[SIM_FAULTS];

@@ -250,6 +250,26 @@ sim_cached(int fd, uint64_t size)
 	return 0; /* what is read after a cut is the disk's */
 }
 
+/* What a file system may say that looks at its own blocks alone: where the disk has nothing there is a hole,
+ * whatever the page cache has. */
+static uint64_t
+sim_next_data(int fd, uint64_t at)
+{
+	static const uint8_t hole[SIM_PAGE];
+	const struct sim_file *f = file_of(fd);
+
+	if (sim.tells_no_holes) {
+		sim.holes_untold++;
+		return at;
+	}
+	for (uint64_t page = at - at % SIM_PAGE; page < f->size; page += SIM_PAGE) {
+		if (memcmp(f->disk + page, hole, SIM_PAGE) != 0)
+			return MAX(at, page);
+		sim.holes_told++;
+	}
+	return UINT64_MAX;
+}
+
 static void
 sim_sleep_ms(unsigned ms)
 {
@@ -416,6 +436,7 @@ const struct io sim_io = {
 	.write_behind = sim_write_behind,
 	.drop_cache = sim_drop_cache,
 	.cached = sim_cached,
+	.next_data = sim_next_data,
 	.sleep_ms = sim_sleep_ms,
 	.map = sim_map,
 	.unmap = sim_unmap,

@@ -147,6 +147,13 @@ fake_cached(int fd, uint64_t size)
 	return 8192;
 }
 
+static uint64_t
+fake_next_data(int fd, uint64_t at)
+{
+	fake.calls[IO_NEXT_DATA]++;
+	return fake.tells_no_holes ? at : under()->next_data(fd, at);
+}
+
 static void
 fake_sleep_ms(unsigned ms)
 {
@@ -277,6 +284,7 @@ const struct io fake_io = {
 	.write_behind = fake_write_behind,
 	.drop_cache = fake_drop_cache,
 	.cached = fake_cached,
+	.next_data = fake_next_data,
 	.sleep_ms = fake_sleep_ms,
 	.map = fake_map,
 	.unmap = fake_unmap,

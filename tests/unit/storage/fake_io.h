@@ -21,6 +21,7 @@ enum io_kind {
 	IO_WRITE_BEHIND,
 	IO_DROP_CACHE,
 	IO_CACHED,
+	IO_NEXT_DATA,
 	IO_MAP,
 	IO_UNMAP,
 	IO_POPULATE,
@@ -39,7 +40,7 @@ enum io_kind {
 
 struct fake_io {
 	const struct io *under; /* NULL: io_posix, as above */
-	uint64_t calls[IO_KINDS], total; /* close and unmap never fail, and are not in the total */
+	uint64_t calls[IO_KINDS], total; /* close, unmap and next_data never fail, and are not in the total */
 	/* 0: go on; else -errno, and the call is not made. `name`: of a file, or NULL. */
 	int (*hook)(enum io_kind kind, int fd, const char *name);
 	uint64_t dies_at;  /* this call, counted by `total`, and all after it fail */
@@ -47,6 +48,7 @@ struct fake_io {
 	uint64_t short_at; /* this one, a pread or pwrite, moves half of what it should */
 	int fail_rc;
 	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
+	bool tells_no_holes; /* as a file system that knows none */
 	uint64_t slept_ms;   /* nobody sleeps */
 	int64_t changed_ms;  /* of every file: the test's wall clock is none of the kernel's */
 	struct io_space space;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define BATCHES 5
+#define RESERVED (64 * MIB)
 
 static uint8_t image[64 * 1024];
 static uint32_t used, start_of[BATCHES + 1];
@@ -90,6 +91,58 @@ a_tail_of_zeros_is_told_from_one_that_is_not(void)
 	image[used + 60000] = 1; /* far behind */
 	CU_ASSERT_EQUAL(scan_all(sizeof(image), true, &v), 5);
 	CU_ASSERT_EQUAL(v, SCAN_BAD);
+}
+
+/* The five, then zeros that no block holds up to 64 MiB; at `wrong` a byte, if that is not 0. */
+static enum scan_verdict
+with_reserved_tail(uint64_t wrong, bool skips_holes, uint64_t *read)
+{
+	_Atomic uint64_t fetched = 0;
+	enum scan_verdict v;
+	int64_t at = 100;
+
+	fd = memfd_create("log", MFD_CLOEXEC);
+	CU_ASSERT_TRUE_FATAL(fd >= 0 && write(fd, image, used) == (ssize_t)used && ftruncate(fd, RESERVED) == 0);
+	CU_ASSERT_EQUAL(pwrite(fd, "x", wrong > 0, (off_t)wrong), wrong > 0);
+	CU_ASSERT_EQUAL_FATAL(scan_open(&sc, &fake_io, fd, 0), 0);
+	sc.skips_holes = skips_holes;
+	sc.fetched = &fetched;
+	while ((v = scan_next(&sc, at, &epochs, true)) == SCAN_BATCH)
+		at += rb_count(sc.batch);
+	CU_ASSERT_EQUAL(at, 110);
+	CU_ASSERT_EQUAL(sc.position, used);
+	scan_close(&sc);
+	(void)close(fd);
+	*read = fetched;
+	return v;
+}
+
+/* A byte that is none is found wherever it lies, and to find it only what the file system has is read. */
+static void
+a_reserved_tail_is_not_read_where_the_file_system_knows_that_it_is_empty(void)
+{
+	uint64_t read;
+
+	five();
+	CU_ASSERT_EQUAL(with_reserved_tail(0, true, &read), SCAN_ZEROS);
+	CU_ASSERT_TRUE(read <= 64 * KIB);
+	CU_ASSERT_EQUAL(fake.calls[IO_NEXT_DATA], 1);
+	CU_ASSERT_EQUAL(with_reserved_tail(0, false, &read), SCAN_ZEROS);
+	CU_ASSERT_EQUAL(fake.calls[IO_NEXT_DATA], 1); /* nobody said that the cache was dropped */
+	CU_ASSERT_EQUAL(read, RESERVED);
+	fake.tells_no_holes = true;
+	CU_ASSERT_EQUAL(with_reserved_tail(0, true, &read), SCAN_ZEROS);
+	CU_ASSERT_EQUAL(read, RESERVED);
+	for (uint64_t at = used; at < RESERVED; at = at * 5 / 4 + 4095) {
+		fake.tells_no_holes = false;
+		CU_ASSERT_EQUAL(with_reserved_tail(at, true, &read), SCAN_BAD);
+		CU_ASSERT_TRUE(read <= 64 * KIB);
+		fake.tells_no_holes = true;
+		CU_ASSERT_EQUAL(with_reserved_tail(at, true, &read), SCAN_BAD);
+	}
+	fake.tells_no_holes = false;
+	CU_ASSERT_EQUAL(with_reserved_tail(RESERVED - 1, true, &read), SCAN_BAD);
+	CU_ASSERT_TRUE(read <= 64 * KIB);
 }
 
 static void
@@ -239,6 +292,7 @@ batches_larger_than_what_is_left_of_the_buffer_are_read_again(void)
 static const struct ut_test tests[] = {
 	UT("scan", whole_batches_come_in_order_and_then_the_end),
 	UT("scan", a_tail_of_zeros_is_told_from_one_that_is_not),
+	UT("scan", a_reserved_tail_is_not_read_where_the_file_system_knows_that_it_is_empty),
 	UT("scan", a_file_cut_anywhere_ends_with_the_last_whole_batch),
 	UT("scan", any_bit_turned_in_a_batch_ends_the_scan_before_it),
 	UT("scan", without_the_checksum_a_wrong_body_passes_and_a_wrong_header_does_not),
