@@ -26,6 +26,7 @@
 #define WHERE_IT_IS   (-1)
 #define LAST_BATCH    (-2)
 #define BEING_SWAPPED (-3)
+#define OLDEST        (-4) /* the log's first: rewritten, if anything is */
 
 struct kept {
 	struct storage_range r; /* length 0: a free place */
@@ -91,6 +92,8 @@ ask(struct reader_state *rs, unsigned i, int64_t back, struct kept *ret)
 	offset = back == WHERE_IT_IS ? rs->next[i] : back == LAST_BATCH ? visible - 1 : acked - 1 - back;
 	if (back == BEING_SWAPPED)
 		offset = t.swapping + (int64_t)dice(&rs->random, 3000);
+	if (back == OLDEST)
+		offset = rs->ends_seen[i][0];
 	offset = CLAMP(offset, (int64_t)0, visible);
 	error = storage_read(topic->part, offset, RANGE_BYTES, true, &ret->r);
 	if (error == KIRA_E_OFFSET_OUT_OF_RANGE) {
@@ -245,7 +248,8 @@ jump_about(struct reader_state *rs)
 	}
 	if (k->r.length > 0)
 		look_again(rs, k);
-	else if (ask(rs, i, (int64_t)dice(&rs->random, dice(&rs->random, 2) ? 4000 : 60000), k))
+	else if (dice(&rs->random, 4) ? ask(rs, i, (int64_t)dice(&rs->random, dice(&rs->random, 2) ? 4000 : 60000), k) :
+		ask(rs, TOPIC_PACKED, OLDEST, k))
 		(void)read_range(rs, k, "read to be kept");
 	(void)poll(NULL, 0, (int)dice(&rs->random, 3));
 }
