@@ -61,18 +61,25 @@ run(struct jobs *j, struct job *job)
 	(void)pthread_mutex_lock(&j->lock);
 }
 
+/* One that goes first, then one that waits: with many partitions there may always be another that goes
+ * first, each held up by the disk, and the syncs that would relieve it must not wait for all of them. */
 static void *
 work(void *arg)
 {
 	struct jobs *j = arg;
 	struct job *job;
+	bool was_first = false;
 
 	(void)pthread_mutex_lock(&j->lock);
 	for (;;) {
-		while (!(job = pop(&j->first)) && !(job = pop(&j->waiting)) && !j->stop)
+		struct queue *one = was_first ? &j->waiting : &j->first;
+		struct queue *other = was_first ? &j->first : &j->waiting;
+
+		while (!(job = pop(one)) && !(job = pop(other)) && !j->stop)
 			(void)pthread_cond_wait(&j->more, &j->lock);
 		if (!job)
 			break;
+		was_first = job->first;
 		run(j, job);
 	}
 	(void)pthread_mutex_unlock(&j->lock);

@@ -13,8 +13,9 @@ struct job {
 	void (*done)(struct job *job);
 	struct job *next;
 	int rc;     /* run()'s answer: 0 or -errno */
-	bool first; /* before all that are not, and a thread of the several does nothing else: an append
-		     * may wait for it, and must not wait behind a thousand syncs */
+	bool first; /* before those that are not, and a thread of the several does nothing else: an append
+		     * may wait for it, and must not wait behind a thousand syncs. The other threads take turns,
+		     * so that no sync waits for as long as appends do. */
 };
 
 struct jobs;

@@ -122,6 +122,22 @@ with_one_thread_it_overtakes_those_that_wait(void)
 }
 
 static void
+a_sync_does_not_wait_for_all_that_go_first(void)
+{
+	struct step running, room[3], sync;
+
+	begin(1);
+	submit(&running, true, &release);
+	for (unsigned i = 0; i < 3; i++)
+		submit(&room[i], true, NULL);
+	submit(&sync, false, NULL);
+	(void)sem_post(&release);
+	end();
+	CU_ASSERT_EQUAL(running.ran, 1);
+	CU_ASSERT_EQUAL(sync.ran, 2);
+}
+
+static void
 of_a_thousand_syncs_the_last_one_rings(void)
 {
 	struct step sync[100];
@@ -140,6 +156,7 @@ of_a_thousand_syncs_the_last_one_rings(void)
 static const struct ut_test tests[] = {
 	UT("jobs", a_first_job_runs_while_every_other_thread_is_in_a_sync),
 	UT("jobs", with_one_thread_it_overtakes_those_that_wait),
+	UT("jobs", a_sync_does_not_wait_for_all_that_go_first),
 	UT("jobs", of_a_thousand_syncs_the_last_one_rings),
 };
 
