@@ -39,8 +39,9 @@ read_unfiled(const struct partition *part, const struct segments *a, const struc
 	if (base == SEGMENT_NO_BASE || (a && a->n > 0 && a->seg[a->n - 1]->base >= base))
 		return NULL;
 	HOOK(O2);
-	/* After the array: it lost a segment only once the start above it was published (O1, L1). */
-	if (atomic_load_explicit(&part->start, memory_order_acquire) > base)
+	/* After the array: it lost a segment only once the start at its end was published (O1, L1). Records may be
+	 * deleted up to within it, while it waits to be filed. */
+	if (atomic_load_explicit(&part->start, memory_order_acquire) >= tail->seg->base)
 		return NULL;
 	return tail->seg->prev;
 }
