@@ -188,8 +188,8 @@ is_known(const char *name)
 	static const char *const end[] = {".log", ".index", ".timeindex", ".snapshot", ".pool", ".dropped", ".bad",
 		"-checkpoint", "partition.metadata"};
 
-	if (strncmp(name, "kira.", 5) == 0 && !ends_with(name, ".tmp"))
-		return true;
+	if (strncmp(name, "kira.", 5) == 0) /* a reserve holds blocks, and says nothing */
+		return !ends_with(name, ".tmp") && !ends_with(name, ".reserve");
 	for (unsigned i = 0; i < ARRAY_LENGTH(end); i++)
 		if (ends_with(name, end[i]) || strcmp(name, end[i]) == 0)
 			return true;
