@@ -53,11 +53,12 @@ static unsigned
 tell_events(void)
 {
 	static const enum event of_rewrites[] = {CRASH_IN_RECOVERY, CRASH_AFTER_RECOVERY, REWRITTEN, CRASH_IN_REWRITE,
-		SWAP_UNDONE, SWAP_FINISHED, STORED_AGAIN};
+		SWAP_UNDONE, SWAP_FINISHED, STORED_AGAIN, START_WITHIN};
 	unsigned never = 0;
 
+	run.event[START_WITHIN] = model_starts_within;
 	if (!run.rewrites)
-		return sim_tell(event_name, run.event, EVENTS);
+		return sim_tell(event_name, run.event, START_WITHIN);
 	for (unsigned i = 0; i < ARRAY_LENGTH(of_rewrites); i++)
 		never += sim_tell(&event_name[of_rewrites[i]], &run.event[of_rewrites[i]], 1);
 	return never;

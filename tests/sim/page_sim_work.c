@@ -275,8 +275,7 @@ delete_records(unsigned i)
 	int64_t offset = k < l->n ? l->item[k].offset : l->end;
 	int rc;
 
-	/* Rewritten, a log may begin within a batch then: not what the judge reads. */
-	if (storage_state(run.live.part[i]) != PART_OK || engine_world.config[i].rewrite_lz4)
+	if (storage_state(run.live.part[i]) != PART_OK)
 		return;
 	rc = engine_delete_records(&run.live, i, &offset);
 	if (rc < 0 && storage_state(run.live.part[i]) == PART_OK)

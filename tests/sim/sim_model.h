@@ -77,6 +77,8 @@ void model_adopt(const struct engine *e);
 /* NULL: the log is within bounds, and every batch in it is one that was sent there. Else what is
  * wrong. The number of batches read is added to `*read`. */
 const char *model_judge(struct engine *e, const struct bounds *b, uint64_t *read);
+/* Logs judged since the process began whose start lay within a merged batch. */
+extern uint64_t model_starts_within;
 /* The same of an engine that runs: what its readers see, and words that never go back. */
 const char *model_judge_live(struct engine *e, uint64_t *read);
 /* Of times of batches, and of others, the offsets that are found. */
