@@ -27,8 +27,6 @@ end(struct storage *s, struct storage_op **at, int rc, const char *why)
 	op->rc = rc;
 	if (rc < 0)
 		err_set(&op->err, "%s: %s", op->part[0]->name, why);
-	else
-		op->offset = atomic_load_explicit(&op->part[0]->start, memory_order_relaxed);
 	flush_op_done(s, op);
 }
 
@@ -37,9 +35,12 @@ publish(struct storage *s, struct storage_op *op)
 {
 	struct partition *part = op->part[0];
 	struct flush *f = &s->flush;
+	const int64_t start = atomic_load_explicit(&part->start, memory_order_relaxed);
 
-	if (op->offset > atomic_load_explicit(&part->start, memory_order_relaxed))
+	if (op->offset > start)
 		atomic_store_explicit(&part->start, op->offset, memory_order_release); /* O1 */
+	else
+		op->offset = start; /* the answer: of now, for the kira.state below will hold it; a later one it may not */
 	/* One that begins now has it; also where another moved the start so far, and is not done yet. */
 	op->state_after = f->states_begun + 1;
 	f->state_moved = true;
