@@ -117,10 +117,11 @@ def repair(where, *args, code):
 def halted(where):
     """The command that kirad names when it starts on it."""
     kirad = h.Kirad(data_dir=where).start()
-    said = kirad.process.output()
+    told = re.compile(r"topic t partition 0 is halted: .*`kira repair (\S+) (\S+)`")
+    # Sealed segments are looked at behind the start.
+    h.until(lambda: told.search(kirad.process.output()), 20, "a halt that names the command")
+    m = told.search(kirad.process.output())
     kirad.stop()
-    m = re.search(r"topic t partition 0 is halted: .*`kira repair (\S+) (\S+)`", said)
-    h.check(m, "no halt that names the command:\n" + said[-1500:])
     h.check((m[1], m[2]) == (os.path.realpath(where), "t-0"), "another directory or partition: %s" % m[0])
     return m[2]
 
