@@ -215,7 +215,7 @@ reach_sessions(struct blast *b, uint64_t now_ns, uint64_t *asked_ns)
 {
 	for (unsigned i = 0; i < b->sessions; i++) {
 		struct blast_session *s = &b->session[i];
-		const bool silent = s->window.probes >= KUP_PROBES && now_ns - *asked_ns >= NS_PER_S;
+		const bool silent = s->window.rtt.probes >= KUP_PROBES && now_ns - *asked_ns >= NS_PER_S;
 
 		if (!s->lost && !silent)
 			continue;

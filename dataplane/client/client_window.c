@@ -12,9 +12,6 @@
 #include <string.h>
 
 #define NIL            0xffff
-#define RTT_START_NS   (50 * NS_PER_MS) /* srtt until the first sample */
-#define RTT_GRAIN_NS   (1 * NS_PER_MS)  /* RFC 9002's kGranularity: a timer no finer than this */
-#define RTT_ABSURD_NS  (60 * NS_PER_S)  /* an echo older than that is not a round trip */
 #define REORDER_START  3                /* RFC 9002's kPacketThreshold */
 #define CWND_START     10
 #define PING_MIN_NS    (1 * NS_PER_S)
@@ -32,47 +29,14 @@ is_open(const struct client_window *w, uint32_t seq)
 	return seq - w->oldest_unknown < w->next_seq - w->oldest_unknown;
 }
 
-/* ---- Round trip and timers --------------------------------------------------------------- */
-
-static void
-set_pto(struct client_window *w)
-{
-	const uint64_t spread = MAX(4 * w->var_ns, RTT_GRAIN_NS);
-	uint64_t pto = MAX(w->srtt_ns + spread + w->ack_delay_ns, KUP_PTO_MIN_US * NS_PER_US);
-
-	for (uint32_t i = 0; i < w->probes && pto < KUP_PTO_MAX_US * NS_PER_US; i++)
-		pto *= 2;
-	w->pto_ns = MIN(pto, KUP_PTO_MAX_US * NS_PER_US);
-}
-
-static void
-take_rtt(struct client_window *w, uint64_t rtt_ns)
-{
-	if (rtt_ns > RTT_ABSURD_NS)
-		return;
-	w->last_rtt_ns = rtt_ns;
-	if (!w->have_rtt) {
-		w->have_rtt = true;
-		w->srtt_ns = rtt_ns;
-		w->var_ns = rtt_ns / 2;
-	} else {
-		const uint64_t off = rtt_ns > w->srtt_ns ? rtt_ns - w->srtt_ns : w->srtt_ns - rtt_ns;
-
-		w->var_ns = w->var_ns - w->var_ns / 4 + off / 4;
-		w->srtt_ns = w->srtt_ns - w->srtt_ns / 8 + rtt_ns / 8;
-	}
-	set_pto(w);
-}
+/* ---- Signs of life ----------------------------------------------------------------------- */
 
 /* Any valid datagram: the peer lives. */
 static void
 heard(struct client_window *w, uint64_t now_ns)
 {
 	w->heard_ns = now_ns;
-	if (w->probes > 0) {
-		w->probes = 0;
-		set_pto(w);
-	}
+	rtt_heard(&w->rtt);
 }
 
 /* The same question again, with nothing heard since: as a probe. A session that ended unheard answers
@@ -80,18 +44,8 @@ heard(struct client_window *w, uint64_t now_ns)
 static void
 unanswered(struct client_window *w, uint64_t asked_ns)
 {
-	if (w->heard_ns >= asked_ns)
-		return;
-	w->probes++;
-	set_pto(w);
-}
-
-static uint64_t
-loss_after_ns(const struct client_window *w)
-{
-	const uint64_t rtt = MAX(w->srtt_ns, w->last_rtt_ns);
-
-	return MAX(rtt + rtt / 8, RTT_GRAIN_NS);
+	if (w->heard_ns < asked_ns)
+		rtt_probe(&w->rtt);
 }
 
 /* ---- The list of packets in flight, oldest last transmission first ----------------------- */
@@ -213,7 +167,7 @@ may_send_new(const struct client_window *w, uint64_t now_ns)
 static uint64_t
 probe_at(const struct client_window *w)
 {
-	return w->missing == 0 ? CW_NEVER : MAX(w->sent_ns, w->heard_ns) + w->pto_ns;
+	return w->missing == 0 ? CW_NEVER : MAX(w->sent_ns, w->heard_ns) + w->rtt.pto_ns;
 }
 
 /* A level is still due for something the broker has received: it is asked now and then. */
@@ -232,7 +186,7 @@ ping_at(const struct client_window *w)
 	if (w->missing == 0 && level_due(w)) {
 		const uint64_t last = MAX(MAX(w->ping_ns, w->sent_ns), w->heard_ns);
 
-		at = MIN(at, last + MAX(w->pto_ns, PING_MIN_NS));
+		at = MIN(at, last + MAX(w->rtt.pto_ns, PING_MIN_NS));
 	}
 	return at;
 }
@@ -274,7 +228,7 @@ cut(struct client_window *w)
 static void
 detect_losses(struct client_window *w, uint64_t now_ns)
 {
-	const uint64_t after = loss_after_ns(w);
+	const uint64_t after = rtt_loss_after_ns(&w->rtt);
 	bool beyond = false;
 
 	while (w->evidence && w->head != NIL) {
@@ -301,7 +255,7 @@ loss_at(const struct client_window *w)
 {
 	if (!w->evidence || w->head == NIL || (int32_t)(w->evidence_tx - w->slots[w->head].last_tx) <= 0)
 		return CW_NEVER;
-	return w->slots[w->head].sent_ns + loss_after_ns(w) + 1;
+	return w->slots[w->head].sent_ns + rtt_loss_after_ns(&w->rtt) + 1;
 }
 
 /* ---- Next -------------------------------------------------------------------------------- */
@@ -311,7 +265,7 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 {
 	if (now_ns >= loss_at(w))
 		detect_losses(w, now_ns);
-	if (query_due(w) && (!w->querying || now_ns >= w->query_ns + w->pto_ns)) {
+	if (query_due(w) && (!w->querying || now_ns >= w->query_ns + w->rtt.pto_ns)) {
 		if (w->querying)
 			unanswered(w, w->query_ns);
 		w->querying = true;
@@ -323,14 +277,13 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 	}
 	if (now_ns >= probe_at(w)) {
 		ret->slot = lowest_missing(w);
-		w->probes++;
+		rtt_probe(&w->rtt);
 		w->stats.probes++;
 		w->stats.again++;
-		if (w->probes == 3 && w->cc == CW_RENO) {
+		if (w->rtt.probes == 3 && w->cc == CW_RENO) {
 			w->cwnd = 2;
 			w->acc = 0;
 		}
-		set_pto(w);
 		transmit(w, ret->slot, now_ns);
 		ret->slot->ack_now = true;
 		return CW_AGAIN;
@@ -361,7 +314,7 @@ cw_deadline(const struct client_window *w, uint64_t now_ns)
 	uint64_t at = MIN(MIN(probe_at(w), ping_at(w)), loss_at(w));
 
 	if (query_due(w))
-		at = MIN(at, w->querying ? w->query_ns + w->pto_ns : now_ns);
+		at = MIN(at, w->querying ? w->query_ns + w->rtt.pto_ns : now_ns);
 	if (now_ns < w->throttle_until_ns)
 		at = MIN(at, w->throttle_until_ns);
 	return at;
@@ -511,7 +464,7 @@ take_newest(struct client_window *w, const struct cwire_ack *ack, uint64_t now_n
 		/* Until the first DATA has arrived there is nothing to echo. */
 		if (ack->echo_delay_us < UINT16_MAX && us >= ack->echo_delay_us
 				&& (w->evidence || ack->max_seq != w->max_seq))
-			take_rtt(w, (uint64_t)(us - ack->echo_delay_us) * NS_PER_US);
+			rtt_take(&w->rtt, (uint64_t)(us - ack->echo_delay_us) * NS_PER_US);
 		w->last_echo = ack->ts_echo;
 	}
 	w->heard_ack = true;
@@ -590,7 +543,7 @@ void
 cw_pong(struct client_window *w, uint32_t ts_echo, uint64_t now_ns)
 {
 	heard(w, now_ns);
-	take_rtt(w, (uint64_t)(cw_tx_ts(now_ns) - ts_echo) * NS_PER_US);
+	rtt_take(&w->rtt, (uint64_t)(cw_tx_ts(now_ns) - ts_echo) * NS_PER_US);
 }
 
 struct cw_slot *
@@ -633,10 +586,8 @@ cw_init(struct client_window *w, const struct cw_options *o, uint64_t now_ns)
 	w->cwnd = o->cc == CW_RENO ? MIN(CWND_START, o->window) : o->window;
 	w->ssthresh = o->window;
 	w->reorder = REORDER_START;
-	w->srtt_ns = RTT_START_NS;
-	w->ack_delay_ns = o->ack_delay_us * NS_PER_US;
+	rtt_init(&w->rtt, o->ack_delay_us * NS_PER_US);
 	w->credit_lease_ns = o->credit_lease_ms * NS_PER_MS;
 	w->keepalive_ns = o->keepalive_s * NS_PER_S;
 	w->heard_ns = w->acked_ns = w->sent_ns = w->ping_ns = now_ns;
-	set_pto(w);
 }

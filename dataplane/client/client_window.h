@@ -14,6 +14,7 @@
 #ifndef KIRA_CLIENT_WINDOW_H
 #define KIRA_CLIENT_WINDOW_H
 
+#include "dataplane/client/client_rtt.h"
 #include "dataplane/client/client_wire.h"
 
 #define CW_NEVER UINT64_MAX
@@ -77,7 +78,7 @@ struct client_window {
 	uint32_t mask;
 	uint16_t window;
 	uint8_t cc;
-	bool want_disk, heard_ack, drain, have_rtt, full; /* full: in_flight reached cwnd since growth */
+	bool want_disk, heard_ack, drain, full; /* full: in_flight reached cwnd since growth */
 
 	/* Serial pkt_seq marks: oldest_unknown <= log_seq + 1 or less; all <= next_seq. */
 	uint32_t next_seq, oldest_unknown, log_seq, disk_seq, disk_told, credit_limit, max_seq;
@@ -91,10 +92,9 @@ struct client_window {
 	bool evidence;
 
 	uint32_t cwnd, ssthresh, acc, recovery_end, reorder;
-	uint64_t srtt_ns, var_ns, last_rtt_ns, pto_ns; /* pto_ns holds the doubling by probes */
-	uint32_t probes;                   /* unanswered in a row */
+	struct client_rtt rtt;
 
-	uint64_t ack_delay_ns, credit_lease_ns, keepalive_ns;
+	uint64_t credit_lease_ns, keepalive_ns;
 	uint64_t heard_ns, acked_ns, sent_ns, ping_ns, throttle_until_ns, query_ns;
 	bool querying;
 	struct cw_stats stats;

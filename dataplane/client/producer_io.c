@@ -114,7 +114,7 @@ settle(struct io *io)
 	s->retransmits = io->add.retransmits + w->again;
 	s->lost = io->add.lost + w->lost;
 	s->probes = io->add.probes + w->probes;
-	s->rtt_us = io->window.have_rtt ? io->window.srtt_ns / NS_PER_US : 0;
+	s->rtt_us = io->window.rtt.sampled ? io->window.rtt.srtt_ns / NS_PER_US : 0;
 	while (io->freed) {
 		struct batch *b = io->freed, *spare = p->spare;
 		uint8_t *memory = b->memory;

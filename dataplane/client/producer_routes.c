@@ -255,7 +255,7 @@ repeat_due(struct io *io)
 	if (!io->anchor && io->repeat_at_ns == CW_NEVER)
 		io->repeat_at_ns = io->now_ns;
 	/* "Do you live?", each second while probes go unanswered. */
-	if (io->state == IO_UDP && io->window.probes >= KUP_PROBES && io->repeat_at_ns == CW_NEVER)
+	if (io->state == IO_UDP && io->window.rtt.probes >= KUP_PROBES && io->repeat_at_ns == CW_NEVER)
 		io->repeat_at_ns = io->now_ns + NS_PER_S;
 	return io->now_ns >= io->repeat_at_ns;
 }

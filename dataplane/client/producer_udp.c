@@ -280,7 +280,7 @@ send_close(struct io *io)
 static void
 judge_silence(struct io *io)
 {
-	if (io->window.probes < KUP_PROBES || !io->anchor
+	if (io->window.rtt.probes < KUP_PROBES || !io->anchor
 			|| io->now_ns - io->window.heard_ns < KUP_UDP_DEAD_MS * NS_PER_MS)
 		return;
 	send_close(io);
@@ -315,7 +315,7 @@ udp_close_session(struct io *io)
 {
 	for (unsigned i = 0; i < CLOSE_TRIES && !io->reset; i++) {
 		struct pollfd pfd = {.fd = cudp_fd(io->udp), .events = POLLIN};
-		const uint64_t until = clock_now_ns() + CLAMP(io->window.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
+		const uint64_t until = clock_now_ns() + CLAMP(io->window.rtt.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
 
 		send_close(io);
 		while (!io->reset && (io->now_ns = clock_now_ns()) < until) {

@@ -129,7 +129,7 @@ a_path_longer_than_all_tries_of_a_size_is_found_too(void)
 	}
 	CU_ASSERT_EQUAL(io.state, IO_UDP);
 	CU_ASSERT_EQUAL(io.path, 1472);
-	CU_ASSERT_EQUAL(io.window.srtt_ns, round_trip_ns);
+	CU_ASSERT_EQUAL(io.window.rtt.srtt_ns, round_trip_ns);
 	CU_ASSERT_EQUAL(refused, 0);
 }
 

@@ -115,7 +115,7 @@ a_lost_tail_is_probed_and_one_answer_exposes_the_rest(void)
 	now += 100 * US;
 	CU_ASSERT_TRUE(take_plain(4)); /* 5..10 never arrive */
 	at = cw_deadline(&w, now);
-	CU_ASSERT_EQUAL(at, now + w.pto_ns);
+	CU_ASSERT_EQUAL(at, now + w.rtt.pto_ns);
 	now = at;
 	slot = expect(CW_AGAIN);
 	CU_ASSERT_EQUAL(slot->seq, 5);
@@ -137,22 +137,22 @@ unanswered_probes_back_off_and_shrink_the_window(void)
 
 	start(&o);
 	(void)send_new(4);
-	last = w.pto_ns;
+	last = w.rtt.pto_ns;
 	for (unsigned i = 1; i <= 3; i++) {
 		now = cw_deadline(&w, now);
 		CU_ASSERT_EQUAL(expect(CW_AGAIN)->seq, 1);
-		CU_ASSERT_TRUE(w.pto_ns > last);
-		last = w.pto_ns;
+		CU_ASSERT_TRUE(w.rtt.pto_ns > last);
+		last = w.rtt.pto_ns;
 	}
 	CU_ASSERT_EQUAL(w.cwnd, 2);
-	CU_ASSERT_EQUAL(w.probes, 3);
+	CU_ASSERT_EQUAL(w.rtt.probes, 3);
 	for (unsigned i = 0; i < 20; i++) {
 		now = cw_deadline(&w, now);
 		(void)expect(CW_AGAIN);
 	}
-	CU_ASSERT_EQUAL(w.pto_ns, KUP_PTO_MAX_US * US);
+	CU_ASSERT_EQUAL(w.rtt.pto_ns, KUP_PTO_MAX_US * US);
 	CU_ASSERT_TRUE(take_plain(1));
-	CU_ASSERT_EQUAL(w.probes, 0);
+	CU_ASSERT_EQUAL(w.rtt.probes, 0);
 }
 
 /* ---- Congestion -------------------------------------------------------------------------- */
@@ -214,13 +214,13 @@ the_round_trip_is_smoothed_and_leaves_out_the_brokers_delay(void)
 	t.a.ts_echo = slots[1].tx_ts;
 	t.a.echo_delay_us = 200;
 	(void)take(&t);
-	CU_ASSERT_EQUAL(w.srtt_ns, 800 * US);
-	CU_ASSERT_EQUAL(w.var_ns, 400 * US);
+	CU_ASSERT_EQUAL(w.rtt.srtt_ns, 800 * US);
+	CU_ASSERT_EQUAL(w.rtt.var_ns, 400 * US);
 	t = make_ack(1, 1); /* the same echo: no second sample */
 	t.a.ts_echo = slots[1].tx_ts;
 	now += 5 * MS;
 	(void)take(&t);
-	CU_ASSERT_EQUAL(w.srtt_ns, 800 * US);
+	CU_ASSERT_EQUAL(w.rtt.srtt_ns, 800 * US);
 }
 
 /* ---- Disk, pings ------------------------------------------------------------------------- */
@@ -293,13 +293,13 @@ an_unanswered_ping_or_query_counts_as_a_probe(void)
 	(void)send_new(2);
 	(void)take_plain(2);
 	for (unsigned i = 0; i <= KUP_PROBES; i++) {
-		CU_ASSERT_EQUAL(w.probes, i > 0 ? i - 1 : 0);
+		CU_ASSERT_EQUAL(w.rtt.probes, i > 0 ? i - 1 : 0);
 		now = cw_deadline(&w, now);
 		CU_ASSERT_EQUAL(cw_next(&w, now, &step), CW_PING);
 	}
-	CU_ASSERT_EQUAL(w.probes, KUP_PROBES);
+	CU_ASSERT_EQUAL(w.rtt.probes, KUP_PROBES);
 	cw_pong(&w, 0, ++now);
-	CU_ASSERT_EQUAL(w.probes, 0);
+	CU_ASSERT_EQUAL(w.rtt.probes, 0);
 	t = make_ack(2, 2);
 	start(&o);
 	(void)send_new(2);
@@ -307,7 +307,7 @@ an_unanswered_ping_or_query_counts_as_a_probe(void)
 	(void)take(&t);
 	now++;
 	for (unsigned i = 0; i < 3; i++) {
-		CU_ASSERT_EQUAL(w.probes, i > 0 ? i - 1 : 0);
+		CU_ASSERT_EQUAL(w.rtt.probes, i > 0 ? i - 1 : 0);
 		now = cw_deadline(&w, now);
 		CU_ASSERT_EQUAL(cw_next(&w, now, &step), CW_QUERY);
 	}

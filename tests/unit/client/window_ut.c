@@ -130,7 +130,7 @@ an_unexplained_failure_makes_packets_unknown_until_a_query_is_answered(void)
 	CU_ASSERT_EQUAL(step.query_first, 7);
 	CU_ASSERT_EQUAL(step.query_count, 2);
 	CU_ASSERT_NOT_EQUAL(cw_next(&w, now, &step), CW_QUERY); /* again a PTO later */
-	now += w.pto_ns;
+	now += w.rtt.pto_ns;
 	CU_ASSERT_EQUAL(cw_next(&w, now, &step), CW_QUERY);
 	t = make_ack(8, 8);
 	t.a.err_total = 1;
