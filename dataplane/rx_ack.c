@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * rx_ack.c - what goes back to the producers: an ACK per session and turn, PONG, RESET.
  * Thread: the rx lcore. Owns: nothing. Never: sends a session more bytes than came from it; names
- * in an ACK what is not final, or what a publish has not made visible (store.c completes after it). */
+ * in an ACK what is not final, or what a publish has not made visible (store_done.c completes after it). */
 #include "dataplane/kira_dpdk_compat.h"
 
 #include "dataplane/rx.h"

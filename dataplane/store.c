@@ -2,12 +2,13 @@
  * store.c - store_turn: rings -> append, in runs per partition -> completions.
  * Thread: one pinned storage lcore, or merged behind rx_turn. Owns: its partitions' append side, the
  * hold, the wait queues. Never: in its turn allocates, locks, logs, makes a system call, waits for
- * a disk; completes a message before the partition's end is published. */
+ * a disk. */
 #include "dataplane/store.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "dataplane/drop.h"
+#include "dataplane/store_done.h"
 
 #include <kira/errors.h>
 #include <kira/record_batch.h>
@@ -32,120 +33,6 @@ store_open(struct store_lcore *st, unsigned partitions_max, unsigned capacity)
 	}
 	st->failures = storage_failures(st->storage);
 	return true;
-}
-
-static struct store_lane *
-lane_of(struct store_lcore *st, const struct store_msg *msg)
-{
-	return &st->lane[storage_slot(msg->part)];
-}
-
-/* ---- Finished messages -------------------------------------------------------------------- */
-
-/* Completions and mbufs of packets, gathered and sent in runs of one rx lcore. */
-struct outbox {
-	unsigned n, rx;
-	struct store_done done[STORE_BURST];
-	struct store_msg *msg[STORE_BURST];
-};
-
-static void
-outbox_send(struct store_lcore *st, struct outbox *out)
-{
-	unsigned took;
-
-	if (out->n == 0)
-		return;
-	/* The ring holds the queue's whole credit, and each packet out has its own: it fits. */
-	took = rte_ring_sp_enqueue_bulk_elem(st->done[out->rx], out->done, sizeof(out->done[0]),
-		out->n, NULL);
-	ASSERT(took == out->n);
-	drop_stored(out->msg, out->n);
-	st->gifts->rx |= 1u << out->rx;
-	out->n = 0;
-}
-
-static void
-outbox_add(struct store_lcore *st, struct outbox *out, struct store_msg *msg)
-{
-	const unsigned rx = msg->session_id >> 24;
-
-	if (out->n == STORE_BURST || (out->n > 0 && out->rx != rx))
-		outbox_send(st, out);
-	out->rx = rx;
-	out->msg[out->n] = msg;
-	out->done[out->n++] = (struct store_done){
-		.session_id = msg->session_id,
-		.pkt_seq = msg->pkt_seq,
-		.base_offset = msg->base_offset,
-		.commit = msg->commit,
-		.error = msg->error,
-	};
-}
-
-/* End the run: publish every partition touched (E1, T1, K2), then complete what was staged. The
- * other way round an ack could name bytes that no reader can see and no commit covers. */
-static void
-publish(struct store_lcore *st)
-{
-	struct outbox out;
-
-	for (unsigned i = 0; i < st->dirty_n; i++) {
-		struct store_lane *lane = st->dirty[i];
-
-		lane->commit = storage_publish(lane->part);
-		lane->dirty = false;
-	}
-	if (st->dirty_n > 0) {
-		atomic_store_explicit(st->new_data, true, memory_order_release);
-		st->gifts->data = true;
-		st->gifts->flush = true;
-	}
-	st->dirty_n = 0;
-	out.n = 0;
-	for (unsigned i = 0; i < st->staged_n; i++) {
-		struct store_msg *msg = st->staged[i];
-
-		if (msg->commit) {
-			msg->commit = lane_of(st, msg)->commit;
-			if (msg->commit == 0) { /* failed under the run: nothing of it is sure */
-				msg->error = KIRA_E_KAFKA_STORAGE_ERROR;
-				msg->base_offset = -1;
-			}
-		}
-		if (msg->kind == STORE_UDP) {
-			outbox_add(st, &out, msg);
-		} else {
-			const int rc = rte_ring_sp_enqueue(st->cmd_done, msg);
-
-			ASSERT(rc == 0); /* as large as what control may have outstanding */
-			st->gifts->control = true;
-		}
-	}
-	outbox_send(st, &out);
-	st->staged_n = 0;
-}
-
-/* Finished, but for the publish. `covered`: a commit number goes with it. */
-static void
-stage(struct store_lcore *st, struct store_msg *msg, int16_t error, int64_t base_offset, bool covered)
-{
-	if (st->staged_n == STORE_STAGED)
-		publish(st);
-	msg->error = error;
-	msg->base_offset = base_offset;
-	msg->commit = covered; /* publish() puts the number */
-	st->staged[st->staged_n++] = msg;
-}
-
-static void
-touch(struct store_lcore *st, struct store_lane *lane, struct partition *part)
-{
-	lane->part = part;
-	if (lane->dirty)
-		return;
-	lane->dirty = true;
-	st->dirty[st->dirty_n++] = lane;
 }
 
 /* ---- WAIT: no room faulted in ------------------------------------------------------------- */
@@ -239,7 +126,7 @@ static void
 hold_leave(struct store_lcore *st, struct packet *pkt)
 {
 	hold_remove(&st->hold, &pkt->held);
-	lane_of(st, &pkt->msg)->held--;
+	store_lane(st, &pkt->msg)->held--;
 	counter_set(&st->count->held_now, st->hold.n);
 }
 
@@ -260,11 +147,11 @@ hold_enter(struct store_lcore *st, struct store_lane *lane, struct store_msg *ms
 		evicted = evicted->newer;
 		lane->held--;
 		counter_add(&st->count->hold_refused, 1);
-		stage(st, &out->msg, evicted_error, -1, false);
+		store_stage(st, &out->msg, evicted_error, -1, false);
 	}
 	if (error) {
 		counter_add(&st->count->hold_refused, 1);
-		stage(st, msg, error, -1, false);
+		store_stage(st, msg, error, -1, false);
 		return;
 	}
 	lane->held++;
@@ -279,7 +166,7 @@ finish(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg,
 {
 	if (verdict == APPEND_REFUSED) {
 		counter_add(&st->count->refused, 1);
-		stage(st, msg, result->error, -1, false);
+		store_stage(st, msg, result->error, -1, false);
 		return;
 	}
 	if (verdict == APPEND_STORED)
@@ -288,8 +175,8 @@ finish(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg,
 		counter_add(&st->count->duplicates, 1);
 	if (msg->kind != STORE_UDP)
 		msg->append_ms = result->append_ms;
-	touch(st, lane, msg->part);
-	stage(st, msg, result->error, result->base_offset, true);
+	store_touch(st, lane, msg->part);
+	store_stage(st, msg, result->error, result->base_offset, true);
 }
 
 /* H3: the gap before a held batch may have closed. From the head, each by the table. */
@@ -350,7 +237,7 @@ append(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg, u
 static void
 store_batch(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int64_t wall_ms)
 {
-	struct store_lane *lane = lane_of(st, msg);
+	struct store_lane *lane = store_lane(st, msg);
 
 	/* Behind those that wait, unexamined: it must not overtake them into the hold. */
 	if (lane->wait_head) {
@@ -389,16 +276,16 @@ end_all(struct store_lcore *st, struct store_lane *lane, int16_t error)
 		struct store_msg *msg = lane->wait_head;
 
 		wait_take(st, lane, NULL, msg);
-		stage(st, msg, error, -1, false);
+		store_stage(st, msg, error, -1, false);
 	}
 	for (struct held *b = st->hold.oldest; b && lane->held > 0; b = next) {
 		struct packet *pkt = packet_of_held(b);
 
 		next = b->newer;
-		if (lane_of(st, &pkt->msg) != lane)
+		if (store_lane(st, &pkt->msg) != lane)
 			continue;
 		hold_leave(st, pkt);
-		stage(st, &pkt->msg, error, -1, false);
+		store_stage(st, &pkt->msg, error, -1, false);
 	}
 }
 
@@ -418,7 +305,7 @@ end_failed(struct store_lcore *st)
 		if (storage_state(pkt->msg.part) == PART_OK)
 			continue;
 		hold_leave(st, pkt);
-		stage(st, &pkt->msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
+		store_stage(st, &pkt->msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
 	}
 }
 
@@ -489,13 +376,13 @@ look_at_waiting(struct store_lcore *st, uint64_t now_ns)
 		} else if (msg->kind == STORE_UDP && session_ended(st, msg)) {
 			wait_take(st, st->look_lane, st->look_prev, msg);
 			counter_add(&st->count->freed_with_session, 1);
-			stage(st, msg, KIRA_E_UNKNOWN_SERVER_ERROR, -1, false);
+			store_stage(st, msg, KIRA_E_UNKNOWN_SERVER_ERROR, -1, false);
 			work++;
 		} else if (msg->kind != STORE_UDP && now_ns - msg->commit >= STORE_TCP_WAIT_NS) {
 			stall_add(st->wait_count, now_ns - msg->commit);
 			wait_take(st, st->look_lane, st->look_prev, msg);
 			counter_add(&st->count->wait_expired, 1);
-			stage(st, msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
+			store_stage(st, msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
 			work++;
 		} else {
 			st->look_prev = msg;
@@ -512,7 +399,7 @@ expire_held(struct store_lcore *st, uint64_t now_ns, bool all)
 
 	while (st->hold.oldest && work < STORE_BURST) {
 		struct packet *pkt = packet_of_held(st->hold.oldest);
-		const bool waits = lane_of(st, &pkt->msg)->wait_head != NULL;
+		const bool waits = store_lane(st, &pkt->msg)->wait_head != NULL;
 
 		if (!all && now_ns - pkt->held.since_ns < (uint64_t)KUP_HOLD_MS * NS_PER_MS)
 			break;
@@ -524,7 +411,7 @@ expire_held(struct store_lcore *st, uint64_t now_ns, bool all)
 		}
 		hold_leave(st, pkt);
 		counter_add(&st->count->hold_refused, 1);
-		stage(st, &pkt->msg, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER, -1, false);
+		store_stage(st, &pkt->msg, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER, -1, false);
 	}
 	return work;
 }
@@ -547,7 +434,7 @@ take_packets(struct store_lcore *st, unsigned rx, uint64_t now_ns, int64_t wall_
 static void
 detach(struct store_lcore *st, struct store_msg *cmd, uint64_t now_ns, int64_t wall_ms)
 {
-	struct store_lane *lane = lane_of(st, cmd);
+	struct store_lane *lane = store_lane(st, cmd);
 
 	for (unsigned rx = 0; rx < st->rx_lcores; rx++) {
 		unsigned left = rte_ring_count(st->from_rx[rx]);
@@ -556,10 +443,10 @@ detach(struct store_lcore *st, struct store_msg *cmd, uint64_t now_ns, int64_t w
 			left -= MIN(left, take_packets(st, rx, now_ns, wall_ms));
 	}
 	end_all(st, lane, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
-	publish(st);
+	store_publish(st);
 	storage_detach_lcore(cmd->part);
 	lane->part = NULL;
-	stage(st, cmd, 0, -1, false);
+	store_stage(st, cmd, 0, -1, false);
 }
 
 static void
@@ -572,7 +459,7 @@ command(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int64_t 
 	case STORE_ROLL:
 		storage_roll(msg->part, now_ns);
 		st->gifts->flush = true; /* a segment left, or asked for */
-		stage(st, msg, 0, -1, false);
+		store_stage(st, msg, 0, -1, false);
 		break;
 	case STORE_DETACH:
 		detach(st, msg, now_ns, wall_ms);
@@ -608,7 +495,7 @@ store_turn(struct store_lcore *st, uint64_t now_ns, int64_t wall_ms)
 		work += expire_held(st, now_ns, work == 0 && atomic_load_explicit(st->draining,
 			memory_order_relaxed));
 	if (st->staged_n > 0 || st->dirty_n > 0)
-		publish(st);
+		store_publish(st);
 	atomic_store_explicit(&st->left, st->hold.n + st->waiting_n, memory_order_release);
 	return work;
 }
@@ -634,9 +521,9 @@ store_close(struct store_lcore *st)
 	while (st->waiting_n > 0)
 		end_all(st, st->waiting[0], KIRA_E_UNKNOWN_SERVER_ERROR);
 	while (st->hold.oldest)
-		end_all(st, lane_of(st, &packet_of_held(st->hold.oldest)->msg),
+		end_all(st, store_lane(st, &packet_of_held(st->hold.oldest)->msg),
 			KIRA_E_UNKNOWN_SERVER_ERROR);
-	publish(st);
+	store_publish(st);
 	for (unsigned rx = 0; rx < st->rx_lcores; rx++)
 		while (rte_ring_sc_dequeue(st->from_rx[rx], (void **)&msg) == 0)
 			drop_stored(&msg, 1);

@@ -66,6 +66,12 @@ struct store_lcore {
 							     * control thread reads it when draining */
 };
 
+static inline struct store_lane *
+store_lane(struct store_lcore *st, const struct store_msg *msg)
+{
+	return &st->lane[storage_slot(msg->part)];
+}
+
 /* False: no memory. `capacity`: the credit of all rx queues. */
 bool store_open(struct store_lcore *st, unsigned partitions_max, unsigned capacity);
 /* After its thread ended: gives back what waits or is held. */
