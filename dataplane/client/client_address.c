@@ -111,6 +111,19 @@ client_wait(int fd, short events, uint64_t deadline_ns, int stop_fd)
 	}
 }
 
+/* The kernel may pick the very port that is connected to, when nobody listens there, and the socket is
+ * its own peer: an answer to nothing, and a broker that restarts finds its port taken. */
+static bool
+is_its_own_peer(int fd)
+{
+	struct sockaddr_storage ours = {0}, theirs = {0};
+	socklen_t n = sizeof(ours), m = sizeof(theirs);
+
+	return getsockname(fd, (struct sockaddr *)&ours, &n) == 0
+		&& getpeername(fd, (struct sockaddr *)&theirs, &m) == 0 && n == m
+		&& memcmp(&ours, &theirs, n) == 0;
+}
+
 static int
 connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int stop_fd, int *ret)
 {
@@ -133,6 +146,10 @@ connect_one(const struct addrinfo *ai, uint64_t deadline_ns, int stop_fd, int *r
 		rc = -error;
 		if (rc < 0)
 			goto fail;
+	}
+	if (is_its_own_peer(fd)) {
+		rc = -ECONNREFUSED;
+		goto fail;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));

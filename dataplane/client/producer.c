@@ -243,12 +243,10 @@ wait_room(struct kira_producer *p, uint64_t deadline_ns)
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
-/* Lock held. The open batch goes to the I/O thread. */
-static void
-close_batch(struct kira_producer *p, struct partition *part)
+/* Lock held. An open batch goes to the I/O thread. */
+void
+batch_close(struct kira_producer *p, struct batch *b)
 {
-	struct batch *b = part->open;
-
 	if (b->prev)
 		b->prev->next = b->next;
 	else
@@ -263,7 +261,7 @@ close_batch(struct kira_producer *p, struct partition *part)
 	else
 		p->closed_head = b;
 	p->closed_tail = b;
-	part->open = NULL;
+	b->part->open = NULL;
 }
 
 /* Lock held. NULL: no memory. */
@@ -372,7 +370,7 @@ add_record(struct kira_producer *p, struct partition *part, const struct kira_re
 			return 0;
 		}
 		if (b) {
-			close_batch(p, part);
+			batch_close(p, b);
 			io_wake(p);
 		}
 		rc = make_room(p, part, size);

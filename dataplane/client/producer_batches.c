@@ -59,6 +59,15 @@ partition_queue(struct io *io, struct partition *part)
 	io->queue_length++;
 }
 
+/* Off `ready`; were it the last one there, what stayed open behind it is due. */
+static void
+unready(struct io *io, struct batch *b)
+{
+	list_remove(&b->part->ready, b);
+	if (io->held_open && !b->part->ready.head)
+		io->linger_at_ns = io->now_ns;
+}
+
 static struct partition *
 dequeue(struct io *io)
 {
@@ -168,7 +177,7 @@ leave_gap(struct io *io, struct batch *b)
 static void
 fail_ready(struct io *io, struct batch *b, int16_t error)
 {
-	list_remove(&b->part->ready, b);
+	unready(io, b);
 	leave_gap(io, b);
 	batch_tell(io, b, error, -1);
 	batch_release(io, b);
@@ -450,7 +459,7 @@ batch_sending(struct io *io, struct batch *b, enum batch_state state)
 	b->was_unknown = b->unknown;
 	b->unknown = true;
 	b->sent_first = part->outstanding == 0;
-	list_remove(&part->ready, b);
+	unready(io, b);
 	list_insert(&part->sent, b);
 	b->state = (uint8_t)state;
 	part->outstanding++;

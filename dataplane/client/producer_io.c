@@ -36,7 +36,34 @@ pack(struct io *io, struct batch *b)
 		memset(b->build.p + b->length, 0, KUP_FLOOR - KUP_DATA_BATCH - b->length);
 }
 
-/* Closed batches, and open ones whose linger is over or that somebody flushes for. */
+/* Lock held. Open batches whose linger is over, or that somebody flushes for. One that would only wait
+ * behind another of its partition stays open and fills up meanwhile: a broker that was away for a second
+ * is owed a few large batches then, not hundreds of small ones that each wait for a sync of the disk. */
+static void
+close_lingered(struct io *io)
+{
+	struct kira_producer *p = io->p;
+	const bool all = p->flushing > 0 || p->stopping;
+	struct batch *b = p->open_head, *next;
+
+	io->linger_at_ns = CW_NEVER;
+	io->held_open = false;
+	io->order_seen = p->next_order;
+	for (; b; b = next) {
+		const uint64_t due_ns = b->born_ns + p->o.linger_us * NS_PER_US;
+
+		next = b->next;
+		if (!all && io->now_ns < due_ns) {
+			io->linger_at_ns = due_ns; /* the others are younger */
+			break;
+		}
+		if (!all && b->part->ready.head)
+			io->held_open = true;
+		else
+			batch_close(p, b);
+	}
+}
+
 static void
 admit(struct io *io)
 {
@@ -46,25 +73,7 @@ admit(struct io *io)
 	pthread_mutex_lock(&p->lock);
 	p->io_sleeps = false;
 	p->routed = p->topics;
-	while (p->open_head && (p->flushing > 0 || p->stopping
-			|| io->now_ns >= p->open_head->born_ns + p->o.linger_us * NS_PER_US)) {
-		struct batch *b = p->open_head;
-
-		p->open_head = b->next;
-		if (b->next)
-			b->next->prev = NULL;
-		else
-			p->open_tail = NULL;
-		b->next = NULL;
-		b->part->open = NULL;
-		if (p->closed_tail)
-			p->closed_tail->next = b;
-		else
-			p->closed_head = b;
-		p->closed_tail = b;
-	}
-	io->linger_at_ns = p->open_head
-		? p->open_head->born_ns + p->o.linger_us * NS_PER_US : CW_NEVER;
+	close_lingered(io);
 	list = p->closed_head;
 	p->closed_head = p->closed_tail = NULL;
 	pthread_mutex_unlock(&p->lock);
@@ -180,7 +189,7 @@ announce_sleep(struct io *io)
 	pthread_mutex_lock(&p->lock);
 	ok = !p->closed_head && p->topics == p->routed && !p->stopping
 		&& !(p->flushing > 0 && p->open_head) && !(io->job_running && p->job.done)
-		&& !(p->open_head && io->linger_at_ns == CW_NEVER);
+		&& !(p->open_head && io->linger_at_ns == CW_NEVER && p->next_order != io->order_seen);
 	p->io_sleeps = ok;
 	pthread_mutex_unlock(&p->lock);
 	return ok;

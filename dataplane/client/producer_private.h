@@ -183,6 +183,7 @@ struct kira_producer {
 void *io_thread(void *arg);
 /* Lock held. */
 void io_wake(struct kira_producer *p);
+void batch_close(struct kira_producer *p, struct batch *b);
 bool wait_room(struct kira_producer *p, uint64_t deadline_ns); /* false: the time is over */
 void say_error(const struct err *err, char *error, size_t error_size);
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ * io_ut.c - dataplane/client/producer_io.c: when open batches go to the I/O thread, and what that does
+ * to its sleep. The application's calls are libkira's own; there is no broker, no thread. */
+#include "dataplane/client/producer_io.c"
+
+#include "tests/unit/ut.h"
+
+static struct kira_producer producer;
+static struct io io;
+static struct kira_topic *topic;
+
+static void
+fresh(void)
+{
+	memset(&io, 0, sizeof(io));
+	memset(&producer, 0, sizeof(producer));
+	free(topic);
+	topic = calloc(1, sizeof(*topic) + 2 * sizeof(struct partition));
+	CU_ASSERT_FATAL(topic != NULL);
+	topic->producer = &producer;
+	topic->partitions = 2;
+	for (int32_t i = 0; i < 2; i++) {
+		topic->part[i].topic = topic;
+		topic->part[i].index = i;
+		topic->part[i].producer_id = producer.producer_id = 9;
+	}
+	kira_producer_options_init(&producer.o);
+	(void)pthread_mutex_init(&producer.lock, NULL);
+	(void)pthread_cond_init(&producer.room, NULL);
+	producer.topic[0] = topic;
+	producer.topics = producer.routed = 1;
+	producer.batch_room = producer.single_max = 4096;
+	producer.event_fd = -1;
+	io.p = &producer;
+	io.state = IO_TCP;
+	io.linger_at_ns = io.next_wait_ns = io.expire_at_ns = io.udp_again_ns = CW_NEVER;
+}
+
+static void
+produce(int32_t partition, unsigned n)
+{
+	const struct kira_record rec = {.value = "x", .value_length = 1, .partition = partition,
+		.timestamp_ms = 1};
+
+	for (; n > 0; n--)
+		CU_ASSERT_EQUAL(kira_produce(topic, &rec), 0);
+}
+
+/* So much later that every linger is over. */
+static void
+admit_later(void)
+{
+	io.now_ns = clock_now_ns() + NS_PER_S;
+	admit(&io);
+}
+
+static unsigned
+ready(int32_t partition)
+{
+	unsigned n = 0;
+
+	for (const struct batch *b = topic->part[partition].ready.head; b; b = b->next)
+		n++;
+	return n;
+}
+
+static void
+records_behind_a_batch_that_is_not_sent_share_one(void)
+{
+	struct batch *first, *second;
+
+	fresh();
+	produce(0, 2);
+	admit_later();
+	CU_ASSERT_EQUAL(ready(0), 1);
+	CU_ASSERT_EQUAL(io.linger_at_ns, CW_NEVER);
+	for (unsigned i = 0; i < 100; i++) {
+		produce(0, 1);
+		admit_later();
+		CU_ASSERT_EQUAL(ready(0), 1);
+	}
+	produce(1, 1); /* another partition does not wait for this one */
+	admit_later();
+	CU_ASSERT_EQUAL(ready(1), 1);
+	first = batch_next(&io, true);
+	CU_ASSERT_PTR_EQUAL_FATAL(first, topic->part[0].ready.head);
+	CU_ASSERT_EQUAL(first->build.count, 2);
+	CU_ASSERT_EQUAL(io.linger_at_ns, CW_NEVER);
+	batch_sending(&io, first, BATCH_TCP);
+	CU_ASSERT_EQUAL(wake_at(&io), io.now_ns); /* no sleep before it was looked at */
+	admit_later();
+	CU_ASSERT_EQUAL(ready(0), 1);
+	second = topic->part[0].ready.head;
+	CU_ASSERT_EQUAL(second->build.count, 100);
+	CU_ASSERT_FALSE(io.held_open);
+}
+
+static void
+a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for(void)
+{
+	fresh();
+	produce(0, 1);
+	admit_later();
+	produce(0, 1000); /* 8 bytes each: more than 4096 hold */
+	admit_later();
+	CU_ASSERT_TRUE(ready(0) >= 2);
+	CU_ASSERT_PTR_NOT_NULL(topic->part[0].open);
+	producer.flushing = 1;
+	admit_later();
+	CU_ASSERT_PTR_NULL(topic->part[0].open);
+	CU_ASSERT_PTR_NULL(producer.open_head);
+}
+
+static void
+what_stays_open_keeps_nobody_awake_and_what_is_new_does(void)
+{
+	fresh();
+	produce(0, 1);
+	admit_later();
+	produce(0, 1);
+	admit_later();
+	CU_ASSERT_TRUE(io.held_open);
+	CU_ASSERT_TRUE(announce_sleep(&io));
+	producer.io_sleeps = false;
+	produce(0, 1); /* into the one that is open */
+	CU_ASSERT_TRUE(announce_sleep(&io));
+	producer.io_sleeps = false;
+	produce(1, 1); /* opens one, whose linger nobody has taken note of */
+	CU_ASSERT_FALSE(announce_sleep(&io));
+	io.now_ns = clock_now_ns();
+	admit(&io);
+	CU_ASSERT_NOT_EQUAL(io.linger_at_ns, CW_NEVER);
+	CU_ASSERT_TRUE(announce_sleep(&io));
+}
+
+static const struct ut_test tests[] = {
+	UT("admit", records_behind_a_batch_that_is_not_sent_share_one),
+	UT("admit", a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for),
+	UT("admit", what_stays_open_keeps_nobody_awake_and_what_is_new_does),
+};
+
+UT_MAIN(tests)
