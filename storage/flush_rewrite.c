@@ -242,7 +242,8 @@ flush_rewrite_lets_go(struct storage *s, const struct partition *part, int64_t b
 
 	if (r->part != part || r->seg->base >= below)
 		return true;
-	r->cancel = true;
+	if (!r->swaps) /* else the swap is next: its segment keeps old files open, and must not be given more */
+		r->cancel = true;
 	return false;
 }
 

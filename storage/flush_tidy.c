@@ -129,8 +129,7 @@ trim_done(struct job *job)
 	part->f.expired_n = 0;
 }
 
-/* The new start is published; the files go once kira.state says so too. */
-/* False: a segment among them is being rewritten; again at the next look. */
+/* The new start is published; the files go once kira.state says so too. False: a segment among them is being rewritten; again at the next look. */
 static bool
 expire(struct storage *s, struct partition *part, unsigned drop)
 {
@@ -139,7 +138,7 @@ expire(struct storage *s, struct partition *part, unsigned drop)
 	/* It may lie above that already, within a segment: OP_DELETE_RECORDS. */
 	const int64_t start = MAX(from, atomic_load_explicit(&part->start, memory_order_relaxed));
 
-	if (!flush_rewrite_lets_go(s, part, start))
+	if (!flush_rewrite_lets_go(s, part, from)) /* not `start`: the segment that holds it stays */
 		return false;
 	part->f.expired = calloc(drop, sizeof(*part->f.expired));
 	ASSERT(part->f.expired);

@@ -354,6 +354,70 @@ a_topic_does_not_go_while_a_segment_of_it_is_rewritten(void)
 	world_end();
 }
 
+/* Read back, its old files kept open, and the names not changed yet: a commit came during the last piece. */
+static void
+hold_before_the_swap(unsigned segment)
+{
+	begin(true, 200);
+	want_lz4(true);
+	while (!(job()->part && job()->swaps && !job()->busy && job()->seg->base == 100 * (int64_t)segment)) {
+		append((struct batch_of){.count = 2});
+		storage_want_disk(w.s, 0, storage_publish(w.part[0]));
+		world_turns(1);
+	}
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), segment);
+}
+
+static unsigned
+open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void
+what_is_ready_to_be_swapped_is_swapped_before_it_expires(void)
+{
+	const unsigned files = open_files();
+
+	hold_before_the_swap(1);
+	w.part[0]->config.retention_ms = 0;
+	w.s->flush.tidy_ns = 0;
+	world_turns(3000);
+	CU_ASSERT_TRUE(counter_read(&w.count.rewrite_segments) >= 2);
+	CU_ASSERT_TRUE(counter_read(&w.count.segments_deleted) >= SEGMENTS - 1);
+	CU_ASSERT_EQUAL(world_count(0, ".cleaned") + world_count(0, ".swap"), 0);
+	world_end();
+	CU_ASSERT_EQUAL(open_files(), files);
+}
+
+/* Segments below it go, it stays: records of it, too, were deleted. */
+static void
+a_segment_that_holds_the_start_goes_on_being_rewritten(void)
+{
+	struct partition *part;
+	struct storage_op op = {.kind = OP_DELETE_RECORDS, .part = &part, .offset = 150};
+
+	hold(true);
+	job()->stopped = false;
+	while (!(job()->part && job()->seg->base == 100))
+		world_turns(1);
+	job()->stopped = true;
+	part = w.part[0];
+	storage_submit(w.s, &op);
+	world_turns(6000);
+	CU_ASSERT_PTR_EQUAL(storage_reap(w.s), &op);
+	CU_ASSERT_EQUAL(counter_read(&w.count.segments_deleted), 1);
+	CU_ASSERT_FALSE(job()->cancel);
+	job()->stopped = false;
+	rewrite_all();
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), SEGMENTS - 1);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("which", sealed_segments_become_smaller_and_hold_the_same_records),
 	UT("which", other_topics_are_not_touched),
@@ -368,6 +432,8 @@ static const struct ut_test tests[] = {
 	UT("readers", a_place_remembered_in_the_old_file_is_not_looked_for_in_the_new),
 	UT("others", retention_deletion_and_a_stop_come_between_any_two_pieces),
 	UT("others", a_segment_does_not_expire_while_it_is_rewritten),
+	UT("others", what_is_ready_to_be_swapped_is_swapped_before_it_expires),
+	UT("others", a_segment_that_holds_the_start_goes_on_being_rewritten),
 	UT("others", a_topic_does_not_go_while_a_segment_of_it_is_rewritten),
 };
 
