@@ -33,6 +33,7 @@ struct rewriting {
 	uint64_t size;                  /* of the new log */
 	uint64_t look_ns;               /* for the next segment not before */
 	uint64_t begun_ns, ended_ns, next_ns, commits; /* of the last piece; commits done when it began */
+	unsigned snapshots;             /* how many it was offered */
 	unsigned slot;                  /* the next partition to look at */
 	bool busy, swaps, drops;        /* a job is in flight; of the names; of all that was made */
 	bool cancel, stopped;

@@ -72,6 +72,7 @@ choose_in(struct storage *s, struct partition *part)
 	o.size = segment_used(a->seg[i]);
 	r->part = part;
 	r->seg = a->seg[i];
+	r->snapshots = o.snapshots;
 	r->rw = rewrite_open(&o);
 	r->swaps = r->cancel = false;
 	return true;
@@ -164,6 +165,9 @@ run(struct job *job)
 static void
 stepped(struct storage *s, struct rewriting *r, int rc)
 {
+	/* No seal to come will be among the snapshots that it is judged by, and others wait behind it. */
+	if (rc == REWRITE_LATER && r->snapshots == REWRITE_SNAPSHOTS)
+		rc = REWRITE_USELESS;
 	switch (rc) {
 	case REWRITE_MORE:
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * rewrite_ut.c - sealed segments of a topic with compression.type=lz4: which are rewritten, that they
  * hold the same records, and who reads, expires or deletes what while they are swapped. */
+#include "storage/rewrite.h"
 #include "tests/unit/storage/rewrite_world.h"
 
 /* ---- What is rewritten -------------------------------------------------------------------- */
@@ -112,6 +113,26 @@ without_two_snapshots_above_nothing_is_rewritten(void)
 	for (unsigned i = 0; i < 3000; i++)
 		world_turns(1);
 	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), 0);
+	world_end();
+}
+
+/* There were more producers than was guessed, for a while: those segments stay, what came later does not. */
+static void
+a_segment_without_snapshots_above_holds_up_none_behind_it(void)
+{
+	begin(true, 200);
+	for (unsigned i = 0; i < 2; i++)
+		fill(true, 200);
+	for (int64_t at = 100; at <= 100 * (REWRITE_SNAPSHOTS - 1); at += 100) {
+		char name[LAYOUT_NAME];
+
+		layout_name(name, at, ".snapshot");
+		CU_ASSERT_EQUAL_FATAL(io_posix.unlinkat(w.part[0]->dirfd, name, false), 0);
+	}
+	rewrite_all();
+	/* The first is judged by one snapshot, the last by one, too. */
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), 3 * SEGMENTS - 2);
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_given_up), 1);
 	world_end();
 }
 
@@ -424,6 +445,7 @@ static const struct ut_test tests[] = {
 	UT("which", a_segment_rests_before_it_is_rewritten),
 	UT("which", what_saves_less_than_a_tenth_stays),
 	UT("which", without_two_snapshots_above_nothing_is_rewritten),
+	UT("which", a_segment_without_snapshots_above_holds_up_none_behind_it),
 	UT("damage", a_damaged_segment_is_said_and_stays),
 	UT("damage", what_reads_back_otherwise_never_takes_the_place),
 	UT("damage", what_reads_back_with_other_records_never_does_either),
