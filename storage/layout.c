@@ -40,6 +40,12 @@ layout_sync_dir(const struct io *io, int dir)
 }
 
 int
+layout_open_dir(const struct io *io, int dir)
+{
+	return io->openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+}
+
+int
 layout_unlink(const struct io *io, int dir, const char *name)
 {
 	const int rc = io->unlinkat(dir, name, false);
@@ -97,9 +103,13 @@ layout_put_unsynced(const struct io *io, int dir, const char *name, const void *
 int
 layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n)
 {
-	const int rc = layout_put(io, dir, name, bytes, n);
+	const int own = layout_open_dir(io, dir);
+	int rc = own < 0 ? own : layout_put(io, dir, name, bytes, n);
 
-	return rc < 0 ? rc : layout_sync_dir(io, dir);
+	if (rc == 0)
+		rc = layout_sync_dir(io, own);
+	(void)io->close(own);
+	return rc;
 }
 
 int

@@ -28,7 +28,8 @@ layout_no_space(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT;
 }
 
-/* Replace a file: .tmp, fsync, rename, fsync of the directory. */
+/* Replace a file: .tmp, fsync, rename, fsync of the directory, by an open file of its own: what that is told of
+ * earlier changes it hides from nobody who syncs `dir`. May be tried again after any error. */
 int layout_replace(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
 /* The same without the sync of the directory, for several files at once. */
 int layout_put(const struct io *io, int dir, const char *name, const void *bytes, size_t n);
@@ -43,6 +44,9 @@ int layout_put_text(const struct io *io, int dir, const char *kind, const char *
 int layout_read_text(const struct io *io, int dir, const char *kind, char **body);
 
 int layout_sync_dir(const struct io *io, int dir);
+/* The directory once more, as another open file, to be closed: for whom an error of its sync is not final. The
+ * kernel tells what it could not write once per open file, so `dir` itself is told, too. Before the change. */
+int layout_open_dir(const struct io *io, int dir);
 /* Unlink what is there; a file that is not is no error. */
 int layout_unlink(const struct io *io, int dir, const char *name);
 /* All files of a segment; `snapshot`: that at its base, too. The log last: cut short, the segment is

@@ -32,6 +32,7 @@ enum phase { BEGIN, COPY, READ_BACK };
 struct rewrite {
 	struct rewrite_order o;
 	enum phase phase;
+	int dir;                    /* layout_open_dir(): its errors are not final for the partition */
 	int old[SEGMENT_PARTS], fd; /* fd: of the new .log */
 	struct scan sc;
 	int64_t at;                 /* next offset */
@@ -52,7 +53,7 @@ rewrite_open(const struct rewrite_order *order)
 	ASSERT(rw);
 	rw->o = *order;
 	rw->at = order->base;
-	rw->fd = -1;
+	rw->dir = rw->fd = -1;
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
 		rw->old[i] = -1;
 	merge_open(&rw->m, order->bytes_max);
@@ -70,6 +71,7 @@ rewrite_close(struct rewrite *rw)
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
 		(void)rw->o.io->close(rw->old[i]);
 	(void)rw->o.io->close(rw->fd);
+	(void)rw->o.io->close(rw->dir);
 	free(rw->buffer);
 	free(rw);
 }
@@ -79,7 +81,7 @@ rewrite_drop(struct rewrite *rw)
 {
 	/* Left-overs are no harm: the next start removes them. */
 	if (rw->fd >= 0)
-		(void)rewrite_undo(rw->o.io, rw->o.dir, rw->o.base);
+		(void)rewrite_undo(rw->o.io, rw->dir, rw->o.base);
 	rewrite_close(rw);
 }
 
@@ -96,7 +98,7 @@ rewrite_give(struct rewrite *rw, int kept[SEGMENT_PARTS])
 int
 rewrite_swap(struct rewrite *rw)
 {
-	return rewrite_names(rw->o.io, rw->o.dir, rw->o.base);
+	return rewrite_names(rw->o.io, rw->dir, rw->o.base);
 }
 
 /* ---- Is it worth it, may it be ------------------------------------------------------------ */
@@ -148,9 +150,12 @@ begin(struct rewrite *rw)
 
 	if (!state_is_kept(rw))
 		return REWRITE_LATER;
+	rc = rw->dir = layout_open_dir(rw->o.io, rw->o.dir);
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++) {
 		layout_name(name, rw->o.base, segment_suffix[i]);
-		rc = rw->old[i] = rw->o.io->openat(rw->o.dir, name, O_RDONLY, 0);
+		rc = rw->old[i] = rw->o.io->openat(rw->dir, name, O_RDONLY, 0);
 		if (rc < 0)
 			return rc;
 	}
@@ -167,9 +172,9 @@ begin(struct rewrite *rw)
 	rw->buffer = malloc(BUFFER);
 	ASSERT(rw->buffer);
 	layout_name(name, rw->o.base, ".log" REWRITE_CLEANED);
-	rc = layout_unlink(rw->o.io, rw->o.dir, name); /* nobody has it open, but a new inode it is */
+	rc = layout_unlink(rw->o.io, rw->dir, name); /* nobody has it open, but a new inode it is */
 	if (rc == 0)
-		rc = rw->fd = rw->o.io->openat(rw->o.dir, name, O_RDWR | O_CREAT | O_EXCL, 0644);
+		rc = rw->fd = rw->o.io->openat(rw->dir, name, O_RDWR | O_CREAT | O_EXCL, 0644);
 	if (rc < 0)
 		return rc;
 	rw->phase = COPY;
@@ -283,9 +288,9 @@ end_copy(struct rewrite *rw)
 	index_finish(&rw->ix);
 	if (rw->written * SAVED_OF > rw->o.size * (SAVED_OF - 1))
 		return REWRITE_USELESS;
-	rc = segment_put_entries(io, rw->o.dir, rw->o.base, &rw->ix, REWRITE_CLEANED);
+	rc = segment_put_entries(io, rw->dir, rw->o.base, &rw->ix, REWRITE_CLEANED);
 	if (rc == 0)
-		rc = layout_sync_dir(io, rw->o.dir);
+		rc = layout_sync_dir(io, rw->dir);
 	index_close(&rw->ix, io);
 	scan_close(&rw->sc);
 	/* From the disk, not from the cache that was just filled. */

@@ -75,6 +75,8 @@ sim_openat(int dir, const char *name, int flags, unsigned mode)
 	if (dir == AT_FDCWD)
 		return new_fd(sim.disk->root);
 	d = file_of(dir);
+	if (strcmp(name, ".") == 0)
+		return new_fd(d);
 	at = sim_names_find(&d->now, name);
 	if (!at && !(flags & O_CREAT))
 		return -ENOENT;

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #define FS_EXT4 0xef53
 
@@ -15,6 +16,32 @@ fake_io_reset(void)
 {
 	fake = (struct fake_io){
 		.fail_rc = -EIO, .space = {.total = 100 * GIB, .free = 50 * GIB, .type = FS_EXT4}};
+}
+
+static uint64_t
+inode(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_ino;
+}
+
+void
+fake_io_lose(int fd)
+{
+	fake.lost_inode = inode(fd);
+	fake.lost++;
+	fake.lost_told = false;
+}
+
+/* Has it to be told an error? */
+static bool
+was_lost(int fd)
+{
+	if (fake.lost == 0 || fd >= FAKE_FDS || fake.lost_seen[fd] == fake.lost || inode(fd) != fake.lost_inode)
+		return false;
+	fake.lost_seen[fd] = fake.lost;
+	return fake.lost_told = true;
 }
 
 static const struct io *
@@ -36,9 +63,13 @@ refused(enum io_kind kind, int fd, const char *name)
 static int
 fake_openat(int dir, const char *name, int flags, unsigned mode)
 {
-	const int rc = refused(IO_OPENAT, dir, name);
+	int rc = refused(IO_OPENAT, dir, name);
 
-	return rc < 0 ? rc : under()->openat(dir, name, flags, mode);
+	if (rc == 0)
+		rc = under()->openat(dir, name, flags, mode);
+	if (rc >= 0 && rc < FAKE_FDS)
+		fake.lost_seen[rc] = fake.lost - (fake.lost > 0 && !fake.lost_told);
+	return rc;
 }
 
 static int
@@ -93,7 +124,9 @@ fake_fsync(int fd)
 {
 	const int rc = refused(IO_FSYNC, fd, NULL);
 
-	return rc < 0 || !fake.under ? rc : fake.under->fsync(fd);
+	if (rc < 0 || fake.under)
+		return rc < 0 ? rc : fake.under->fsync(fd);
+	return was_lost(fd) ? -EIO : 0;
 }
 
 static int

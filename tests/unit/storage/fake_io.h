@@ -38,6 +38,8 @@ enum io_kind {
 	IO_KINDS,
 };
 
+#define FAKE_FDS 1024 /* above: not told */
+
 struct fake_io {
 	const struct io *under; /* NULL: io_posix, as above */
 	uint64_t calls[IO_KINDS], total; /* close, unmap and next_data never fail, and are not in the total */
@@ -52,11 +54,19 @@ struct fake_io {
 	uint64_t slept_ms;   /* nobody sleeps */
 	int64_t changed_ms;  /* of every file: the test's wall clock is none of the kernel's */
 	struct io_space space;
+	/* Of the file with this inode number the kernel could not write something back, so many times: told by fsync
+	 * once to each open file; one opened later is told of the last, if nobody was before. */
+	uint64_t lost_inode;
+	unsigned lost;
+	bool lost_told;
+	unsigned lost_seen[FAKE_FDS];
 };
 
 extern struct fake_io fake;
 extern const struct io fake_io;
 
+/* Once more, of that descriptor's file: one file per test. */
+void fake_io_lose(int fd);
 /* No hook, no failure, counters 0, 50 of 100 GiB free. */
 void fake_io_reset(void);
 

@@ -405,6 +405,29 @@ a_clean_stop_writes_kafkas_checkpoints(void)
 	world_end();
 }
 
+static int
+lose_a_name_of_the_root(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_RENAMEAT && strcmp(name, "kira.state") == 0 && fake.lost == 0)
+		fake_io_lose(fd);
+	return 0;
+}
+
+/* kira.state is written again; a topic's directory that was lost with it must not count. */
+static void
+a_directory_that_lost_the_name_of_kira_state_says_so_to_the_next_create(void)
+{
+	world_begin(1);
+	fake.hook = lose_a_name_of_the_root;
+	w.s->flush.state_moved = true;
+	world_turns(12000);
+	CU_ASSERT_EQUAL(fake.lost, 1);
+	CU_ASSERT_EQUAL(counter_read(&w.count.file_failures), 1);
+	CU_ASSERT_EQUAL(world_create("other", 1), -EIO);
+	CU_ASSERT_EQUAL(world_create("other", 1), 0); /* made anew, and that is on the disk */
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("topics", a_topic_that_was_created_is_found_after_a_restart),
 	UT("topics", a_topic_can_be_deleted_and_created_again_and_begins_at_0),
@@ -418,6 +441,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
 	UT("topics", a_deletion_that_did_not_reach_the_catalogue_never_was),
 	UT("topics", a_topic_that_could_not_be_deleted_is_there_again),
+	UT("directory", a_directory_that_lost_the_name_of_kira_state_says_so_to_the_next_create),
 	UT("directory", producer_ids_that_were_spent_stay_spent),
 	UT("directory", a_second_broker_on_the_directory_is_refused),
 	UT("directory", a_directory_with_other_files_or_a_memory_file_system_is_refused),

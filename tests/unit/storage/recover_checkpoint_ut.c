@@ -219,10 +219,39 @@ an_old_one_is_removed(void)
 	world_end();
 }
 
+static int
+lose_its_name(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_RENAMEAT && strstr(name, ".checkpoint") && fake.lost == 0)
+		fake_io_lose(fd);
+	return 0;
+}
+
+/* The checkpoint is written again a second later; a segment's name that was lost with it must not count. */
+static void
+a_directory_that_lost_its_name_takes_no_new_segment(void)
+{
+	(void)a_log();
+	reopen();
+	fake.hook = lose_its_name;
+	for (unsigned i = 0; i < 40; i++) {
+		(void)world_append(0, (struct batch_of){.count = 2, .value = 450});
+		world_sync();
+	}
+	CU_ASSERT_EQUAL(fake.lost, 1);
+	CU_ASSERT_EQUAL(counter_read(&w.count.file_failures), 1);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(2000);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("bytes", every_flipped_bit_and_every_cut_is_refused),
 	UT("start", a_start_goes_on_from_it),
 	UT("start", one_that_the_log_does_not_bear_out_is_not_believed),
+	UT("files", a_directory_that_lost_its_name_takes_no_new_segment),
 	UT("files", an_old_one_is_removed),
 };
 

@@ -210,6 +210,34 @@ what_reads_back_with_other_records_never_does_either(void)
 	world_end();
 }
 
+static int
+lose_names_of_the_swap(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_RENAMEAT && strstr(name, ".log.swap") && fake.lost == 0)
+		fake_io_lose(fd);
+	return 0;
+}
+
+/* It was told that, and lives; whoever names segments must be told, too. */
+static void
+a_directory_that_lost_names_of_a_rewriting_takes_no_new_segment(void)
+{
+	begin(true, 200);
+	fake.hook = lose_names_of_the_swap;
+	want_lz4(true);
+	world_turns(3000);
+	CU_ASSERT_EQUAL(fake.lost, 1);
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_failures), 1);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	append((struct batch_of){.count = 2});
+	storage_roll(w.part[0], w.now_ns); /* orders a spare */
+	world_turns(3);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(2000);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	world_end();
+}
+
 /* ---- Readers ------------------------------------------------------------------------------ */
 
 static void
@@ -449,6 +477,7 @@ static const struct ut_test tests[] = {
 	UT("damage", a_damaged_segment_is_said_and_stays),
 	UT("damage", what_reads_back_otherwise_never_takes_the_place),
 	UT("damage", what_reads_back_with_other_records_never_does_either),
+	UT("damage", a_directory_that_lost_names_of_a_rewriting_takes_no_new_segment),
 	UT("readers", a_range_given_before_the_swap_stays_what_it_is),
 	UT("readers", who_reads_while_the_names_change_sees_the_same_records),
 	UT("readers", a_place_remembered_in_the_old_file_is_not_looked_for_in_the_new),
