@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # quick: --kills 3
 # quick: --kills 3 --acks disk --segment 1048576
-# long: --kills 20
+# long: --kills 50
+# long: --kills 50 --acks disk --segment 1048576
 # long: --minutes {minutes}
 # needs: clients
 # timeout: 420
