@@ -21,7 +21,8 @@ bool
 rx_open(struct rx_lcore *rx, uint32_t credit, struct rte_mempool *pool)
 {
 	rx->tx = (struct tx){.port = rx->port, .queue = rx->queue, .pool = pool, .guard = rx->guard,
-		.drop = rx->drop, .no_buffer = &rx->count->no_buffer};
+		.drop = rx->drop, .no_buffer = &rx->count->no_buffer,
+		.bytes = &rx->count->tx_bytes};
 	rx->failures = storage_failures(rx->storage);
 	return sessions_open(&rx->sessions, rx->index, credit, rx->count);
 }

@@ -117,14 +117,20 @@ tx_frame(struct tx *tx, struct rte_mbuf *m)
 void
 tx_flush(struct tx *tx)
 {
+	uint64_t bytes = 0;
 	uint16_t sent;
 
 	if (tx->n == 0)
 		return;
+	for (unsigned i = 0; i < tx->n; i++) /* before: those sent are the port's */
+		bytes += tx->pkt[i]->pkt_len;
 	nic_guard_enter(tx->guard);
 	sent = rte_eth_tx_burst(tx->port, tx->queue, tx->pkt, (uint16_t)tx->n);
 	nic_guard_leave(tx->guard);
-	for (unsigned i = sent; i < tx->n; i++)
+	for (unsigned i = sent; i < tx->n; i++) {
+		bytes -= tx->pkt[i]->pkt_len;
 		drop_packet(tx->drop, tx->pkt[i], DROP_TX_FULL);
+	}
+	counter_add(tx->bytes, bytes);
 	tx->n = 0;
 }

@@ -21,6 +21,7 @@ struct tx {
 	struct nic_guard *guard;
 	counter *drop;             /* [DROPS] */
 	counter *no_buffer;        /* answers not made: the pool was empty */
+	counter *bytes;            /* in frames that the port took */
 	/* This lcore's alone. */
 	unsigned n;
 	struct rte_mbuf *pkt[TX_BURST];

@@ -185,6 +185,21 @@ report_run(const struct blast *b, struct blast_report *r)
 	r->refused = c->refused;
 	r->cpu_share = b->cpu_share;
 	r->gap_max_us = (double)b->gap_max_ns / 1e3;
+	r->out_frames = b->out_frames;
+	r->answer_bytes = b->answer_bytes;
+	r->arp_bytes = b->arp_bytes;
+	r->unclaimed_bytes = b->unclaimed_bytes;
+	r->ignored = b->ignored;
+	r->hostile = b->o->hostile > 0 ? &b->hostile : NULL;
+	r->greedy_sessions = b->broker.greedy_sessions;
+	r->exhausted = b->broker.exhausted;
+	r->session_records_min = UINT64_MAX;
+	for (unsigned i = 0; i < b->sessions; i++) {
+		const uint64_t acked = b->session[i].batches_done * b->frame.records;
+
+		r->session_records_min = MIN(r->session_records_min, acked);
+		r->session_records_max = MAX(r->session_records_max, acked);
+	}
 }
 
 static int
@@ -208,19 +223,19 @@ set_up(struct blast *b, const struct blast_options *o, const struct topic *t, st
 	b->run.schedule.batch_records = b->frame.records;
 	b->run.schedule.batches_max = batches;
 	b->sessions = (unsigned)o->sessions;
-	b->session = calloc(b->sessions, sizeof(*b->session));
+	b->broker.sessions = b->sessions + (o->hostile > 0);
+	b->session = calloc(b->sessions + 1, sizeof(*b->session));
 	if (!b->session)
 		return err_sys(err, -ENOMEM, "memory for the sessions");
-	for (unsigned i = 0; i < b->sessions; i++) {
+	for (unsigned i = 0; i < b->broker.sessions; i++) {
 		rc = session_init(&b->session[i], &b->run, (uint16_t)(FROM_PORT + i), err);
 		if (rc < 0)
 			return rc;
 	}
 	b->broker.bootstrap = o->bootstrap;
 	b->broker.topic = o->topic;
-	b->broker.sessions = b->sessions;
 	b->broker.session = b->session;
-	return 0;
+	return hostile_init(&b->hostile, o->hostile, b->session, b->sessions, &b->frame, o->seed + 2, err);
 }
 
 /* Returns the exit status; *err is filled where it is not 0 for a reason beyond the counts. */
@@ -252,8 +267,9 @@ blast(const struct blast_options *o, struct topic *t, struct blast_report *r, st
 			*err = late;
 		status = EXIT_BAD;
 	}
-	for (unsigned i = 0; i < b->sessions; i++)
+	for (unsigned i = 0; i < b->broker.sessions; i++)
 		session_free(&b->session[i]);
+	hostile_free(&b->hostile);
 	free(b->session);
 	free(b);
 	return status;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <poll.h>
 
+#define GREEDY_PORT 40000
+
 static unsigned
 anchors(const struct broker *b)
 {
@@ -24,6 +26,8 @@ broker_disconnect(struct broker *b)
 		ckafka_close(b->anchor[i]);
 		b->anchor[i] = NULL;
 	}
+	while (b->greedy_n > 0)
+		ckafka_close(b->greedy[--b->greedy_n]);
 }
 
 bool
@@ -148,4 +152,50 @@ broker_open_session(struct broker *b, unsigned i, uint64_t now_ns, uint64_t dead
 			return refused(b, grant.error, "OpenSession", grant.message, err);
 		(void)poll(NULL, 0, (int)MAX(grant.throttle_ms, 1u));
 	}
+}
+
+/* Sessions of one connection until it gets no more; false: not for a limit (89). */
+static bool
+grab(struct broker *b, struct ckafka *k, uint8_t last, uint64_t deadline_ns, unsigned *got, struct err *err)
+{
+	for (*got = 0;; ++*got) {
+		struct ckafka_session grant = {.error = 0};
+		struct ckafka_open o = {
+			.udp_address_length = 4,
+			.udp_port = (uint16_t)(GREEDY_PORT + b->greedy_sessions),
+			.max_dgram = KUP_DGRAM_MAX,
+			.want_window = KUP_WINDOW_MAX,
+		};
+
+		memcpy(o.udp_address, b->address, 4);
+		o.udp_address[3] = last;
+		if (ckafka_open_session(k, &o, &grant, deadline_ns, err) < 0)
+			return false;
+		if (grant.error == KIRA_E_THROTTLING_QUOTA_EXCEEDED)
+			return true;
+		if (grant.error != 0)
+			return refused(b, grant.error, "OpenSession beside the run", grant.message, err);
+		b->greedy_sessions++;
+	}
+}
+
+bool
+broker_exhaust(struct broker *b, uint64_t deadline_ns, struct err *err)
+{
+	uint8_t last = b->address[3];
+	unsigned got;
+
+	b->exhausted = false;
+	while (!b->exhausted && b->greedy_n < BROKER_GREEDY_MAX) {
+		struct ckafka **k = &b->greedy[b->greedy_n];
+
+		last = last == 250 ? 3 : last + 1; /* few connections each: below the limit per address */
+		if (ckafka_connect(k, b->bootstrap, "kira-blast", deadline_ns, -1, err) < 0)
+			return false;
+		b->greedy_n++;
+		if (!grab(b, *k, last, deadline_ns, &got, err))
+			return false;
+		b->exhausted = got == 0;
+	}
+	return true;
 }

@@ -9,12 +9,16 @@
 
 /* Sessions one connection may anchor: kirad's default bound. */
 #define BROKER_PER_ANCHOR 16
+#define BROKER_GREEDY_MAX 250
 
 struct broker {
 	const char *bootstrap, *topic;
 	uint8_t address[4];        /* own, on the device */
-	struct ckafka *anchor[BLAST_SESSIONS_MAX / BROKER_PER_ANCHOR];
+	struct ckafka *anchor[BLAST_SESSIONS_MAX / BROKER_PER_ANCHOR + 1];
 	unsigned sessions;
+	struct ckafka *greedy[BROKER_GREEDY_MAX]; /* connections of broker_exhaust() */
+	unsigned greedy_n, greedy_sessions;
+	bool exhausted;            /* the last OpenSession of a fresh connection was answered 89 */
 	struct blast_session *session;
 	uint16_t max_dgram;        /* smallest granted */
 	int16_t error;             /* Kafka's, of the last refusal; 0: it was the connection */
@@ -33,5 +37,9 @@ bool broker_identify(struct broker *b, uint64_t deadline_ns, struct err *err);
 /* Session i: keep it alive on the present anchor, or if the broker does not know it, a new one. */
 bool broker_open_session(struct broker *b, unsigned i, uint64_t now_ns, uint64_t deadline_ns,
 	struct err *err);
+
+/* Sessions that nobody will use, from every address next to our own, until a fresh connection gets none
+ * (89). They stay open until broker_disconnect(). False: the broker failed in another way. */
+bool broker_exhaust(struct broker *b, uint64_t deadline_ns, struct err *err);
 
 #endif

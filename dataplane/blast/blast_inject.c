@@ -7,17 +7,6 @@
 
 #include <string.h>
 
-/* splitmix64 (Steele, Lea, Flood 2014): every seed is good, 0 too. */
-static uint32_t
-draw(struct inject *in)
-{
-	uint64_t z = in->state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return (uint32_t)((z ^ (z >> 31)) >> 32);
-}
-
 static uint64_t
 threshold(double fraction)
 {
@@ -40,8 +29,8 @@ inject_init(struct inject *in, double loss, double duplicate, double reorder, un
 enum inject_fate
 inject_judge(struct inject *in)
 {
-	const bool lose = draw(in) < in->lose, twice = draw(in) < in->twice,
-		   hold = draw(in) < in->hold;
+	const bool lose = inject_draw(&in->state) < in->lose, twice = inject_draw(&in->state) < in->twice,
+		   hold = inject_draw(&in->state) < in->hold;
 
 	if (lose) {
 		in->lost++;

@@ -12,6 +12,17 @@
  * would otherwise wait for ever. Below KUP_PTO_MIN_US, so that it looks like a path, not a loss. */
 #define INJECT_HOLD_NS   ((uint64_t)1000000)
 
+/* 32 random bits, by splitmix64 (Steele, Lea, Flood 2014): every seed is good, 0 too. */
+static inline uint32_t
+inject_draw(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return (uint32_t)((z ^ (z >> 31)) >> 32);
+}
+
 struct inject_held {
 	void *packet;
 	uint64_t passed;   /* packets that had gone through when it was held */

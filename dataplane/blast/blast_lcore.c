@@ -22,6 +22,7 @@
 #include <time.h>
 
 #define PER_SESSION     16    /* frames of one session before the next one's turn */
+#define GOODBYE_NS      (50 * NS_PER_MS) /* for the RESETs that answer CLOSE */
 #define LOOK_NS         (10 * NS_PER_MS) /* between looks at link, anchors and probes */
 /* A round trip on an idle host takes some 20 us: who waits ten times that waits for a disk or for its
  * schedule, and a nap (which makes an ack look this much later at most) costs nothing. */
@@ -45,6 +46,15 @@ blast_stop_asked(void)
 
 /* ---- Out --------------------------------------------------------------------------------- */
 
+/* Those that are due with the honest frame just sent; a full port puts them off. */
+static void
+send_hostile(struct blast *b, uint64_t now_ns)
+{
+	while (hostile_due(&b->hostile) && !port_full(b) && port_spares(b))
+		port_plain_surely(b, hostile_frame(&b->hostile, now_ns,
+			rte_pktmbuf_mtod(b->spare_plain, uint8_t *)));
+}
+
 /* One session's share of a turn; false: it has nothing more to send now. */
 static bool
 send_some(struct blast *b, struct blast_session *s, uint64_t now_ns)
@@ -53,6 +63,8 @@ send_some(struct blast *b, struct blast_session *s, uint64_t now_ns)
 		enum session_step step;
 		uint32_t bytes;
 
+		if (b->hostile.per_honest > 0)
+			send_hostile(b, now_ns);
 		if (port_full(b) || !port_spares(b))
 			return true;
 		step = session_step(s, now_ns, rte_pktmbuf_mtod(b->spare_data, uint8_t *),
@@ -63,6 +75,8 @@ send_some(struct blast *b, struct blast_session *s, uint64_t now_ns)
 			port_plain(b, bytes, now_ns);
 			continue;
 		}
+		if (b->hostile.per_honest > 0)
+			hostile_honest(&b->hostile, rte_pktmbuf_mtod(b->spare_data, uint8_t *), bytes);
 		port_data(b, bytes, now_ns);
 	}
 	return true;
@@ -248,12 +262,21 @@ loop(struct blast *b, struct err *err)
 	}
 }
 
+static bool
+all_closed(const struct blast *b)
+{
+	for (unsigned i = 0; i < b->broker.sessions; i++)
+		if (!b->session[i].lost)
+			return false;
+	return true;
+}
+
 static void
 say_goodbye(struct blast *b)
 {
 	const uint64_t now = clock_now_ns();
 
-	for (unsigned i = 0; i < b->sessions && nic_link(&b->nic); i++) {
+	for (unsigned i = 0; i < b->broker.sessions && nic_link(&b->nic); i++) {
 		for (unsigned tries = 0; tries < 100 && port_full(b) && !port_flush(b); tries++)
 			(void)port_receive(b, now);
 		if (port_full(b) || !port_spares(b))
@@ -261,8 +284,11 @@ say_goodbye(struct blast *b)
 		port_plain_surely(b, session_close_frame(&b->session[i],
 			rte_pktmbuf_mtod(b->spare_plain, uint8_t *)));
 	}
-	for (unsigned i = 0; i < 100 && !port_flush(b); i++)
-		(void)port_receive(b, now);
+	/* Until the last answer is here, so that what the broker said and what was heard are the same. */
+	while ((!port_flush(b) || !all_closed(b)) && nic_link(&b->nic)
+			&& clock_now_ns() - now < GOODBYE_NS)
+		if (port_receive(b, now) == 0)
+			(void)sched_yield();
 	broker_disconnect(&b->broker);
 }
 

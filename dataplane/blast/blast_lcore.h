@@ -7,6 +7,7 @@
 #include "dataplane/kira_dpdk_compat.h"
 
 #include "dataplane/blast/blast_broker.h"
+#include "dataplane/blast/blast_hostile.h"
 #include "dataplane/blast/blast_inject.h"
 #include "dataplane/nic.h"
 #include "dataplane/nic_guard.h"
@@ -25,7 +26,7 @@ struct blast {
 	struct frame_template frame;
 	struct blast_run run;
 	struct broker broker;
-	unsigned sessions;
+	unsigned sessions;              /* that load; broker.sessions: with a hostile insider behind them */
 	struct blast_session *session;
 
 	struct nic_device device;
@@ -40,11 +41,16 @@ struct blast {
 	struct rte_mbuf *spare_data, *spare_plain;
 	unsigned staged, next_session;
 	struct inject out, in;
+	struct hostile hostile;
 
 	uint64_t limit_ns[LIMITS];      /* time by what held the run back */
 	double cpu_share;               /* of the run, that this thread had a CPU */
 	uint64_t gap_max_ns;            /* longest time from one turn to the next */
 	uint64_t out_frames, in_frames;
+	/* Frame bytes that came in: answers that a session took, ARP, and others. On a memif the latter
+	 * are what the broker said to nobody it granted. */
+	uint64_t answer_bytes, arp_bytes, unclaimed_bytes;
+	uint64_t ignored;               /* datagrams that no session believed, forged ones too */
 	struct err reason;              /* why the broker could not be used, so far as known */
 };
 

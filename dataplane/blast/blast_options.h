@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "base/err.h"
 
-#define BLAST_SESSIONS_MAX   256
+#define BLAST_SESSIONS_MAX   1024
 #define BLAST_PARTITIONS_MAX 10000
 
 enum blast_acks { BLAST_ACKS_NONE, BLAST_ACKS_LOG, BLAST_ACKS_DISK };
@@ -18,7 +18,7 @@ struct blast_options {
 	uint64_t partitions;    /* 0: what the topic has */
 	uint64_t sessions, record_bytes, batch_bytes, rate, max_bytes, max_records, seed;
 	uint64_t reorder_depth;
-	double seconds, give_up_after, loss, duplicate, reorder;
+	double seconds, give_up_after, loss, duplicate, reorder, hostile;
 	bool verify, verify_only, json, progress;
 	enum blast_acks acks;
 };

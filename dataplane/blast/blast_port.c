@@ -261,21 +261,46 @@ answer_arp(struct blast *b, const uint8_t *in, uint32_t bytes)
 	port_plain_surely(b, ARP_FRAME);
 }
 
-static void
-deliver(struct blast *b, const struct rte_mbuf *m, uint64_t now_ns)
+/* True: a session took it. */
+static bool
+deliver(struct blast *b, const uint8_t *frame, uint32_t bytes, uint64_t now_ns)
 {
 	struct frame_datagram d;
 	struct blast_session *s;
 	unsigned i;
 
-	if (!frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, b->address, &d))
-		return;
+	if (!frame_parse(frame, bytes, b->address, &d))
+		return false;
 	i = (unsigned)d.to_port - b->session[0].from_port;
-	if (i >= b->sessions)
-		return;
+	if (i >= b->broker.sessions)
+		return false;
 	s = &b->session[i];
-	if (memcmp(d.from, s->to, 4) == 0 && d.from_port == s->to_port)
-		session_datagram(s, d.payload, d.length, now_ns);
+	if (memcmp(d.from, s->to, 4) == 0 && d.from_port == s->to_port
+			&& session_datagram(s, d.payload, d.length, now_ns))
+		return true;
+	b->ignored++;
+	return false;
+}
+
+static void
+forge(struct blast *b, uint64_t now_ns)
+{
+	uint8_t frame[FRAME_LINK + KUP_ACK_MAX];
+
+	hostile_answered(&b->hostile);
+	while (hostile_forgery_due(&b->hostile))
+		(void)deliver(b, frame, hostile_forge(&b->hostile, frame), now_ns);
+}
+
+static void
+answered(struct blast *b, const struct rte_mbuf *m, uint64_t now_ns)
+{
+	if (deliver(b, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, now_ns))
+		b->answer_bytes += m->data_len;
+	else
+		b->unclaimed_bytes += m->data_len;
+	if (b->hostile.per_honest > 0)
+		forge(b, now_ns);
 }
 
 static void
@@ -285,6 +310,7 @@ arrived(struct blast *b, struct rte_mbuf *m, uint64_t now_ns)
 	void *held;
 
 	if (m->data_len >= ARP_FRAME - 18 && p[12] == 0x08 && p[13] == 0x06) {
+		b->arp_bytes += m->data_len;
 		answer_arp(b, p, m->data_len);
 		if (arp_learn(p, m->data_len, reach_next_hop(b), b->peer_mac))
 			b->peer_known = true;
@@ -292,7 +318,7 @@ arrived(struct blast *b, struct rte_mbuf *m, uint64_t now_ns)
 		return;
 	}
 	if (!inject_active(&b->in)) {
-		deliver(b, m, now_ns);
+		answered(b, m, now_ns);
 		rte_pktmbuf_free(m);
 		return;
 	}
@@ -304,17 +330,17 @@ arrived(struct blast *b, struct rte_mbuf *m, uint64_t now_ns)
 		inject_keep(&b->in, m, now_ns);
 		break;
 	case INJECT_TWICE:
-		deliver(b, m, now_ns);
-		deliver(b, m, now_ns);
+		answered(b, m, now_ns);
+		answered(b, m, now_ns);
 		rte_pktmbuf_free(m);
 		break;
 	case INJECT_PASS:
-		deliver(b, m, now_ns);
+		answered(b, m, now_ns);
 		rte_pktmbuf_free(m);
 		break;
 	}
 	while ((held = inject_release(&b->in, now_ns, false))) {
-		deliver(b, held, now_ns);
+		answered(b, held, now_ns);
 		rte_pktmbuf_free(held);
 	}
 }
@@ -345,7 +371,7 @@ port_release_late(struct blast *b, uint64_t now_ns)
 	while ((m = inject_release(&b->out, now_ns, false)))
 		stage(b, m);
 	while ((m = inject_release(&b->in, now_ns, false))) {
-		deliver(b, m, now_ns);
+		answered(b, m, now_ns);
 		rte_pktmbuf_free(m);
 	}
 }

@@ -105,7 +105,7 @@ find_peer(struct blast *b, uint64_t limit_ns, struct err *err)
 			"end of it?)", hop[0], hop[1], hop[2], hop[3], b->o->device);
 		return false;
 	}
-	for (unsigned i = 0; i < b->sessions; i++) {
+	for (unsigned i = 0; i < b->broker.sessions; i++) {
 		struct blast_session *s = &b->session[i];
 
 		frame_link_build(&s->link, b->nic.mac, b->peer_mac, b->address, s->to, s->from_port,
@@ -119,7 +119,7 @@ find_peer(struct blast *b, uint64_t limit_ns, struct err *err)
 static bool
 open_sessions(struct blast *b, uint64_t deadline_ns, struct err *err)
 {
-	for (unsigned i = 0; i < b->sessions; i++)
+	for (unsigned i = 0; i < b->broker.sessions; i++)
 		if (!broker_open_session(&b->broker, i, clock_now_ns(), deadline_ns, err))
 			return false;
 	return true;
@@ -165,6 +165,8 @@ reach_first(struct blast *b, struct err *err)
 			b->o->device);
 		return -EIO;
 	}
+	if (b->o->hostile > 0 && !broker_exhaust(&b->broker, deadline, err))
+		return -EIO;
 	return 0;
 }
 
@@ -213,7 +215,7 @@ reach_again(struct blast *b, uint64_t heard_ns)
 bool
 reach_sessions(struct blast *b, uint64_t now_ns, uint64_t *asked_ns)
 {
-	for (unsigned i = 0; i < b->sessions; i++) {
+	for (unsigned i = 0; i < b->broker.sessions; i++) {
 		struct blast_session *s = &b->session[i];
 		const bool silent = s->window.rtt.probes >= KUP_PROBES && now_ns - *asked_ns >= NS_PER_S;
 

@@ -3,6 +3,8 @@
  * Thread: main. Owns nothing. Never: computes a figure that is not in the report. */
 #include "dataplane/blast/blast_report.h"
 
+#include "dataplane/blast/blast_hostile.h"
+
 #include <inttypes.h>
 
 static void
@@ -46,6 +48,32 @@ text_or_null(FILE *f, const char *name, const char *text)
 	fputc('"', f);
 }
 
+static uint64_t
+sum(const uint64_t *n, unsigned count)
+{
+	uint64_t s = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		s += n[i];
+	return s;
+}
+
+static void
+hostile_json(FILE *f, const struct blast_report *r)
+{
+	const struct hostile *h = r->hostile;
+
+	whole(f, "hostile_sent", sum(h->sent, HOSTILE_KINDS));
+	whole(f, "hostile_forged", sum(h->forged, FORGED_KINDS));
+	whole(f, "hostile_sessions", r->greedy_sessions);
+	fprintf(f, "\"hostile_exhausted\": %s, \"hostile\": {", r->exhausted ? "true" : "false");
+	for (unsigned i = 0; i < HOSTILE_KINDS; i++)
+		whole(f, hostile_names[i], h->sent[i]);
+	for (unsigned i = 0; i < FORGED_KINDS; i++)
+		fprintf(f, "\"forged_%s\": %" PRIu64 "%s", forged_names[i], h->forged[i],
+			i + 1 < FORGED_KINDS ? ", " : "}, ");
+}
+
 void
 report_json(FILE *f, const struct blast_report *r)
 {
@@ -76,12 +104,38 @@ report_json(FILE *f, const struct blast_report *r)
 	whole(f, "batches_refused", r->refused);
 	real_or_null(f, "gap_max_us", true, r->gap_max_us);
 	fprintf(f, "\"cpu_share\": %.2f, ", r->cpu_share);
+	whole(f, "session_records_min", r->session_records_min);
+	whole(f, "session_records_max", r->session_records_max);
+	whole(f, "frames_sent", r->out_frames);
+	whole(f, "answer_bytes", r->answer_bytes);
+	whole(f, "arp_bytes", r->arp_bytes);
+	whole(f, "unclaimed_bytes", r->unclaimed_bytes);
+	whole(f, "datagrams_ignored", r->ignored);
+	if (r->hostile)
+		hostile_json(f, r);
 	text_or_null(f, "acks", r->acks);
 	fprintf(f, ", ");
 	text_or_null(f, "limited_by", r->limited_by);
 	fprintf(f, ", ");
 	text_or_null(f, "error", r->error);
 	fprintf(f, "}\n");
+}
+
+static void
+hostile_text(FILE *f, const struct blast_report *r)
+{
+	const struct hostile *h = r->hostile;
+
+	fprintf(f, "hostile   %" PRIu64 " of %" PRIu64 " frames:", sum(h->sent, HOSTILE_KINDS), r->out_frames);
+	for (unsigned i = 0; i < HOSTILE_KINDS; i++)
+		fprintf(f, " %s %" PRIu64, hostile_names[i], h->sent[i]);
+	fprintf(f, "\nforged   ");
+	for (unsigned i = 0; i < FORGED_KINDS; i++)
+		fprintf(f, " %s %" PRIu64, forged_names[i], h->forged[i]);
+	fprintf(f, "; %" PRIu64 " datagrams ignored\nsessions  %" PRIu64 " taken beside the run, then %s\n",
+		r->ignored, r->greedy_sessions, r->exhausted ? "89" : "no more were tried");
+	fprintf(f, "answers   %" PRIu64 " bytes to sessions, %" PRIu64 " ARP, %" PRIu64 " to nobody here\n",
+		r->answer_bytes, r->arp_bytes, r->unclaimed_bytes);
 }
 
 void
@@ -103,6 +157,8 @@ report_text(FILE *f, const struct blast_report *r)
 		fprintf(f, "injected  lost %" PRIu64 ", doubled %" PRIu64 ", reordered %" PRIu64
 			" datagrams\n", r->injected_lost, r->injected_duplicated,
 			r->injected_reordered);
+	if (r->hostile)
+		hostile_text(f, r);
 	if (r->broker_losses)
 		fprintf(f, "broker    gone %" PRIu64 " times with %" PRIu64 " batches in flight and %"
 			PRIu64 " acked within 100 ms of its last word; %" PRIu64 " sent again, %" PRIu64

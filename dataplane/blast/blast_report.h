@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct hostile;
+
 struct blast_report {
 	uint64_t records_sent, records_acked;
 	uint64_t records_lost, records_duplicated, records_reordered;
@@ -23,6 +25,13 @@ struct blast_report {
 	uint64_t broker_losses, in_flight_at_loss, acked_shortly_before_loss, sent_again;
 	uint64_t known_already, refused, losses_under_load;
 	double gap_max_us, cpu_share;
+	uint64_t session_records_min, session_records_max; /* of the session that got least, most at its level */
+	uint64_t out_frames;             /* sent, of every kind */
+	uint64_t answer_bytes, arp_bytes, unclaimed_bytes; /* frame bytes that came in, by who took them */
+	uint64_t ignored;                /* datagrams that no session believed */
+	const struct hostile *hostile;   /* NULL: nothing meant harm */
+	uint64_t greedy_sessions;
+	bool exhausted;
 	const char *error;               /* NULL: none */
 };
 

@@ -162,6 +162,7 @@ completed(struct blast_session *s, struct session_batch *b, uint64_t now_ns)
 	struct blast_run *run = s->run;
 
 	b->state = BATCH_DONE;
+	s->batches_done++;
 	run->count.last_acked_ns = now_ns;
 	recent_add(run, now_ns);
 	if (run->acks == BLAST_ACKS_NONE)
@@ -232,7 +233,7 @@ on_disk(void *arg, uint32_t disk_seq)
 			completed(s, batch_of(s, seq), a->now_ns);
 }
 
-void
+bool
 session_datagram(struct blast_session *s, const uint8_t *p, uint32_t bytes, uint64_t now_ns)
 {
 	struct arrival a = {s, now_ns};
@@ -241,22 +242,24 @@ session_datagram(struct blast_session *s, const uint8_t *p, uint32_t bytes, uint
 
 	switch (cwire_parse(p, bytes, &s->wire, &in)) {
 	case CWIRE_ACK:
+		if (!cw_ack(&s->window, &in.ack, now_ns, &ev))
+			return false;
 		s->run->count.heard_ns = now_ns;
-		(void)cw_ack(&s->window, &in.ack, now_ns, &ev);
 		advance(s);
-		break;
+		return true;
 	case CWIRE_PONG:
 		s->run->count.heard_ns = now_ns;
 		cw_pong(&s->window, in.pong.ts_echo, now_ns);
 		if (in.pong.received_length >= s->run->frame->datagram_bytes)
 			s->probe_answered = true;
-		break;
+		return true;
 	case CWIRE_RESET:
-		if (in.reset.incarnation == s->wire.incarnation)
-			s->lost = true;
-		break;
+		if (in.reset.incarnation != s->wire.incarnation)
+			return false;
+		s->lost = true;
+		return true;
 	default:
-		break;
+		return false;
 	}
 }
 

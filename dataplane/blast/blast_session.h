@@ -67,6 +67,7 @@ struct blast_session {
 	uint16_t handle;
 	int32_t next_partition;
 	uint64_t *next_number;         /* per partition */
+	uint64_t batches_done;         /* at their level */
 	uint32_t ping_id, probe_sent_us;
 	bool probe_answered;
 	uint8_t to[4];
@@ -99,7 +100,8 @@ uint32_t session_probe(struct blast_session *s, uint64_t now_ns, uint8_t *plain)
 uint32_t session_close_frame(struct blast_session *s, uint8_t *plain);
 
 /* A datagram from the session's peer address and port. */
-void session_datagram(struct blast_session *s, const uint8_t *p, uint32_t bytes, uint64_t now_ns);
+/* False: it is not the broker's, or contradicts what was sent: ignored. */
+bool session_datagram(struct blast_session *s, const uint8_t *p, uint32_t bytes, uint64_t now_ns);
 
 /* All that was sent is at its level. */
 bool session_idle(const struct blast_session *s);

@@ -81,7 +81,7 @@ what_is_no_number_or_out_of_bounds_is_refused_by_name(void)
 {
 	static const char *const bad[][2] = {{"--loss", "1.5"}, {"--loss", "1k"}, {"--rate", "-1"},
 		{"--rate", "1.5"}, {"--rate", ""}, {"--rate", "5x"}, {"--rate", "1kk"},
-		{"--sessions", "0"}, {"--sessions", "257"}, {"--record", "15"}, {"--seconds", "nan"},
+		{"--sessions", "0"}, {"--sessions", "1025"}, {"--record", "15"}, {"--seconds", "nan"},
 		{"--seconds", "inf"}, {"--acks", "all"}, {"--acks", "uplink"}, {"--transport", "tcp"}};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
