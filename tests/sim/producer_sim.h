@@ -28,9 +28,12 @@ enum sim_fault {
 /* What may happen in a run; drawn before it begins. */
 struct sim_plan {
 	uint32_t loss, doubling, damage; /* permille of the datagrams, each way */
-	uint32_t jitter_us;
+	uint32_t distance_us, jitter_us;
 	unsigned chaos;                  /* 0: the wire alone misbehaves .. 3 */
 	unsigned credit;
+	unsigned ring;                   /* packets between the lcores; 0: the credit, as in kirad */
+	uint16_t ack_every, keepalive_s;
+	uint32_t ack_delay_us;
 	unsigned pace;                   /* a batch in about so many turns, until it is calm */
 	unsigned sync_in;                /* turns, about, of a sync */
 	uint32_t lease_ms;
@@ -38,31 +41,43 @@ struct sim_plan {
 	bool short_timeouts, failing, draining;
 	bool snapshots;                  /* each start is from a snapshot and the log behind it */
 	bool tcp_only;                   /* on a disk that is full for the first second */
+	bool as_kafka;                   /* of these: without libkira's guard for an unknown producer */
 	bool no_idempotence;             /* at least once is all that is promised */
+	bool restarts, leaps;
+	uint64_t day_ns;                 /* then a day passes, once nothing is alive; UINT64_MAX: none */
 	uint64_t calm_ns;                /* from then on nothing new happens, and all must end well */
 };
 
 struct sim_batch {
 	int32_t partition;
 	unsigned told;
+	unsigned life;                   /* of the process that made it */
 	bool stored, failed;             /* as told */
+	bool gone;                       /* never told: its process died */
 };
 
 struct sim {
 	uint64_t seed, now_ns, begun_ns;
 	struct sim_plan plan;
 	bool calm;
-	bool dark, away, cut_off;        /* no datagram gets through; no kirad runs; no new connection */
-	uint64_t dark_until_ns, away_until_ns, cut_off_until_ns, drain_until_ns; /* drain: 0 none */
+	bool dark_out, dark_back;        /* no datagram gets to kirad; none comes from it */
+	bool away, stopped, cut_off;     /* no kirad runs; it does not move; no new connection */
+	bool pausing, day_passed;        /* nothing is made, until a day has passed */
+	uint64_t dark_until_ns, away_until_ns, stopped_until_ns, cut_off_until_ns;
+	uint64_t drain_until_ns;         /* 0: none */
+	uint64_t ahead_ns;               /* kirad's clock, of now_ns */
 	uint64_t incarnation;
 	struct {
 		enum kira_acks acks;
-		unsigned made, told, failed;
+		unsigned made, told, failed, gone, life;
+		uint64_t ahead_ns;       /* its clock, of now_ns */
+		uint64_t asleep_until_ns; /* it takes no turn */
 		struct sim_batch batch[SIM_BATCHES];
 	} client[SIM_CLIENTS];
 	const char *wrong;               /* the first thing that was; NULL: none */
 	uint64_t trace;                  /* of every line noted */
 	uint64_t fired[FAULTS];          /* over all runs */
+	uint64_t slowest_ns;             /* of all runs, from calm to the end */
 	bool print;
 };
 extern struct sim sim;
@@ -81,6 +96,17 @@ sim_fired(enum sim_fault f)
 {
 	sim.fired[f]++;
 }
+/* Clocks leap, each host's for itself; they never go back. */
+static inline uint64_t
+sim_kirad_now(void)
+{
+	return sim.now_ns + sim.ahead_ns;
+}
+static inline uint64_t
+sim_client_now(unsigned client)
+{
+	return sim.now_ns + sim.client[client].ahead_ns;
+}
 /* A batch is known by the timestamp of its records. */
 static inline int64_t
 sim_tag(unsigned client, unsigned batch)
@@ -94,12 +120,21 @@ void sim_plan_turn(void);
 
 /* producer_sim_wire.c: datagrams on their way, and client_udp.h over them */
 void sim_wire_begin(void);
+void sim_wire_clear(void);               /* nothing is on its way any more */
 void sim_wire_turn(void);                /* what is due arrives */
 void sim_wire_answers(void);             /* what the turns sent goes out */
 uint64_t sim_wire_next_ns(void);
 
+/* producer_sim_watch.c: what kirad's answers say, one after the other */
+struct frame;
+void sim_watch_begin(void);
+void sim_watch_arrived(const struct frame *f);
+void sim_watch_answer(const struct frame *f);
+void sim_watch_lost(const struct frame *f);
+
 /* producer_sim_tcp.c: client_tcp.h, and kirad's half of a Produce connection */
 void sim_tcp_turn(void);
+bool sim_tcp_idle(void);                 /* kirad has nothing left to do of what was sent, by dead processes too */
 void sim_tcp_die(void);                  /* every connection is cut; kirad lives */
 void sim_tcp_killed(void);               /* after the turns ended: what they had is gone */
 
@@ -120,16 +155,20 @@ void sim_broker_open(struct sim_open *o);
 void sim_broker_anchor_gone(uint32_t id, uint64_t secret);
 void sim_broker_withdraw(uint32_t id, uint64_t secret);
 void sim_broker_kill(bool power);
+void sim_broker_moves(void);             /* after it was stopped */
 void sim_broker_fail(unsigned partition);
 bool sim_broker_failed(void);            /* is a partition? */
 void sim_broker_room(unsigned partition, unsigned batches);
 int64_t sim_broker_tag(unsigned partition, unsigned batch); /* of the log */
+int16_t sim_broker_epoch(unsigned partition, unsigned batch);
 
 /* producer_sim_client.c: libkira's I/O thread, with a set-up thread that is played */
 void sim_client_begin(unsigned client);
 void sim_client_end(unsigned client);
 void sim_client_turn(unsigned client);
-bool sim_client_done(unsigned client);   /* nothing is alive in it */
+bool sim_client_done(unsigned client);   /* nothing is alive in it, and nothing left to make */
+bool sim_client_idle(unsigned client);   /* nothing is alive in it */
+void sim_client_die(unsigned client, bool same_id); /* its process, and another one takes over */
 uint64_t sim_client_next_ns(unsigned client);
 bool sim_client_session(unsigned client, uint32_t *id, uint64_t *secret);
 void sim_client_lose_anchor(unsigned client);

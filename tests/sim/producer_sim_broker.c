@@ -36,6 +36,12 @@ sim_broker_tag(unsigned partition, unsigned batch)
 	return entry[partition][batch].tag;
 }
 
+int16_t
+sim_broker_epoch(unsigned partition, unsigned batch)
+{
+	return entry[partition][batch].epoch;
+}
+
 static int32_t
 last_sequence(int32_t first, int32_t records)
 {
@@ -208,6 +214,14 @@ storage_failures(const struct storage *s)
 
 /* ---- Sessions ------------------------------------------------------------------------------ */
 
+/* Anchors that went while kirad stood still. */
+#define LATER_MAX 64
+static struct {
+	uint32_t id;
+	uint64_t secret;
+} later[LATER_MAX];
+static unsigned later_n;
+
 static void
 command(struct rx_cmd *cmd)
 {
@@ -228,6 +242,9 @@ sim_broker_open(struct sim_open *o)
 	cmd.incarnation = sim.incarnation;
 	cmd.secret = o->secret;
 	cmd.lease_ms = sim.plan.lease_ms;
+	cmd.ack_every = sim.plan.ack_every;
+	cmd.ack_delay_us = sim.plan.ack_delay_us;
+	cmd.keepalive_s = sim.plan.keepalive_s;
 	if (o->repeat) {
 		cmd.kind = RX_REPEAT;
 		cmd.session_id = o->id;
@@ -245,8 +262,24 @@ sim_broker_anchor_gone(uint32_t id, uint64_t secret)
 {
 	struct rx_cmd cmd = {.kind = RX_ANCHOR_GONE, .session_id = id, .secret = secret};
 
-	if (!sim.away)
+	if (sim.away)
+		return;
+	if (!sim.stopped) {
 		command(&cmd);
+	} else if (later_n < LATER_MAX) {
+		later[later_n].id = id;
+		later[later_n++].secret = secret;
+	}
+}
+
+void
+sim_broker_moves(void)
+{
+	sim.stopped = false;
+	while (later_n > 0) {
+		later_n--;
+		sim_broker_anchor_gone(later[later_n].id, later[later_n].secret);
+	}
 }
 
 void
@@ -262,8 +295,10 @@ sim_broker_withdraw(uint32_t id, uint64_t secret)
 void
 sim_broker_begin(void)
 {
-	world_begin(sim.plan.credit, 0);
-	world.now = sim.now_ns;
+	world_begin(sim.plan.credit, sim.plan.ring);
+	world.now = sim_kirad_now();
+	later_n = 0;
+	sim.stopped = false;
 	commits = 0;
 	sync_runs = false;
 	ASSERT(producers_open(&producers, PRODUCERS, SIM_PARTITIONS));
@@ -275,6 +310,9 @@ take_counters(void)
 {
 	sim.fired[FAULT_LEASE_OVER] += counter_read(&world.rx_count.ended_lease);
 	sim.fired[FAULT_ENDED_DISK] += counter_read(&world.rx_count.ended_disk);
+	sim.fired[FAULT_RING_FULL] += counter_read(&world.drop[DROP_RING_FULL]);
+	sim.fired[FAULT_ACK_WAITS] += counter_read(&world.rx_count.ack_waits);
+	sim.fired[FAULT_QUERIED] += counter_read(&world.rx_count.queries);
 	sim.fired[FAULT_HELD] += counter_read(&world.store_count.held);
 	sim.fired[FAULT_DUPLICATE] += counter_read(&world.store_count.duplicates);
 	sim.fired[FAULT_WAIT_EXPIRED] += counter_read(&world.store_count.wait_expired);
@@ -287,6 +325,7 @@ sim_broker_end(void)
 
 	serves = false;
 	take_counters();
+	world_lose();
 	missing = world_end();
 	sim_tcp_killed();
 	producers_close(producers);
@@ -309,12 +348,12 @@ recover(unsigned slot)
 
 			producers_seal_snapshot(snapshot, n);
 			producers_forget(producers, slot);
-			ASSERT(producers_load(producers, slot, snapshot, n, sim.now_ns));
+			ASSERT(producers_load(producers, slot, snapshot, n, sim_kirad_now()));
 			sim_fired(FAULT_SNAPSHOT);
 		}
 		if (b->producer >= 0)
 			producers_stored(producers, slot, b->producer, entry[slot][i].epoch, b->sequence,
-				last_sequence(b->sequence, b->records), b->base_offset, 0, sim.now_ns);
+				last_sequence(b->sequence, b->records), b->base_offset, 0, sim_kirad_now());
 	}
 }
 
@@ -394,15 +433,16 @@ drain_turn(void)
 void
 sim_broker_turn(void)
 {
-	world.now = sim.now_ns;
-	if (!sim.away) {
+	world.now = sim_kirad_now();
+	if (!sim.away && !sim.stopped) {
 		world_rx();
 		sim_wire_answers();
 		if (sim.calm || !sim_once_in(3)) /* descheduled now and then */
 			world_store();
 	}
-	sim_tcp_turn();
-	if (sim.away)
+	if (!sim.stopped)
+		sim_tcp_turn();
+	if (sim.away || sim.stopped)
 		return;
 	if (sim.calm || sim_once_in(sim.plan.sync_in))
 		flush_step();

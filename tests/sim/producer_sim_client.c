@@ -12,6 +12,8 @@
 #define ALIVE_MAX  200
 #define LONG_MS    100000000 /* a delivery timeout that nothing here reaches */
 #define MEMORY     8192
+#define STOOD_NS   (50 * NS_PER_MS)
+#define SOCKET_MAX 400 /* datagrams that wait for a process which stands still */
 
 struct ckafka { /* the anchor */
 	uint32_t id;
@@ -26,6 +28,7 @@ struct datagram {
 
 struct cudp {
 	struct datagram *head, *tail;
+	unsigned n;
 	uint8_t got[CUDP_BURST][KUP_DGRAM_MAX];
 };
 
@@ -36,6 +39,9 @@ static struct client {
 	struct ckafka anchor;
 	uint64_t job_at_ns;          /* 0: none runs */
 	enum io_state was;
+	uint64_t stood_ns;           /* since when it has no credit; 0: it has */
+	bool stood;                  /* for STOOD_NS: counted */
+	uint32_t limit_id, limit;    /* credit_limit of that session at the last turn */
 } clients[SIM_CLIENTS];
 
 static int64_t next_id; /* of a producer */
@@ -66,6 +72,7 @@ cudp_receive(struct cudp *u, const uint8_t **p, uint32_t *length)
 		memcpy(u->got[n], d->bytes, d->length);
 		p[n] = u->got[n];
 		length[n] = d->length;
+		u->n--;
 		free(d);
 	}
 	return n;
@@ -78,8 +85,9 @@ sim_client_datagram(unsigned client, const uint8_t *p, uint32_t length)
 	struct cudp *u = clients[client].io.udp;
 	struct datagram *d;
 
-	if (!u || length > KUP_DGRAM_MAX)
+	if (!u || length > KUP_DGRAM_MAX || u->n == SOCKET_MAX)
 		return;
+	u->n++;
 	d = calloc(1, sizeof(*d));
 	ASSERT(d);
 	d->length = length;
@@ -103,7 +111,7 @@ ckafka_close(struct ckafka *k)
 static bool
 reachable(void)
 {
-	return !sim.away && !sim.cut_off;
+	return !sim.away && !sim.stopped && !sim.cut_off;
 }
 
 static void
@@ -123,8 +131,9 @@ opened(struct client *c, const struct sim_open *o)
 	job->session = (struct ckafka_session){
 		.wire = {.id = o->id, .secret = o->secret, .incarnation = sim.incarnation},
 		.max_dgram = 1472, .window = o->window, .credit_limit = o->credit_limit,
-		.ack_every = 16, .keepalive_s = 10, .ack_delay_us = 50, .lease_ms = sim.plan.lease_ms,
-		.credit_lease_ms = 200};
+		.ack_every = sim.plan.ack_every, .keepalive_s = sim.plan.keepalive_s,
+		.ack_delay_us = sim.plan.ack_delay_us, .lease_ms = sim.plan.lease_ms,
+		.credit_lease_ms = KUP_CREDIT_LEASE_MS};
 }
 
 static void
@@ -147,6 +156,7 @@ run_open(struct client *c)
 	job->anchor = NULL;
 	sim_broker_open(&o);
 	if (o.error == KIRA_E_THROTTLING_QUOTA_EXCEEDED) {
+		sim_fired(FAULT_BUSY);
 		job->verdict = OPEN_BUSY;
 		job->retry_ms = 500;
 	} else if (o.error != 0) {
@@ -240,13 +250,14 @@ make(unsigned client)
 	ASSERT(b);
 	b->part = &c->topic->part[sim_draw(SIM_PARTITIONS)];
 	sim.client[client].batch[k].partition = b->part->index;
+	sim.client[client].batch[k].life = sim.client[client].life;
 	b->memory_bytes = MEMORY;
 	b->memory = calloc(1, MEMORY);
 	b->opaque = calloc(records, sizeof(void *));
 	ASSERT(b->memory && b->opaque);
 	b->order = k;
-	b->born_ns = sim.now_ns;
-	b->deadline_ns = sim.now_ns + c->p.o.delivery_timeout_ms * NS_PER_MS;
+	b->born_ns = c->io.now_ns;
+	b->deadline_ns = c->io.now_ns + c->p.o.delivery_timeout_ms * NS_PER_MS;
 	cbatch_open(&b->build, b->memory + KUP_DATA_BATCH, MEMORY - KUP_DATA_BATCH);
 	for (unsigned i = 0; i < records; i++) {
 		(void)cbatch_add(&b->build, sim_tag(client, k), NULL, 0, value, length);
@@ -278,16 +289,49 @@ take_freed(struct client *c)
 
 /* ---- Turns --------------------------------------------------------------------------------- */
 
+/* Credit that is not there although something wants to go, or that is there no more. */
+static void
+look_at_credit(struct client *c)
+{
+	const struct io *io = &c->io;
+	const struct client_window *w = &io->window;
+	const uint32_t id = io->session.wire.id;
+
+	if (io->state != IO_UDP) {
+		c->limit_id = 0;
+		c->stood_ns = 0;
+		return;
+	}
+	if (c->limit_id == id && serial_newer(c->limit, w->credit_limit))
+		sim_fired(FAULT_LAPSED);
+	c->limit_id = id;
+	c->limit = w->credit_limit;
+	if (!serial_newer(w->next_seq, w->credit_limit) || io->queue_length == 0) {
+		c->stood_ns = 0;
+		c->stood = false;
+	} else if (c->stood_ns == 0) {
+		c->stood_ns = sim.now_ns;
+	} else if (!c->stood && sim.now_ns - c->stood_ns >= STOOD_NS) {
+		c->stood = true;
+		sim_fired(FAULT_NO_CREDIT);
+	}
+}
+
 void
 sim_client_turn(unsigned client)
 {
 	struct client *c = &clients[client];
 	struct io *io = &c->io;
 
-	io->now_ns = sim.now_ns;
+	if (sim.now_ns < sim.client[client].asleep_until_ns)
+		return;
+	io->now_ns = sim_client_now(client);
 	io->next_wait_ns = CW_NEVER;
 	c->p.routed = c->p.topics;
-	while (sim.client[client].made < SIM_BATCHES && (sim.calm || sim_once_in(sim.plan.pace))
+	/* A client that, as Kafka's, sends on behind the first batch of a producer that is not known. */
+	for (int32_t i = 0; sim.plan.as_kafka && i < SIM_PARTITIONS; i++)
+		c->topic->part[i].known = true;
+	while (sim.client[client].made < SIM_BATCHES && !sim.pausing && (sim.calm || sim_once_in(sim.plan.pace))
 			&& io->alive < ALIVE_MAX && sim_draw(3) > 0)
 		make(client);
 	route_turn(io);
@@ -296,6 +340,7 @@ sim_client_turn(unsigned client)
 	tcp_turn(io);
 	batches_expire(io);
 	take_freed(c);
+	look_at_credit(c);
 	if (io->state == IO_TCP && c->was != IO_TCP && c->p.o.transport == KIRA_TRANSPORT_AUTO)
 		sim_fired(FAULT_FELL_BACK);
 	if (io->state != IO_TCP && c->was == IO_TCP)
@@ -306,7 +351,13 @@ sim_client_turn(unsigned client)
 bool
 sim_client_done(unsigned client)
 {
-	return sim.client[client].told == SIM_BATCHES && clients[client].io.alive == 0;
+	return sim.client[client].told + sim.client[client].gone == SIM_BATCHES && sim_client_idle(client);
+}
+
+bool
+sim_client_idle(unsigned client)
+{
+	return clients[client].io.alive == 0;
 }
 
 uint64_t
@@ -314,32 +365,42 @@ sim_client_next_ns(unsigned client)
 {
 	const struct io *io = &clients[client].io;
 
-	return io->state == IO_UDP ? cw_deadline(&io->window, sim.now_ns) : CW_NEVER;
+	const uint64_t ahead_ns = sim.client[client].ahead_ns;
+	const uint64_t at_ns = io->state == IO_UDP ? cw_deadline(&io->window, sim.now_ns + ahead_ns) : CW_NEVER;
+
+	return at_ns == CW_NEVER ? CW_NEVER : MAX(at_ns - ahead_ns, sim.client[client].asleep_until_ns);
 }
 
-void
-sim_client_begin(unsigned client)
+static void
+draw_options(unsigned client, struct kira_producer_options *o)
 {
 	const struct sim_plan *plan = &sim.plan;
-	struct client *c = &clients[client];
-	struct kira_producer_options *o = &c->p.o;
 
-	memset(c, 0, sizeof(*c));
-	if (client == 0)
-		next_id = 7;
-	(void)pthread_mutex_init(&c->p.lock, NULL);
-	(void)pthread_cond_init(&c->p.room, NULL);
-	(void)pthread_cond_init(&c->p.job_posted, NULL);
+	memset(o, 0, sizeof(*o));
 	o->acks = plan->power_cuts || sim_once_in(2) ? KIRA_ACKS_DISK : KIRA_ACKS_LOG;
 	o->transport = plan->tcp_only ? KIRA_TRANSPORT_TCP
 		: sim_once_in(3) ? KIRA_TRANSPORT_UDP : KIRA_TRANSPORT_AUTO;
 	o->delivery_timeout_ms = plan->short_timeouts ? 500 + sim_draw(sim_once_in(2) ? 1500 : 12000) : LONG_MS;
 	o->no_idempotence = plan->no_idempotence;
+	o->no_congestion_control = sim_once_in(4);
 	o->window = KUP_WINDOW_MAX;
 	o->on_record = on_record;
 	o->arg = (void *)(uintptr_t)client;
-	c->p.producer_id = plan->no_idempotence ? -1 : next_id++;
-	c->p.epoch = plan->no_idempotence ? -1 : 0;
+}
+
+/* A process begins. */
+static void
+begin(unsigned client, const struct kira_producer_options *o, int64_t producer_id, int16_t epoch)
+{
+	struct client *c = &clients[client];
+
+	memset(c, 0, sizeof(*c));
+	(void)pthread_mutex_init(&c->p.lock, NULL);
+	(void)pthread_cond_init(&c->p.room, NULL);
+	(void)pthread_cond_init(&c->p.job_posted, NULL);
+	c->p.o = *o;
+	c->p.producer_id = producer_id;
+	c->p.epoch = epoch;
 	c->topic = calloc(1, sizeof(*c->topic) + SIM_PARTITIONS * sizeof(c->topic->part[0]));
 	ASSERT(c->topic);
 	(void)snprintf(c->topic->name, sizeof(c->topic->name), "orders");
@@ -355,7 +416,19 @@ sim_client_begin(unsigned client)
 	c->io.p = &c->p;
 	c->io.repeat_at_ns = c->io.udp_again_ns = c->io.linger_at_ns = CW_NEVER;
 	c->io.path = KUP_DGRAM_BASE;
-	sim.client[client].acks = o->acks;
+}
+
+void
+sim_client_begin(unsigned client)
+{
+	struct kira_producer_options o;
+
+	if (client == 0)
+		next_id = 7;
+	draw_options(client, &o);
+	sim.client[client].acks = o.acks;
+	begin(client, &o, o.no_idempotence ? -1 : next_id, o.no_idempotence ? -1 : 0);
+	next_id++;
 }
 
 /* Before the broker ends, which frees what its connections hold. */
@@ -385,6 +458,41 @@ sim_client_end(unsigned client)
 }
 
 /* ---- What the plan does to it -------------------------------------------------------------- */
+
+/* What its process had is gone. The next one has another producer id, as libkira asks for one; or it has
+ * kept the pair and raises it, as any client of the protocol may. */
+void
+sim_client_die(unsigned client, bool same_id)
+{
+	struct client *c = &clients[client];
+	const struct kira_producer_options o = c->p.o;
+	const int64_t id = c->p.producer_id;
+	const int16_t epoch = c->p.epoch;
+	struct ckafka *anchor = c->io.job_running ? c->p.job.anchor : c->io.anchor;
+
+	sim_note("client %u dies", client);
+	ckafka_close(anchor);
+	sim_client_end(client);
+	for (unsigned k = 0; k < sim.client[client].made; k++) {
+		struct sim_batch *b = &sim.client[client].batch[k];
+
+		if (b->told > 0 || b->gone)
+			continue;
+		b->gone = true;
+		sim.client[client].gone++;
+		sim_fired(FAULT_GONE);
+	}
+	sim.client[client].life++;
+	if (o.no_idempotence) {
+		begin(client, &o, -1, -1);
+	} else if (same_id && epoch < INT16_MAX) {
+		sim_fired(FAULT_RESTARTED_SAME);
+		begin(client, &o, id, (int16_t)(epoch + 1));
+	} else {
+		sim_fired(FAULT_RESTARTED_NEW);
+		begin(client, &o, next_id++, 0);
+	}
+}
 
 bool
 sim_client_session(unsigned client, uint32_t *id, uint64_t *secret)
@@ -420,7 +528,7 @@ sim_client_udp_again(unsigned client)
 {
 	struct io *io = &clients[client].io;
 
-	io->udp_again_ns = MIN(io->udp_again_ns, sim.now_ns);
+	io->udp_again_ns = MIN(io->udp_again_ns, sim_client_now(client));
 }
 
 const char *
@@ -430,8 +538,8 @@ sim_client_text(unsigned client)
 	const struct client *c = &clients[client];
 
 	(void)snprintf(text[client], sizeof(text[client]),
-		"told %u, %u of them failed, %llu alive, state %d, acks %d, transport %d",
-		sim.client[client].told, sim.client[client].failed, (unsigned long long)c->io.alive,
+		"told %u, %u of them failed, %u gone, %llu alive, state %d, acks %d, transport %d",
+		sim.client[client].told, sim.client[client].failed, sim.client[client].gone, (unsigned long long)c->io.alive,
 		c->io.state, c->p.o.acks, c->p.o.transport);
 	return text[client];
 }

@@ -27,6 +27,14 @@ count(unsigned client, unsigned batch, bool durable, int64_t *offset)
 	return n;
 }
 
+/* Without numbers; or where the first batch of a producer that kirad does not know may be refused and the
+ * second stored, as Kafka's rules have it: the first then takes a new epoch, and the rest with it. */
+static bool
+may_double(void)
+{
+	return sim.plan.no_idempotence || sim.plan.as_kafka;
+}
+
 void
 sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 {
@@ -52,7 +60,7 @@ sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 	n = count(client, batch, sim.client[client].acks == KIRA_ACKS_DISK, &lies_at);
 	if (n == 0)
 		sim_wrong("told stored, and is not");
-	else if (n > 1 && !sim.plan.no_idempotence)
+	else if (n > 1 && !may_double())
 		sim_wrong("told stored, and is so twice");
 	else if (n == 1 && offset >= 0 && offset != lies_at)
 		sim_wrong("told another offset than it lies at");
@@ -92,24 +100,56 @@ sim_judge_drained(void)
 }
 
 /* A client that lost a batch to its time may store what came after it before an earlier one: the order
- * is promised while nothing fails. */
+ * is promised while nothing fails; and to one process, another one has another producer id or epoch. As
+ * Kafka's clients do it, the first of all may overtake one that was refused. */
 static void
 judge_order(unsigned slot)
 {
 	int64_t last[SIM_CLIENTS];
+	unsigned life[SIM_CLIENTS] = {0};
 
 	for (unsigned i = 0; i < SIM_CLIENTS; i++)
 		last[i] = -1;
 	for (unsigned i = 0; i < world.part[slot].published; i++) {
 		const int64_t tag = sim_broker_tag(slot, i);
 		const unsigned client = (unsigned)(tag / sim_tag(1, 0));
+		const unsigned of = sim.client[client].batch[tag % sim_tag(1, 0)].life;
 
-		if (tag <= last[client] && sim.client[client].failed == 0) {
+		if (of != life[client]) {
+			life[client] = of;
+			last[client] = -1;
+		}
+		if (tag <= last[client] && sim.client[client].failed == 0 && !sim.plan.as_kafka) {
 			sim_note("partition %u at %u: batch %lld behind %lld", slot, i, (long long)tag,
 				(long long)last[client]);
 			sim_wrong("stored out of order");
 		}
 		last[client] = MAX(last[client], tag);
+	}
+}
+
+/* Of a producer no batch lies behind one of a newer epoch, and within an epoch each begins where the
+ * one before it ended; but over TCP a producer silent for a day goes on anywhere. */
+static void
+judge_numbers(unsigned slot)
+{
+	const struct partition *part = &world.part[slot];
+
+	for (unsigned i = 1; i < part->published; i++) {
+		const struct fake_batch *b = &part->log[i];
+		unsigned k = i;
+
+		if (b->producer < 0)
+			continue;
+		while (k > 0 && part->log[k - 1].producer != b->producer)
+			k--;
+		if (k == 0)
+			continue;
+		if (sim_broker_epoch(slot, i) < sim_broker_epoch(slot, k - 1))
+			sim_wrong("stored behind a batch of a newer epoch");
+		else if (sim_broker_epoch(slot, i) == sim_broker_epoch(slot, k - 1) && !sim.day_passed
+				&& b->sequence != part->log[k - 1].sequence + part->log[k - 1].records)
+			sim_wrong("stored behind a gap, or twice");
 	}
 }
 
@@ -122,7 +162,7 @@ sim_judge_end(void)
 		for (unsigned k = 0; k < sim.client[c].made; k++) {
 			const unsigned n = count(c, k, false, &at);
 
-			if (n > 1 && !sim.plan.no_idempotence) {
+			if (n > 1 && !may_double()) {
 				sim_note("client %u batch %u: %u times", c, k, n);
 				sim_wrong("stored twice");
 			}
@@ -130,6 +170,8 @@ sim_judge_end(void)
 				sim_wrong("told stored, and lost");
 		}
 	}
-	for (unsigned i = 0; i < SIM_PARTITIONS && !sim.plan.no_idempotence; i++)
+	for (unsigned i = 0; i < SIM_PARTITIONS && !sim.plan.no_idempotence; i++) {
 		judge_order(i);
+		judge_numbers(i);
+	}
 }

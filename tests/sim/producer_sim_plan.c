@@ -7,6 +7,15 @@
 #define RESTART_IN 1500 /* after a failed sync */
 #define CHAOS_IN   300
 #define SLOW_SYNC  500
+#define LEAP_IN    700
+#define LOSSY      200  /* permille */
+#define DAY_NS     (25 * 3600 * NS_PER_S) /* storage forgets a producer that was silent for a day */
+
+static uint32_t
+one_of(const uint32_t *values, uint32_t n)
+{
+	return values[sim_draw(n)];
+}
 
 /* Combinations are drawn apart: bugs lay where two of them met. */
 void
@@ -15,12 +24,17 @@ sim_plan_draw(void)
 	struct sim_plan *p = &sim.plan;
 
 	*p = (struct sim_plan){
-		.loss = sim_draw(4) * 30,
+		.loss = sim_once_in(4) ? sim_draw(301) : sim_draw(4) * 30,
 		.doubling = sim_draw(3) * 20,
 		.damage = sim_draw(2) * 5,
-		.jitter_us = 1 + sim_draw(4) * 100,
+		.distance_us = one_of((const uint32_t[]){20, 20, 500, 10000}, 4),
+		.jitter_us = one_of((const uint32_t[]){1, 100, 300, 3000}, 4),
 		.chaos = sim_draw(4),
-		.credit = 24 + sim_draw(400),
+		.credit = sim_once_in(8) ? 8 + sim_draw(16) : 24 + sim_draw(400),
+		.ring = sim_once_in(4) ? 2 + sim_draw(30) : 0,
+		.ack_every = (uint16_t)one_of((const uint32_t[]){1, 16, 16, 64}, 4),
+		.ack_delay_us = one_of((const uint32_t[]){0, 50, 50, 10000}, 4),
+		.keepalive_s = (uint16_t)one_of((const uint32_t[]){1, 10, 10, 60}, 4),
 		.pace = (const unsigned[]){6, 6, 40, 150}[sim_draw(4)],
 		.sync_in = (const unsigned[]){5, 10, SLOW_SYNC}[sim_draw(3)],
 		.lease_ms = sim_once_in(2) ? 300 : 10000,
@@ -30,11 +44,18 @@ sim_plan_draw(void)
 		.draining = sim_once_in(4),
 		.snapshots = sim_once_in(2),
 		.tcp_only = sim_once_in(10),
+		.as_kafka = sim_once_in(2),
 		.no_idempotence = sim_once_in(12),
+		.restarts = sim_once_in(3),
+		.leaps = sim_once_in(3),
 		.calm_ns = sim.now_ns + (5 + sim_draw(20)) * NS_PER_S,
+		.day_ns = sim_once_in(6) ? sim.now_ns + sim_draw(5000) * NS_PER_MS : UINT64_MAX,
 	};
 	if (p->tcp_only)
 		p->chaos = 0;
+	p->as_kafka &= p->tcp_only && !p->no_idempotence;
+	if (p->loss >= LOSSY)
+		sim_fired(FAULT_LOSSY);
 	if (p->sync_in == SLOW_SYNC)
 		sim_fired(FAULT_SLOW_SYNC);
 }
@@ -42,10 +63,72 @@ sim_plan_draw(void)
 static void
 go_dark(void)
 {
-	sim.dark = true;
+	const unsigned way = sim_draw(4);
+
+	sim.dark_out = way != 0;
+	sim.dark_back = way != 1;
 	sim.dark_until_ns = sim.now_ns + sim_draw(15000) * NS_PER_MS;
-	sim_note("dark");
-	sim_fired(FAULT_DARK);
+	sim_note("dark: to kirad %d, back %d", sim.dark_out, sim.dark_back);
+	sim_fired(way == 0 ? FAULT_DARK_BACK : way == 1 ? FAULT_DARK_OUT : FAULT_DARK);
+}
+
+/* As by SIGSTOP, or on a host without a free CPU. */
+static void
+stop_kirad(void)
+{
+	sim.stopped = true;
+	sim.stopped_until_ns = sim.now_ns + sim_draw(sim_once_in(4) ? 15000 : 500) * NS_PER_MS;
+	sim_note("stopped");
+	sim_fired(FAULT_STOPPED);
+}
+
+static void
+stop_client(unsigned client)
+{
+	sim.client[client].asleep_until_ns = sim.now_ns + sim_draw(sim_once_in(4) ? 15000 : 500) * NS_PER_MS;
+	sim_note("client %u stopped", client);
+	sim_fired(FAULT_CLIENT_STOPPED);
+}
+
+/* As after a virtual machine was suspended: of one host, or of the one that all run on. */
+static void
+leap(void)
+{
+	const uint64_t ns = sim_draw(sim_once_in(2) ? 1000 : 100000) * NS_PER_MS;
+	const unsigned who = sim_draw(SIM_CLIENTS + 2);
+
+	sim_note("clock %u leaps by %llu", who, (unsigned long long)ns);
+	sim_fired(who < SIM_CLIENTS ? FAULT_CLIENT_LEAPT : FAULT_KIRAD_LEAPT);
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		if (who == i || who > SIM_CLIENTS)
+			sim.client[i].ahead_ns += ns;
+	if (who >= SIM_CLIENTS)
+		sim.ahead_ns += ns;
+}
+
+/* A day in which nobody sends: storage has forgotten the producers, sessions are long over. */
+static void
+day_turn(void)
+{
+	struct sim_plan *p = &sim.plan;
+
+	sim.pausing = !sim.calm && sim.now_ns >= p->day_ns;
+	if (!sim.pausing)
+		return;
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		if (!sim_client_idle(i))
+			return;
+	if (!sim_tcp_idle())
+		return;
+	sim_note("a day passes");
+	sim_fired(FAULT_DAY);
+	p->day_ns = UINT64_MAX;
+	sim.ahead_ns += DAY_NS;
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		sim.client[i].ahead_ns += DAY_NS;
+	sim_wire_clear();
+	sim.day_passed = true;
+	sim.pausing = false;
 }
 
 /* Connections that are there live on. */
@@ -96,7 +179,7 @@ something(void)
 {
 	const unsigned client = sim_draw(SIM_CLIENTS);
 
-	switch (sim_draw(9)) {
+	switch (sim_draw(12)) {
 	case 0:
 		go_dark();
 		break;
@@ -105,7 +188,7 @@ something(void)
 			kill_kirad();
 		break;
 	case 2:
-		if (!sim.away)
+		if (!sim.away && !sim.stopped)
 			withdraw(client);
 		break;
 	case 3:
@@ -124,6 +207,17 @@ something(void)
 		break;
 	case 7:
 		cut_off();
+		break;
+	case 8:
+		if (!sim.away && !sim.stopped)
+			stop_kirad();
+		break;
+	case 9:
+		stop_client(client);
+		break;
+	case 10:
+		if (sim.plan.restarts)
+			sim_client_die(client, sim_once_in(2));
 		break;
 	default:
 		if (sim.plan.draining && !sim.away && sim.drain_until_ns == 0) {
@@ -169,15 +263,22 @@ void
 sim_plan_turn(void)
 {
 	sim.calm = sim.now_ns > sim.plan.calm_ns;
-	if (sim.dark && (sim.calm || sim.now_ns >= sim.dark_until_ns))
-		sim.dark = false;
+	if (sim.calm || sim.now_ns >= sim.dark_until_ns)
+		sim.dark_out = sim.dark_back = false;
+	if (sim.stopped && (sim.calm || sim.now_ns >= sim.stopped_until_ns))
+		sim_broker_moves();
 	if (sim.away && sim.now_ns >= sim.away_until_ns)
 		sim.away = false;
 	if (sim.cut_off && (sim.calm || sim.now_ns >= sim.cut_off_until_ns))
 		sim.cut_off = false;
+	for (unsigned i = 0; sim.calm && i < SIM_CLIENTS; i++)
+		sim.client[i].asleep_until_ns = 0;
 	set_rooms();
-	if (!sim.away)
+	day_turn();
+	if (!sim.away && !sim.stopped)
 		disk_turn();
+	if (!sim.calm && sim.plan.leaps && sim_once_in(LEAP_IN))
+		leap();
 	if (!sim.calm && sim.plan.chaos > 0 && sim_once_in(CHAOS_IN / sim.plan.chaos))
 		something();
 }

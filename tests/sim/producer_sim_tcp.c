@@ -239,6 +239,16 @@ sim_tcp_turn(void)
 	}
 }
 
+bool
+sim_tcp_idle(void)
+{
+	for (const struct connection *c = connections; c; c = c->next)
+		for (const struct request *r = c->head; r; r = r->next)
+			if (r->state < DONE)
+				return false;
+	return true;
+}
+
 void
 sim_tcp_die(void)
 {

@@ -10,12 +10,15 @@
 #include "dataplane/rx_parse.h"
 #include "tests/unit/dataplane/world.h"
 
+#include <kira/record_batch.h>
+#include <kira/wire.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FLYING_MAX 4096
 #define LATE_IN    400 /* one of so many is late by up to LATE_MS: from an earlier session, even */
 #define LATE_MS    3000
+#define SOCKET_MAX 400 /* datagrams that wait for a kirad which stands still */
 
 struct flying {
 	uint64_t at_ns;
@@ -24,12 +27,37 @@ struct flying {
 };
 
 static struct flying air[FLYING_MAX];
-static unsigned n_air;
+static unsigned n_air, n_socket;
 
 void
 sim_wire_begin(void)
 {
+	n_air = n_socket = 0;
+	sim_watch_begin();
+}
+
+void
+sim_wire_clear(void)
+{
 	n_air = 0;
+}
+
+/* Anywhere in the frame, which its sums find; or in the batch, with sums that are right, as by a switch
+ * with bad memory: that the batch's own sum must find. */
+static void
+damage(struct frame *f, bool to_broker)
+{
+	const uint32_t batch = PAYLOAD_AT + KUP_DATA_BATCH;
+
+	if (to_broker && sim_once_in(2) && (f->bytes[PAYLOAD_AT + KUP_OFF_TYPE] & 15) == KUP_DATA) {
+		f->bytes[batch + RB_LENGTH + sim_draw((uint32_t)rb_total(f->bytes + batch) - RB_LENGTH)]
+			^= (uint8_t)(1 + sim_draw(255));
+		world_sums(f);
+		sim_fired(FAULT_CORRUPT);
+	} else {
+		f->bytes[14 + sim_draw(f->len - 14u)] ^= (uint8_t)(1 + sim_draw(255));
+		sim_fired(FAULT_DAMAGED);
+	}
 }
 
 static void
@@ -38,10 +66,12 @@ fly(bool to_broker, const struct frame *f)
 	const struct sim_plan *p = &sim.plan;
 	unsigned copies = 1;
 
-	if (sim.dark)
+	if (to_broker ? sim.dark_out : sim.dark_back)
 		return;
 	if (sim_draw(1000) < p->loss) {
 		copies = 0;
+		if (!to_broker)
+			sim_watch_lost(f);
 		sim_fired(FAULT_LOST);
 	} else if (sim_draw(1000) < p->doubling) {
 		copies = 2;
@@ -52,15 +82,13 @@ fly(bool to_broker, const struct frame *f)
 
 		a->to_broker = to_broker;
 		a->frame = *f;
-		a->at_ns = sim.now_ns + (20 + sim_draw(p->jitter_us)) * NS_PER_US;
+		a->at_ns = sim.now_ns + (p->distance_us + sim_draw(p->jitter_us)) * NS_PER_US;
 		if (sim_once_in(LATE_IN)) {
 			a->at_ns += sim_draw(LATE_MS) * NS_PER_MS;
 			sim_fired(FAULT_LATE);
 		}
-		if (sim_draw(1000) < p->damage) {
-			a->frame.bytes[14 + sim_draw(f->len - 14u)] ^= (uint8_t)(1 + sim_draw(255));
-			sim_fired(FAULT_DAMAGED);
-		}
+		if (sim_draw(1000) < p->damage)
+			damage(&a->frame, to_broker);
 	}
 }
 
@@ -76,6 +104,16 @@ to_clients(const struct frame *f)
 		sim_client_datagram(i, f->bytes + p.payload, p.payload_len);
 }
 
+static void
+to_kirad(const struct frame *f)
+{
+	if (sim.away || (sim.stopped && n_socket == SOCKET_MAX))
+		return;
+	n_socket = sim.stopped ? n_socket + 1 : 0;
+	sim_watch_arrived(f);
+	world_put(f);
+}
+
 void
 sim_wire_turn(void)
 {
@@ -88,8 +126,8 @@ sim_wire_turn(void)
 		}
 		if (!a->to_broker)
 			to_clients(&a->frame);
-		else if (!sim.away)
-			world_put(&a->frame);
+		else
+			to_kirad(&a->frame);
 		*a = air[--n_air];
 	}
 }
@@ -97,8 +135,10 @@ sim_wire_turn(void)
 void
 sim_wire_answers(void)
 {
-	for (unsigned i = 0; i < world.out_n; i++)
+	for (unsigned i = 0; i < world.out_n; i++) {
+		sim_watch_answer(&world.out[i]);
 		fly(false, &world.out[i]);
+	}
 	world_clear();
 }
 

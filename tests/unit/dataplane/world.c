@@ -222,6 +222,15 @@ world_data(const struct session *s, uint32_t pkt_seq, uint16_t handle, int32_t p
 	world_put(&f);
 }
 
+void
+world_lose(void)
+{
+	struct rte_mbuf *m;
+
+	while (rte_ring_dequeue(wire, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+}
+
 /* ---- Turns, and frames out ---------------------------------------------------------------- */
 
 static void

@@ -58,6 +58,7 @@ struct rx_cmd world_grant_cmd(uint16_t window, uint32_t capabilities);
 uint8_t *world_udp(struct frame *f, uint16_t len);
 void world_sums(struct frame *f);
 void world_put(const struct frame *f);
+void world_lose(void);  /* what was put and no turn has taken */
 
 /* DATA with a batch of 10 records; producer -1: none. */
 void world_data(const struct session *s, uint32_t pkt_seq, uint16_t handle, int32_t partition,
