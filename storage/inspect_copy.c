@@ -2,385 +2,25 @@
  * inspect_copy.c - a data directory copied while kirad writes to it: each partition up to the offset that
  * kira.state calls durable. No lock is taken and nothing of the source is changed.
  *
- * What makes it a whole: kira.state lags behind what is on disk, bytes below a published end never change, and a
- * segment is unlinked only after kira.state with a start above it is durable. So a file that is gone when it is
- * opened means a newer kira.state, which is read again. Index files of sealed segments are copied, since they are
- * to be judged too; a segment may be rewritten meanwhile, see take_sealed(). The one that the cut lies in gets its
- * index files here. */
-#include "storage/inspect.h"
+ * What makes it a whole: kira.state lags behind what is on disk, and a segment is unlinked only after kira.state with
+ * a start above it is durable. So a file that is gone when it is opened means a newer kira.state, which is read
+ * again. */
+#include "storage/inspect_copy.h"
 
-#include "storage/inspect_log.h"
+#include "storage/inspect.h"
 #include "storage/layout.h"
 #include "storage/offline.h"
-#include "storage/rewrite.h"
 
 #include "base/assert.h"
-#include "base/bits.h"
 #include "base/clock.h"
 #include "base/uuid.h"
-
-#include <kira/record_batch.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define CHUNK     (1 * MIB)
 #define TRIES_MAX 1000 /* reads of kira.state for one partition: retention took something each time */
-
-/* One partition. */
-struct copy {
-	const struct io *io;
-	int from, to;        /* directories */
-	int64_t start, cut;
-	int64_t *base;       /* of its .log files, sorted */
-	unsigned bases;
-	int64_t *snapshot, *index, *times;
-	unsigned snapshots, indexes, timess;
-	int64_t *done;       /* bases of those that are copied, as they were */
-	unsigned dones;
-};
-
-/* ---- Bytes -------------------------------------------------------------------------------- */
-
-/* The first `size` bytes of a descriptor: shared with it where the file system can, else copied. */
-static int
-copy_bytes(const struct copy *c, int fd, const char *name, uint64_t size)
-{
-	const int out = c->io->openat(c->to, name, O_RDWR | O_CREAT | O_TRUNC, 0644);
-	uint8_t *b = NULL;
-	int64_t n = 0;
-	int rc = out;
-
-	if (out < 0)
-		return rc;
-	rc = size > 0 ? c->io->clone(fd, out) : 0;
-	if (rc == 0) {
-		rc = c->io->ftruncate(out, size);
-		goto out;
-	}
-	b = malloc(CHUNK);
-	ASSERT(b);
-	rc = 0;
-	for (uint64_t at = 0; at < size && rc == 0; at += (uint64_t)n) {
-		n = c->io->pread(fd, b, MIN(CHUNK, size - at), at);
-		if (n > 0)
-			n = c->io->pwrite(out, b, (size_t)n, at);
-		rc = n < 0 ? (int)n : n == 0 ? -EIO : 0;
-	}
-	free(b);
-out:
-	(void)c->io->close(out);
-	return rc;
-}
-
-static int
-open_part(const struct copy *c, int64_t base, const char *suffix, uint64_t *size)
-{
-	char name[LAYOUT_NAME];
-	int fd, rc;
-
-	layout_name(name, base, suffix);
-	fd = c->io->openat(c->from, name, O_RDONLY, 0);
-	if (fd < 0)
-		return fd;
-	rc = c->io->size(fd, size);
-	if (rc < 0)
-		(void)c->io->close(fd);
-	return rc < 0 ? rc : fd;
-}
-
-static int
-copy_small(const struct copy *c, const char *name)
-{
-	char *bytes;
-	size_t n;
-	int rc = layout_read(c->io, c->from, name, &bytes, &n);
-
-	if (rc < 0)
-		return rc;
-	rc = layout_put(c->io, c->to, name, bytes, n);
-	free(bytes);
-	return rc;
-}
-
-/* ---- Segments ----------------------------------------------------------------------------- */
-
-struct swap {
-	int64_t base;
-	bool found;
-};
-
-static int
-find_swap(void *arg, const char *name)
-{
-	struct swap *s = arg;
-	bool cleaned;
-
-	s->found |= rewrite_left(name, &cleaned) == s->base && !cleaned;
-	return 0;
-}
-
-/* A log and its two index files of one moment. A rewriting renames the log first, then the others, each from
- * `.swap`. So: the log is opened; no `.swap` is there, then it is all old or all new; index files are opened; the
- * log has still that size, and a rewritten one is smaller, so they are of the same kind. 1: try again. */
-static int
-take_sealed(const struct copy *c, int64_t base)
-{
-	static const char *const suffix[] = {".log", ".index", ".timeindex"};
-	uint64_t size[3], again = 0;
-	char name[LAYOUT_NAME];
-	struct swap swap = {.base = base};
-	int fd[3] = {-1, -1, -1}, rc = 0, last;
-
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
-		fd[i] = open_part(c, base, suffix[i], &size[i]);
-		rc = MIN(fd[i], 0);
-		if (rc == 0 && i == 0)
-			rc = c->io->list(c->from, find_swap, &swap);
-	}
-	last = rc == 0 ? open_part(c, base, suffix[0], &again) : -1;
-	if (rc == 0)
-		rc = last < 0 ? last : swap.found || again != size[0];
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
-		layout_name(name, base, suffix[i]);
-		rc = copy_bytes(c, fd[i], name, size[i]);
-	}
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix); i++)
-		if (fd[i] >= 0)
-			(void)c->io->close(fd[i]);
-	if (last >= 0)
-		(void)c->io->close(last);
-	return rc;
-}
-
-/* Up to the offset `end`, as if it were sealed there. Where its batches end before that the check tells. */
-static int
-take_open(const struct copy *c, int64_t base, int64_t end)
-{
-	struct index made = {0};
-	struct scan sc = {0};
-	char name[LAYOUT_NAME];
-	uint8_t *bytes;
-	size_t n, m;
-	uint64_t size;
-	int64_t at = base;
-	int fd = open_part(c, base, ".log", &size), rc = MIN(fd, 0);
-
-	if (rc == 0)
-		rc = index_open(&made, c->io, SEGMENT_BYTES_MAX);
-	if (rc == 0)
-		rc = scan_open(&sc, c->io, fd, 0);
-	while (rc == 0 && at < end && scan_next(&sc, at, NULL, false) == SCAN_BATCH) {
-		index_add(&made, (uint32_t)(sc.position - sc.total), sc.total,
-			(uint32_t)(at + rb_count(sc.batch) - 1 - base), rb_max_timestamp(sc.batch));
-		at += rb_count(sc.batch);
-	}
-	if (rc == 0)
-		rc = sc.rc;
-	layout_name(name, base, ".log");
-	if (rc == 0)
-		rc = copy_bytes(c, fd, name, sc.position);
-	if (rc == 0) {
-		index_finish(&made);
-		n = atomic_load(&made.n) * (size_t)INDEX_ENTRY_BYTES;
-		m = atomic_load(&made.times) * (size_t)TIME_ENTRY_BYTES;
-		bytes = malloc(n + m + 1);
-		ASSERT(bytes);
-		index_put(&made, bytes, bytes + n);
-		layout_name(name, base, ".index");
-		rc = layout_put(c->io, c->to, name, bytes, n);
-		layout_name(name, base, ".timeindex");
-		if (rc == 0)
-			rc = layout_put(c->io, c->to, name, bytes + n, m);
-		free(bytes);
-	}
-	scan_close(&sc);
-	index_close(&made, c->io);
-	if (fd >= 0)
-		(void)c->io->close(fd);
-	return rc;
-}
-
-/* ---- A partition -------------------------------------------------------------------------- */
-
-static void
-push(int64_t **list, unsigned *n, int64_t v)
-{
-	*list = realloc(*list, (*n + 1) * sizeof(**list));
-	ASSERT(*list);
-	(*list)[(*n)++] = v;
-}
-
-static int
-look(void *arg, const char *name)
-{
-	struct copy *c = arg;
-	int64_t v;
-
-	if ((v = layout_offset(name, ".log")) >= 0)
-		push(&c->base, &c->bases, v);
-	else if ((v = layout_offset(name, ".snapshot")) >= 0)
-		push(&c->snapshot, &c->snapshots, v);
-	else if ((v = layout_offset(name, ".index")) >= 0)
-		push(&c->index, &c->indexes, v);
-	else if ((v = layout_offset(name, ".timeindex")) >= 0)
-		push(&c->times, &c->timess, v);
-	return 0;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static bool
-is_in(const int64_t *list, unsigned n, int64_t v)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (list[i] == v)
-			return true;
-	return false;
-}
-
-static int
-take_segments(struct copy *c)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; i < c->bases && rc == 0; i++) {
-		const int64_t base = c->base[i], next = i + 1 < c->bases ? c->base[i + 1] : INT64_MAX;
-
-		if (next <= c->start || base >= c->cut) {
-			/* of a try before, perhaps: expired since */
-			rc = layout_unlink_segment(c->io, c->to, base, true);
-			continue;
-		}
-		if (is_in(c->done, c->dones, base))
-			continue;
-		if (next <= c->cut && is_in(c->index, c->indexes, base) && is_in(c->times, c->timess, base)) {
-			while ((rc = take_sealed(c, base)) > 0)
-				c->io->sleep_ms(1);
-			if (rc == 0)
-				push(&c->done, &c->dones, base);
-		} else {
-			rc = take_open(c, base, MIN(next, c->cut));
-		}
-	}
-	return rc;
-}
-
-struct stale {
-	const struct copy *c;
-	bool all;
-	char name[LAYOUT_NAME]; /* "": none */
-};
-
-static int
-find_stale(void *arg, const char *name)
-{
-	static const char *const suffix[] = {".log", ".index", ".timeindex"};
-	struct stale *s = arg;
-	int64_t base = -1;
-
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && base < 0; i++)
-		base = layout_offset(name, suffix[i]);
-	if ((!s->all && base >= 0 && is_in(s->c->done, s->c->dones, base) && is_in(s->c->base, s->c->bases, base)) ||
-		strlen(name) >= sizeof(s->name))
-		return 0;
-	memcpy(s->name, name, strlen(name) + 1);
-	return 1; /* ends the walk */
-}
-
-/* What a try before left, but for sealed segments that are still there; or all. */
-static int
-forget_stale(const struct copy *c, bool all)
-{
-	struct stale s;
-	int rc;
-
-	do {
-		s = (struct stale){.c = c, .all = all};
-		rc = c->io->list(c->to, find_stale, &s);
-		if (rc >= 0 && s.name[0])
-			rc = layout_unlink(c->io, c->to, s.name);
-	} while (rc >= 0 && s.name[0]);
-	return MIN(rc, 0);
-}
-
-/* Where the segments begin that were taken, and where the log ends. */
-static int
-take_snapshots(struct copy *c)
-{
-	int64_t first = 0; /* base of the first that was taken */
-	int rc = 0;
-
-	for (unsigned i = 0; i < c->bases && (i == 0 || c->base[i] <= c->start); i++)
-		first = c->base[i];
-	for (unsigned i = 0; i < c->snapshots && rc == 0; i++) {
-		char name[LAYOUT_NAME];
-
-		if (c->snapshot[i] != c->cut && (c->snapshot[i] < first || c->snapshot[i] > c->cut ||
-			!is_in(c->base, c->bases, c->snapshot[i])))
-			continue;
-		layout_name(name, c->snapshot[i], ".snapshot");
-		rc = copy_small(c, name);
-		if (rc == -ENOENT)
-			rc = 0; /* an older one does */
-	}
-	return rc;
-}
-
-/* An epoch that begins above the cut is none of the copy's. */
-static int
-take_epochs(const struct copy *c)
-{
-	struct epochs e;
-	char *text;
-	size_t n;
-	int rc = layout_read(c->io, c->from, LAYOUT_EPOCHS, &text, &n);
-
-	if (rc < 0)
-		return rc;
-	if (!epochs_parse(&e, text, n)) {
-		free(text);
-		return copy_small(c, LAYOUT_EPOCHS); /* to be judged */
-	}
-	free(text);
-	while (e.n > 1 && e.entry[e.n - 1].start > c->cut)
-		e.n--;
-	text = epochs_text(&e);
-	rc = layout_put(c->io, c->to, LAYOUT_EPOCHS, text, strlen(text));
-	free(text);
-	epochs_free(&e);
-	return rc;
-}
-
-static int
-take_partition(struct copy *c)
-{
-	int rc;
-
-	c->bases = c->snapshots = c->indexes = c->timess = 0;
-	rc = c->io->list(c->from, look, c);
-	if (rc == 0 && c->bases > 0)
-		qsort(c->base, c->bases, sizeof(*c->base), by_value);
-	if (rc == 0)
-		rc = forget_stale(c, false);
-	if (rc == 0)
-		rc = take_segments(c);
-	if (rc == 0)
-		rc = take_snapshots(c);
-	if (rc == 0)
-		rc = take_epochs(c);
-	return rc < 0 ? rc : copy_small(c, LAYOUT_METADATA);
-}
-
-/* ---- The directory ------------------------------------------------------------------------ */
 
 struct copies {
 	struct inspect *in;
@@ -438,7 +78,7 @@ partition(struct copies *w, const struct storage_topic *topic, int32_t index)
 		c.from = io->openat(w->o.fd, name, O_RDONLY | O_DIRECTORY, 0);
 		rc = MIN(c.from, 0);
 		if (rc == 0) {
-			rc = take_partition(&c);
+			rc = copy_partition(&c);
 			(void)io->close(c.from);
 		}
 		/* Something is gone, or it was another topic's of that name. */
@@ -451,14 +91,10 @@ partition(struct copies *w, const struct storage_topic *topic, int32_t index)
 			catalogue_put_row(w->rows, row);
 		}
 	} while (rc == -ENOENT && ++tries < TRIES_MAX);
-	if (rc == 1 && forget_stale(&c, true) == 0)
+	if (rc == 1 && copy_forget(&c) == 0)
 		(void)io->unlinkat(w->to, name, true);
 	(void)io->close(c.to);
-	free(c.base);
-	free(c.snapshot);
-	free(c.index);
-	free(c.times);
-	free(c.done);
+	copy_free(&c);
 	return rc < 0 ? err_sys(w->err, rc, "copy %s/%s", w->o.path, name) : rc;
 }
 
