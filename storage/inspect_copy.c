@@ -95,7 +95,12 @@ partition(struct copies *w, const struct storage_topic *topic, int32_t index)
 		(void)io->unlinkat(w->to, name, true);
 	(void)io->close(c.to);
 	copy_free(&c);
-	return rc < 0 ? err_sys(w->err, rc, "copy %s/%s", w->o.path, name) : rc;
+	if (rc == -ESTALE)
+		err_set(w->err, "copy %s/%s: the files of %020" PRId64 ".log change their names all the time: try again",
+			w->o.path, name, c.restless);
+	else if (rc < 0)
+		(void)err_sys(w->err, rc, "copy %s/%s", w->o.path, name);
+	return rc;
 }
 
 /* The lines of the topics that were copied. */
@@ -222,8 +227,11 @@ inspect_copy(struct inspect *in, const char *from, const char *to, struct err *e
 	}
 	if (rc == 0)
 		rc = make_target(&w);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = copy_all(&w);
+		if (rc < 0)
+			err_prefix(err, "%s is unfinished, remove it: ", to);
+	}
 	if (w.to >= 0)
 		(void)in->io->close(w.to);
 	offline_close(&w.o);

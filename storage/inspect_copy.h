@@ -18,10 +18,11 @@ struct copy {
 	unsigned snapshots, indexes, timess;
 	int64_t *done;       /* bases of those that are copied, as they were */
 	unsigned dones;
+	int64_t restless;    /* of -ESTALE: its base */
 };
 
 /* What is there of [start, cut). -ENOENT: a file was gone when it was to be opened, kira.state is newer by now: again,
- * with what it says; sealed segments that are copied stay. */
+ * with what it says; sealed segments that are copied stay. -ESTALE: a segment changes its names all the time. */
 int copy_partition(struct copy *c);
 /* All that was copied is removed. */
 int copy_forget(const struct copy *c);

@@ -9,6 +9,7 @@
 #include "storage/inspect_log.h"
 #include "storage/layout.h"
 #include "storage/rewrite.h"
+#include "storage/segment.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -19,7 +20,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define CHUNK (1 * MIB)
+#define CHUNK     (1 * MIB)
+#define LOOKS_MAX 1000 /* a millisecond apart, at one segment: no rewriting renames for so long */
 
 /* ---- Bytes -------------------------------------------------------------------------------- */
 
@@ -86,51 +88,86 @@ copy_small(const struct copy *c, const char *name)
 
 /* ---- Segments ----------------------------------------------------------------------------- */
 
-struct swap {
+/* What a rewriting has of a segment beside it: a bit per part. */
+struct beside {
 	int64_t base;
-	bool found;
+	unsigned cleaned, swap;
 };
 
 static int
-find_swap(void *arg, const char *name)
+find_beside(void *arg, const char *name)
 {
-	struct swap *s = arg;
+	struct beside *b = arg;
+	unsigned part;
 	bool cleaned;
 
-	s->found |= rewrite_left(name, &cleaned) == s->base && !cleaned;
+	if (rewrite_left(name, &cleaned, &part) == b->base)
+		*(cleaned ? &b->cleaned : &b->swap) |= 1u << part;
 	return 0;
 }
 
-/* A log and its two index files of one moment. A rewriting renames the log first, then the others, each from
- * `.swap`. So: the log is opened; no `.swap` is there, then it is all old or all new; index files are opened; the
- * log has still that size, and a rewritten one is smaller, so they are of the same kind. 1: try again. */
+/* As a start would open it: while anything is .cleaned no final name was touched; once nothing is, each new file has
+ * its own name or is .swap. */
+static int
+open_sealed(const struct copy *c, const struct beside *b, unsigned part, uint64_t *size)
+{
+	const bool swap = !b->cleaned && b->swap >> part & 1;
+	char suffix[24];
+	int fd;
+
+	(void)snprintf(suffix, sizeof(suffix), "%s%s", segment_suffix[part], swap ? ".swap" : "");
+	fd = open_part(c, b->base, suffix, size);
+	return fd == -ENOENT && swap ? -ESTALE : fd; /* renamed since it was listed, and not gone */
+}
+
+/* A log and its two index files of one kind, old or new. A rewriting changes names one by one, and one that failed
+ * leaves them by halves until the next start. So they are opened by what lies beside them: what is listed as .swap was
+ * new and is still there, or renamed. Where nothing is, the log is the first to become new and is smaller then: if it
+ * has still that size in the end, no index file was new. And a name that changes while the directory is listed may be
+ * missed: a second list must agree. -ESTALE: try again. */
 static int
 take_sealed(const struct copy *c, int64_t base)
 {
-	static const char *const suffix[] = {".log", ".index", ".timeindex"};
-	uint64_t size[3], again = 0;
+	uint64_t size[SEGMENT_PARTS], again = 0;
+	struct beside before = {.base = base}, after = {.base = base};
+	int fd[SEGMENT_PARTS] = {-1, -1, -1}, last, rc = c->io->list(c->from, find_beside, &before);
 	char name[LAYOUT_NAME];
-	struct swap swap = {.base = base};
-	int fd[3] = {-1, -1, -1}, rc = 0, last;
 
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
-		fd[i] = open_part(c, base, suffix[i], &size[i]);
+	for (unsigned i = 0; i < SEGMENT_PARTS && rc == 0; i++) {
+		fd[i] = open_sealed(c, &before, i, &size[i]);
 		rc = MIN(fd[i], 0);
-		if (rc == 0 && i == 0)
-			rc = c->io->list(c->from, find_swap, &swap);
 	}
-	last = rc == 0 ? open_part(c, base, suffix[0], &again) : -1;
 	if (rc == 0)
-		rc = last < 0 ? last : swap.found || again != size[0];
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix) && rc == 0; i++) {
-		layout_name(name, base, suffix[i]);
+		rc = c->io->list(c->from, find_beside, &after);
+	last = rc == 0 ? open_sealed(c, &before, SEGMENT_LOG, &again) : -1;
+	if (rc == 0)
+		rc = MIN(last, 0);
+	if (rc == 0 && (before.cleaned != after.cleaned || before.swap != after.swap || again != size[SEGMENT_LOG]))
+		rc = -ESTALE;
+	for (unsigned i = 0; i < SEGMENT_PARTS && rc == 0; i++) {
+		layout_name(name, base, segment_suffix[i]);
 		rc = copy_bytes(c, fd[i], name, size[i]);
 	}
-	for (unsigned i = 0; i < ARRAY_LENGTH(suffix); i++)
+	for (unsigned i = 0; i < SEGMENT_PARTS; i++)
 		if (fd[i] >= 0)
 			(void)c->io->close(fd[i]);
 	if (last >= 0)
 		(void)c->io->close(last);
+	return rc;
+}
+
+/* A rewriting changes ten names, and few segments are rewritten twice. */
+static int
+take_at_rest(struct copy *c, int64_t base)
+{
+	int rc = take_sealed(c, base);
+
+	for (unsigned i = 1; i < LOOKS_MAX && rc == -ESTALE; i++) {
+		c->io->sleep_ms(1);
+		rc = take_sealed(c, base);
+	}
+	if (rc == -ESTALE)
+		c->restless = base;
 	return rc;
 }
 
@@ -242,8 +279,7 @@ take_segments(struct copy *c)
 		if (is_in(c->done, c->dones, base))
 			continue;
 		if (next <= c->cut && is_in(c->index, c->indexes, base) && is_in(c->times, c->timess, base)) {
-			while ((rc = take_sealed(c, base)) > 0)
-				c->io->sleep_ms(1);
+			rc = take_at_rest(c, base);
 			if (rc == 0)
 				push(&c->done, &c->dones, base);
 		} else {

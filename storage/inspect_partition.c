@@ -87,14 +87,14 @@ look(void *arg, const char *name)
 	static const char *const suffix[] = {".log", ".index", ".timeindex", ".snapshot"};
 	struct partition_files *f = arg;
 	int64_t offset = -1;
-	unsigned i = 0;
+	unsigned i = 0, part;
 	bool cleaned;
 
 	for (; i < ARRAY_LENGTH(suffix); i++)
 		if ((offset = layout_offset(name, suffix[i])) >= 0)
 			break;
-	if (offset < 0 && (offset = rewrite_left(name, &cleaned)) >= 0)
-		i = cleaned ? 7 : SWAPPED + (strstr(name, ".timeindex") ? 2 : strstr(name, ".index") ? 1 : 0);
+	if (offset < 0 && (offset = rewrite_left(name, &cleaned, &part)) >= 0)
+		i = cleaned ? 7 : SWAPPED + part;
 	if (offset < 0) {
 		f->pool |= strcmp(name, LAYOUT_SPARE) == 0;
 		if (strcmp(name, LAYOUT_SPARE) != 0 && strcmp(name, LAYOUT_EPOCHS) != 0 &&

@@ -57,7 +57,7 @@ look(void *arg, const char *name)
 			return 0;
 		}
 	}
-	offset = rewrite_left(name, &cleaned);
+	offset = rewrite_left(name, &cleaned, NULL);
 	if (offset >= 0) {
 		push(f, offset, FOUND_REWRITTEN | (cleaned ? FOUND_CLEANED : 0));
 	} else if (strcmp(name, LAYOUT_SPARE) == 0) {

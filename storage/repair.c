@@ -213,7 +213,7 @@ find_left(void *arg, const char *name)
 {
 	struct lefts *l = arg;
 	bool cleaned;
-	const int64_t base = rewrite_left(name, &cleaned);
+	const int64_t base = rewrite_left(name, &cleaned, NULL);
 
 	if (base < 0 || (l->base >= 0 && base != l->base))
 		return 0;

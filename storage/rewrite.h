@@ -52,8 +52,8 @@ void rewrite_drop(struct rewrite *rw);
 /* Memory and descriptors alone. NULL is nothing. */
 void rewrite_close(struct rewrite *rw);
 
-/* The base in the name of a .cleaned or .swap file, -1: it is none. */
-int64_t rewrite_left(const char *name, bool *cleaned);
+/* The base in the name of a .cleaned or .swap file, -1: it is none. `part`: of segment_suffix; may be NULL. */
+int64_t rewrite_left(const char *name, bool *cleaned, unsigned *part);
 /* At a start, of a base with a .cleaned or .swap file: undone while one is .cleaned, else finished.
  * May be repeated after a crash anywhere in it. */
 int rewrite_recover(const struct io *io, int dir, int64_t base, bool any_cleaned);

@@ -86,7 +86,7 @@ rewrite_names(const struct io *io, int dir, int64_t base)
 }
 
 int64_t
-rewrite_left(const char *name, bool *cleaned)
+rewrite_left(const char *name, bool *cleaned, unsigned *part)
 {
 	static const char *const tail[] = {REWRITE_SWAP, REWRITE_CLEANED};
 
@@ -97,9 +97,12 @@ rewrite_left(const char *name, bool *cleaned)
 
 			(void)snprintf(suffix, sizeof(suffix), "%s%s", segment_suffix[i], tail[t]);
 			base = layout_offset(name, suffix);
+			if (base < 0)
+				continue;
 			*cleaned = t == 1;
-			if (base >= 0)
-				return base;
+			if (part)
+				*part = i;
+			return base;
 		}
 	}
 	return -1;

@@ -30,8 +30,8 @@ remove_path(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
-static void
-remove_tree(const char *dir)
+void
+world_remove(const char *dir)
 {
 	(void)nftw(dir, remove_path, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -103,9 +103,9 @@ remove_dirs(void)
 
 	if (!w.dir[0])
 		return;
-	remove_tree(w.dir);
+	world_remove(w.dir);
 	(void)snprintf(copy, sizeof(copy), "%s.copy", w.dir);
-	remove_tree(copy);
+	world_remove(copy);
 	w.dir[0] = 0;
 }
 

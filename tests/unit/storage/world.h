@@ -94,5 +94,6 @@ void world_last_log(unsigned p, char name[40]);
 /* A copy of the whole data directory in w.dir + ".copy", and back. */
 void world_save(void);
 void world_restore(void);
+void world_remove(const char *dir); /* with all that is in it */
 
 #endif
