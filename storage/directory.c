@@ -41,9 +41,39 @@ name_last(const struct partition *part, struct state_row *row)
 	row->last_bytes = segment_used(last);
 }
 
+static void
+put_partition(FILE *f, const struct partition *part)
+{
+	struct state_row r;
+
+	if (part->halted_at_start) {
+		/* What was found is all that is known: a row made up here would say more. */
+		if (part->found_row) {
+			r = *part->found_row;
+			r.state = PART_HALTED;
+			catalogue_put_row(f, &r);
+		}
+		return;
+	}
+	r = (struct state_row){
+		.partition = part->index,
+		.epoch = epochs_latest(&part->epochs),
+		.start = atomic_load(&part->start),
+		.recovery = frontier_read(BUG(3) ? &part->tail : &part->durable).end,
+		.state = partition_state(part),
+		.holes = *part->holes,
+		.last_base = -1,
+	};
+	name_last(part, &r);
+	memcpy(r.topic, part->topic, sizeof(r.topic));
+	memcpy(r.id, part->topic_id, sizeof(r.id));
+	catalogue_put_row(f, &r);
+}
+
 char *
 directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 {
+	const struct storage_op *op = s->flush.op;
 	char *text = NULL;
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
@@ -54,35 +84,13 @@ directory_state(const struct storage *s, bool clean, int64_t wall_ms)
 	for (unsigned i = 0; i < s->rows; i++)
 		if (!s->row[i].used)
 			catalogue_put_row(f, &s->row[i]);
-	for (unsigned i = 0; i < s->o.partitions_max; i++) {
-		const struct partition *part = s->flush.live[i];
-		struct state_row r;
-
-		if (!part)
-			continue;
-		if (part->halted_at_start) {
-			/* What was found is all that is known: a row made up here would say more. */
-			if (part->found_row) {
-				r = *part->found_row;
-				r.state = PART_HALTED;
-				catalogue_put_row(f, &r);
-			}
-			continue;
-		}
-		r = (struct state_row){
-			.partition = part->index,
-			.epoch = epochs_latest(&part->epochs),
-			.start = atomic_load(&part->start),
-			.recovery = frontier_read(BUG(3) ? &part->tail : &part->durable).end,
-			.state = partition_state(part),
-			.holes = *part->holes,
-			.last_base = -1,
-		};
-		name_last(part, &r);
-		memcpy(r.topic, part->topic, sizeof(r.topic));
-		memcpy(r.id, part->topic_id, sizeof(r.id));
-		catalogue_put_row(f, &r);
-	}
+	for (unsigned i = 0; i < s->o.partitions_max; i++)
+		if (s->flush.live[i])
+			put_partition(f, s->flush.live[i]);
+	/* Until the catalogue forgets a topic that is being deleted, a power cut brings it back: where it starts
+	 * and what was durable must come with it. */
+	for (int32_t i = 0; op && op->kind == OP_DELETE_TOPIC && i < op->topic.partitions; i++)
+		put_partition(f, op->part[i]);
 	ASSERT(fclose(f) == 0);
 	return text;
 }

@@ -111,7 +111,7 @@ void directory_close(struct storage *s);
 void directory_reserve(struct storage *s);
 bool directory_release(struct storage *s);
 void directory_release_if_low(struct storage *s);
-/* Text of kira.state, of live partitions; to be freed. On the flush daemon's thread, or alone. */
+/* Text of kira.state, of live partitions and those of a topic in deletion; to be freed. On the flush daemon's thread, or alone. */
 char *directory_state(const struct storage *s, bool clean, int64_t wall_ms);
 /* Kafka's root checkpoints, at a clean stop. */
 int directory_checkpoints(const struct storage *s);

@@ -192,7 +192,6 @@ let_go(struct storage *s, const struct storage_op *op)
 		part->f.dirty = 0;
 		f->live[part->slot] = NULL;
 	}
-	f->state_moved = true;
 	return true;
 }
 
@@ -266,6 +265,7 @@ op_done(struct job *job)
 			flush_adopt(s, op->part[i]);
 	if (op->kind == OP_DELETE_TOPIC && op->undone)
 		take_back(s, op);
+	s->flush.state_moved |= op->kind == OP_DELETE_TOPIC; /* from now on without it */
 	s->flush.op = NULL;
 	flush_op_done(s, op);
 }
