@@ -117,6 +117,7 @@ file(struct storage *s, struct rewriting *r)
 	seg->sealed_wall_ms = old->sealed_wall_ms;
 	seg->allocated = r->size;
 	seg->sealed = seg->rewritten = true;
+	seg->remembered = old->remembered;
 	atomic_init(&seg->looked, true);
 	seg->generation = old->generation + 1;
 	counter_add(&s->count->rewrite_segments, 1);

@@ -153,6 +153,7 @@ seal_done(struct job *job)
 	if (!part->f.left_first)
 		part->f.left_last = &part->f.left_first;
 	seg->sealed = true;
+	seg->remembered = seg->snapshot_length > 0;
 	seg->sealed_wall_ms = s->flush.wall_ms;
 	seg->allocated = segment_used(seg);
 	counter_add(&s->count->segments_sealed, 1);

@@ -8,6 +8,7 @@
 #include "storage/retention.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/clock.h"
 #include "base/hook.h"
 
@@ -169,11 +170,27 @@ trim(struct storage *s, struct partition *part)
 
 /* ---- Retention ---------------------------------------------------------------------------- */
 
-static bool
-may_go(const struct partition *part, const struct segment *seg, const struct mark *durable)
+/* How many of the oldest a snapshot remembers, at the end of the last of them. None is written where a roll met more
+ * producers than there was room for, or a start a full disk: until a later one stands nothing but the batches
+ * says who sent them, and a start without them would store a retry again. Of durable ones: so kira.state says,
+ * before a file goes, that the snapshot is not above the end of the log. */
+static uint32_t
+remembered(const struct segments *a, const struct mark *durable)
 {
-	return seg->sealed && atomic_load_explicit(&seg->looked, memory_order_relaxed) && seg != durable->seg && seg->end <= durable->end &&
-		partition_state(part) == PART_OK;
+	uint32_t n = a->n;
+
+	while (n > 0 && !(a->seg[n - 1]->remembered && a->seg[n - 1]->end <= durable->end))
+		n--;
+	return BUG(26) ? a->n : n;
+}
+
+static bool
+may_go(const struct partition *part, const struct segments *a, uint32_t i, const struct mark *durable)
+{
+	const struct segment *seg = a->seg[i];
+
+	return seg->sealed && atomic_load_explicit(&seg->looked, memory_order_relaxed) && seg != durable->seg &&
+		seg->end <= durable->end && i < remembered(a, durable) && partition_state(part) == PART_OK;
 }
 
 static unsigned
@@ -190,7 +207,7 @@ expired_of(const struct storage *s, const struct partition *part, bool steady)
 	ASSERT(fact);
 	for (unsigned i = 0; i < a->n; i++)
 		fact[i] = (struct retention_fact){segment_used(a->seg[i]), a->seg[i]->max_timestamp,
-			a->seg[i]->sealed_wall_ms, may_go(part, a->seg[i], &durable)};
+			a->seg[i]->sealed_wall_ms, may_go(part, a, i, &durable)};
 	drop = steady ? retention_expired(fact, a->n, frontier_read(&part->tail).position, &part->config,
 		s->flush.wall_ms) : 0;
 	/* Wholly below the start, whatever the clock says. */
@@ -231,7 +248,7 @@ oldest_of_all(const struct storage *s)
 		a = atomic_load_explicit(&part->segments, memory_order_relaxed);
 		durable = frontier_read(&part->durable);
 		if (!a || part->f.over_cap >= a->n ||
-			!may_go(part, a->seg[part->f.over_cap], &durable))
+			!may_go(part, a, part->f.over_cap, &durable))
 			continue;
 		if (!oldest || a->seg[part->f.over_cap]->sealed_wall_ms < wall_ms) {
 			oldest = part;

@@ -317,7 +317,7 @@ snapshot(struct partition_files *f, int64_t offset)
 		f->p->row ? &f->p->row->holes : NULL}, &f->snapshot_loaded, f->err);
 }
 
-/* A start removes it: its deletion was cut short. */
+/* Its deletion was cut short, or waits for a snapshot. */
 static bool
 below_start(const struct partition_files *f, unsigned i)
 {
@@ -340,7 +340,7 @@ one(struct partition_files *f, unsigned i, bool *first)
 	if (below_start(f, i)) {
 		if (file->has & HAS_LOG)
 			inspect_say(f->in, INSPECT_NOTE, f->at, name, -1, file->offset,
-				"nothing to do: the next start removes it",
+				"nothing to do: kirad removes it, once a snapshot remembers its producers",
 				"wholly below the start offset %" PRId64, f->start);
 		return 0;
 	}

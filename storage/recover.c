@@ -55,6 +55,7 @@ cut_segment(struct recovery *r, struct segment *seg)
 		rc = r->io->fsync(seg->fd);
 	if (rc == 0)
 		rc = segment_put_index(seg);
+	seg->remembered = rc == 0;
 	if (rc == 0) {
 		layout_name(name, seg->base, LAYOUT_CHECKPOINT);
 		(void)layout_unlink(r->io, r->part->dirfd, name); /* else the next start does */

@@ -4,6 +4,7 @@
 
 #include "storage/layout.h"
 #include "storage/rewrite.h"
+#include "storage/sealed.h"
 
 #include "base/assert.h"
 
@@ -149,6 +150,71 @@ recover_forget_dropped(const struct recovery *r)
 	}
 }
 
+/* From `i` on, and no further than what was durable: above the end of the log it may be of another one. */
+static bool
+snapshot_stands(const struct recovery *r, unsigned i)
+{
+	const int64_t promised = r->row ? r->row->recovery : 0;
+
+	while (i < r->found.n && r->found.at[i].offset <= promised)
+		if (r->found.at[i++].has & FOUND_SNAPSHOT)
+			return true;
+	return false;
+}
+
+/* Of the files below the start, from which on they are needed: an index into what was found. Where no snapshot
+ * stands from the one on that holds the start (`holds`), only those before it say who sent what, back to one that
+ * begins with a snapshot. A deletion that was cut short, and may have left any of their names, had one above. */
+static int
+first_needed(const struct recovery *r, unsigned holds)
+{
+	const struct found_at *at = r->found.at;
+	unsigned first = holds;
+
+	if (snapshot_stands(r, holds))
+		return (int)holds;
+	for (unsigned i = holds; i-- > 0 && !(at[first].has & FOUND_SNAPSHOT);) {
+		struct sealed_tail tail;
+		struct err why;
+		int rc = 0;
+
+		if (!(at[i].has & FOUND_LOG))
+			continue;
+		if ((at[i].has & FOUND_SEALED) == FOUND_SEALED) /* where another ends is not known yet */
+			rc = sealed_look(r->io, r->part->dirfd, r->part->holes, at[i].offset, at[first].offset,
+				&tail, &why);
+		if (rc == -EBADMSG)
+			break;
+		if (rc < 0)
+			return rc;
+		first = i;
+	}
+	return (int)first;
+}
+
+/* Their deletion was cut short. */
+static int
+remove_below(const struct recovery *r)
+{
+	struct found_at *at = r->found.at;
+	unsigned holds = 0;
+	int first, rc = 0;
+
+	for (unsigned i = 0; i < r->found.n && at[i].offset <= r->start; i++)
+		if (at[i].has & FOUND_LOG)
+			holds = i;
+	first = first_needed(r, holds);
+	if (first < 0)
+		return first;
+	for (int i = 0; i < first && rc == 0; i++) {
+		if (!(at[i].has & FOUND_LOG))
+			continue;
+		rc = layout_unlink_segment(r->io, r->part->dirfd, at[i].offset, true);
+		at[i].has = 0;
+	}
+	return rc;
+}
+
 /* Of a segment that was sealed since, or is gone: a later one may get the name. */
 static void
 remove_old_checkpoints(const struct recovery *r)
@@ -207,7 +273,6 @@ recover_list(struct recovery *r, struct err *err)
 {
 	struct found *f = &r->found;
 	const int dir = r->part->dirfd;
-	struct found_at *below = NULL, *holds = NULL; /* of the two last that begin at or below the start */
 	int rc = r->io->list(dir, look, f);
 
 	merge(f);
@@ -221,22 +286,8 @@ recover_list(struct recovery *r, struct err *err)
 		rc = remove_lone_indexes(r);
 	remove_old_checkpoints(r);
 	r->start = start_of(r);
-	for (unsigned i = 0; i < f->n && f->at[i].offset <= r->start; i++) {
-		if (f->at[i].has & FOUND_LOG) {
-			below = holds;
-			holds = &f->at[i];
-		}
-	}
-	/* Wholly below the start: their deletion was cut short. Not the last of them where it was not sealed yet,
-	 * which only a client's deletion overtakes: what it says of producers nothing else does. */
-	if (below && !(holds->has & FOUND_SNAPSHOT) && (below->has & FOUND_SEALED) != FOUND_SEALED)
-		holds = below;
-	for (unsigned i = 0; holds && &f->at[i] < holds && rc == 0; i++) {
-		if (!(f->at[i].has & FOUND_LOG))
-			continue;
-		rc = layout_unlink_segment(r->io, dir, f->at[i].offset, true);
-		f->at[i].has = 0;
-	}
+	if (rc == 0)
+		rc = remove_below(r);
 	return rc < 0 ? err_sys(err, rc, "remove left-over files") : 0;
 }
 

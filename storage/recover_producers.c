@@ -40,6 +40,8 @@ recover_snapshot_at_end(struct recovery *r)
 		return false;
 	good = recover_load(r, (const uint8_t *)bytes, (uint32_t)n);
 	free(bytes);
+	if (good && r->n > 0)
+		r->seg[r->n - 1]->remembered = true;
 	return good;
 }
 
@@ -115,10 +117,11 @@ fold_segment(struct recovery *r, const struct segment *seg)
 	return rc;
 }
 
-/* What a roll could not write down (more producers than was guessed), or a person removed: once retention
- * has taken the batches, only this remembers. A full disk takes it later. */
+/* At the end of a segment, what a roll could not write down (more producers than was guessed), or a person
+ * removed: once retention has taken the batches, only this remembers. A full disk takes it later, and they
+ * stay so long. */
 static int
-put_snapshot(struct recovery *r, int64_t offset)
+put_snapshot(struct recovery *r, struct segment *seg, int64_t offset)
 {
 	char name[LAYOUT_NAME];
 	uint32_t n;
@@ -126,8 +129,9 @@ put_snapshot(struct recovery *r, int64_t offset)
 	int rc;
 
 	layout_name(name, offset, ".snapshot");
-	rc = layout_put(r->io, r->part->dirfd, name, bytes, n);
+	rc = layout_replace(r->io, r->part->dirfd, name, bytes, n);
 	free(bytes);
+	seg->remembered = rc == 0;
 	return layout_no_space(rc) ? 0 : rc;
 }
 
@@ -141,12 +145,14 @@ recover_producers(struct recovery *r, unsigned upto, struct err *err)
 	/* Back to the newest good one. What was deleted below the first segment, the one there remembers. */
 	while (!(r->founded = load_snapshot(r, first < r->n ? r->seg[first]->base : r->end)) && first > 0)
 		atomic_fetch_add(&r->bytes, segment_used(r->seg[--first]));
+	if (r->founded && first > 0)
+		r->seg[first - 1]->remembered = true;
 	if (first == upto)
 		return 0;
 	for (; first < upto && rc == 0; first++)
 		rc = fold_segment(r, r->seg[first]);
 	if (rc < 0)
 		return err_sys(err, rc, "read batch headers for producer state");
-	rc = put_snapshot(r, at);
+	rc = put_snapshot(r, r->seg[upto - 1], at);
 	return rc < 0 ? err_sys(err, rc, "write a producer snapshot") : 0;
 }

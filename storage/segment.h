@@ -67,6 +67,7 @@ struct segment {
 	struct segment *left_next;      /* of those left and not yet sealed, oldest first */
 	struct segment *sealed_next, *gone_next; /* on their way to control */
 	bool sealed;
+	bool remembered;                /* and a snapshot stands at its end: it may go, and what lies below it */
 	bool rewritten;                 /* or looked at and left: no more in this run */
 	unsigned generation;            /* same base, other positions */
 	/* Its names become a new file's: who reads this one goes on by what was opened before. */

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#define CROWD 70
+
 static void
 pass(uint64_t ms)
 {
@@ -193,6 +195,16 @@ go_on(struct sim_disk *disk, const struct bounds *b)
 		sim_disk_free(old);
 }
 
+static void
+count_crowded(const struct partition *part)
+{
+	const struct segments *a = part ? atomic_load(&part->segments) : NULL;
+
+	for (uint32_t i = 0; a && i < a->n; i++)
+		run.event[CROWDED] += a->seg[i]->sealed && a->seg[i]->snapshot_room > 0 &&
+			a->seg[i]->snapshot_length == 0;
+}
+
 /* What the live engine counted. */
 static void
 count_up(void)
@@ -206,6 +218,8 @@ count_up(void)
 	run.event[RETAINED] += c->segments_deleted;
 	run.event[OVER_CAP] += c->segments_over_cap;
 	run.event[REWRITTEN] += c->rewrite_segments;
+	for (unsigned i = 0; i < SIM_TOPICS; i++)
+		count_crowded(run.live.part[i]);
 }
 
 static void
@@ -266,12 +280,11 @@ read_live(void)
 	run.event[READ_LIVE]++;
 }
 
-/* Up to one of its batches, or all of them. */
+/* Up to its batch `k`, or all of them. */
 static void
-delete_records(unsigned i)
+delete_records(unsigned i, uint64_t k)
 {
 	struct log *l = &model[i];
-	const uint64_t k = roll_dice(l->n + 1);
 	int64_t offset = k < l->n ? l->item[k].offset : l->end;
 	int rc;
 
@@ -286,6 +299,26 @@ delete_records(unsigned i)
 	run.event[RECORDS_DELETED]++;
 }
 
+/* More producers than the room for a snapshot was made for, of the least batches; then these may go, while the next
+ * segment is open and has no checkpoint. */
+static void
+crowd(unsigned i)
+{
+	for (unsigned k = 0; k < CROWD; k++)
+		if (model_append(&run.live, i, SIM_PRODUCERS + k, 0, 1, false, &run.random) != APPEND_STORED)
+			break;
+	model_publish(&run.live, i);
+	if (run.full || roll_dice(2))
+		return;
+	storage_roll(run.live.part[i], engine_world.now_ns);
+	(void)append_one(i);
+	model_publish(&run.live, i);
+	engine_turns(&run.live, 20);
+	delete_records(i, model[i].n);
+	pass(600);
+	engine_turns(&run.live, 10);
+}
+
 static void
 step(void)
 {
@@ -298,6 +331,8 @@ step(void)
 		create_next();
 	else if (what < 6 && model[i].created && !run.full && roll_dice(2))
 		delete(i);
+	else if (what < 9 && model[i].created)
+		crowd(i);
 	else if (what < 62 && model[i].created)
 		append_some(i);
 	else if (what < 80)
@@ -309,7 +344,7 @@ step(void)
 	else if (what < 91)
 		read_live();
 	else if (what < 92 && model[i].created && !run.full)
-		delete_records(i);
+		delete_records(i, roll_dice(model[i].n + 1));
 	else if (what < 93)
 		spend_ids();
 	else if (what < 94)

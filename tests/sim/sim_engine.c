@@ -5,7 +5,7 @@
 
 /* Every open fills the table: a small one. */
 #undef PRODUCERS_PER_LCORE
-#define PRODUCERS_PER_LCORE 64
+#define PRODUCERS_PER_LCORE 320
 
 #include "storage/storage.c"
 

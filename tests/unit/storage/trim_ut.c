@@ -221,6 +221,117 @@ a_file_below_a_gap_takes_none_above_it_along(void)
 	world_end();
 }
 
+/* ---- Producers that only batches below the start tell of ----------------------------------- */
+
+#define CROWD 70 /* more than a first segment's snapshot has room for */
+
+static struct batch_of
+crowd_batch(int64_t producer)
+{
+	return (struct batch_of){.count = 2, .value = 100, .producer = producer};
+}
+
+/* A sealed first segment without a snapshot at its end, 140; and an open one with two records. */
+static void
+a_crowded_segment(void)
+{
+	for (int64_t i = 1; i <= CROWD; i++)
+		(void)world_append(0, crowd_batch(i));
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(10);
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	(void)world_append(0, (struct batch_of){.count = 2});
+	world_sync();
+	CU_ASSERT_FALSE_FATAL(world_has(0, "00000000000000000140.snapshot"));
+	CU_ASSERT_TRUE_FATAL(world_has(0, "00000000000000000000.index"));
+}
+
+/* What each of them sends again is known. */
+static void
+all_are_known(void)
+{
+	for (int64_t i = 1; i <= CROWD; i++) {
+		CU_ASSERT_EQUAL(world_append_as(0, crowd_batch(i), APPEND_UDP), APPEND_DUPLICATE);
+		CU_ASSERT_EQUAL(w.result.base_offset, 2 * (i - 1));
+	}
+}
+
+static void
+again(void)
+{
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(ends.start, 140);
+	all_are_known();
+}
+
+static void
+a_segment_stays_until_a_snapshot_remembers_its_producers(void)
+{
+	world_begin(1);
+	a_crowded_segment();
+	CU_ASSERT_EQUAL(delete_to(140), 0);
+	world_turns(2000);
+	CU_ASSERT_TRUE(world_has(0, "00000000000000000000.log"));
+	starts_at(140);
+	storage_roll(w.part[0], w.now_ns); /* its snapshot has room for all */
+	world_turns(10);
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
+	again();
+	world_end();
+}
+
+static void
+a_start_writes_the_snapshot_before_that_segment_goes(void)
+{
+	world_begin(1);
+	a_crowded_segment();
+	CU_ASSERT_EQUAL(delete_to(140), 0);
+	again();
+	CU_ASSERT_TRUE(world_has(0, "00000000000000000140.snapshot"));
+	world_look();
+	world_turns(2000);
+	CU_ASSERT_FALSE(world_has(0, "00000000000000000000.log"));
+	again();
+	world_end();
+}
+
+static int
+no_snapshot(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_RENAMEAT && strstr(name, ".snapshot") ? -ENOSPC : 0;
+}
+
+/* The start serves all the same, what it could not write down stays in the batches. */
+static void
+on_a_full_disk_that_segment_stays(void)
+{
+	world_begin(1);
+	a_crowded_segment();
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	(void)unlinkat(w.part[0]->dirfd, "00000000000000000142.snapshot", 0);
+	(void)unlinkat(w.part[0]->dirfd, "00000000000000000140.snapshot", 0);
+	for (unsigned i = 0; i < 2; i++) {
+		world_kill();
+		fake.hook = no_snapshot;
+		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+		CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+		CU_ASSERT_EQUAL(delete_to(142), 0);
+		world_look();
+		world_turns(2000);
+		CU_ASSERT_TRUE(world_has(0, "00000000000000000000.log"));
+		all_are_known();
+	}
+	fake.hook = NULL;
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trim", the_start_moves_once_kira_state_says_so_and_whole_segments_go),
 	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
@@ -228,6 +339,9 @@ static const struct ut_test tests[] = {
 	UT("trim", what_is_not_in_the_log_cannot_be_deleted),
 	UT("trim", it_ends_with_its_topic),
 	UT("trim", a_file_below_a_gap_takes_none_above_it_along),
+	UT("producers", a_segment_stays_until_a_snapshot_remembers_its_producers),
+	UT("producers", a_start_writes_the_snapshot_before_that_segment_goes),
+	UT("producers", on_a_full_disk_that_segment_stays),
 };
 
 UT_MAIN(tests)
