@@ -35,7 +35,7 @@ struct produce_options {
 	int64_t batch_bytes, linger_us, window;
 	int64_t partition;               /* -1: by key, or in turn */
 	double delivery_timeout;
-	bool no_create, no_congestion_control;
+	bool no_create, no_congestion_control, no_gso;
 };
 
 struct produce {
@@ -86,6 +86,8 @@ static const struct cli_row rows[] = {
 	{"window", 0, "N", CLI_WHOLE, AT(window), 2, 1024, "1024", "datagrams in flight"},
 	{"no-congestion-control", 0, NULL, CLI_ON, AT(no_congestion_control), 0, 0, NULL,
 		"the broker's credit alone bounds udp: for dedicated links"},
+	{"no-gso", 0, NULL, CLI_ON, AT(no_gso), 0, 0, NULL,
+		"hand datagrams to the kernel one by one, never a burst as one buffer"},
 	{"no-create", 0, NULL, CLI_ON, AT(no_create), 0, 0, NULL, "a missing topic is an error"},
 };
 #undef AT
@@ -314,6 +316,9 @@ close_and_report(struct produce *pr)
 		(double)s.bytes_delivered / 1e6 / seconds);
 	if (s.retransmits > 0)
 		fprintf(stderr, ", %" PRIu64 " datagrams sent again", s.retransmits);
+	if (s.bursts > 0)
+		fprintf(stderr, ", %" PRIu64 " bursts%s", s.bursts,
+			s.bursts_off ? " (no more: the path swallows them)" : "");
 	if (pr->o.transport == KIRA_TRANSPORT_AUTO && strcmp(transport, "udp") != 0 && *why)
 		fprintf(stderr, " (%s)", why);
 	fprintf(stderr, "\n");
@@ -340,6 +345,7 @@ open_producer(struct produce *pr, char *error, size_t error_size)
 	o.delivery_timeout_ms = (uint32_t)(pr->o.delivery_timeout * 1000);
 	o.window = (uint32_t)pr->o.window;
 	o.no_congestion_control = pr->o.no_congestion_control;
+	o.no_gso = pr->o.no_gso;
 	o.block_ms = BLOCK_MS;
 	o.on_batch = on_batch;
 	o.arg = pr;

@@ -401,7 +401,7 @@ session_why(const struct blast_session *s)
 
 	if (serial_newer(w->next_seq, w->credit_limit))
 		return WAIT_CREDIT;
-	if (w->in_flight >= w->cwnd || w->next_seq - w->oldest_unknown >= w->window)
+	if (w->in_flight >= w->cc.cwnd || w->next_seq - w->oldest_unknown >= w->window)
 		return WAIT_WINDOW;
 	return WAIT_SCHEDULE;
 }

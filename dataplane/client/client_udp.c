@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * client_udp.c - sendmmsg and recvmmsg over one connected socket.
+ * client_udp.c - sendmmsg, with bursts for the kernel to cut, and recvmmsg over one connected socket.
  * Thread: the session's. Owns: the socket, the buffers of received datagrams.
  * Never: blocks longer than SEND_WAIT_MS, retries a datagram. */
 #include "dataplane/client/client_udp.h"
 
 #include "base/bits.h"
+#include "dataplane/client/client_gso.h"
 
 #include <kira/wire.h>
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,16 +19,36 @@
 #define SOCKET_BUFFER (4 * 1024 * 1024) /* asked for; the kernel gives up to net.core.{r,w}mem_max */
 #define SEND_WAIT_MS  10                /* a full send buffer empties within that, or the link is down */
 #define RECEIVE_ROOM  2048              /* above KUP_ACK_MAX; longer is foreign */
+#define BURST_BYTES   65000             /* one IP packet, headers too, as far as the kernel knows */
+#define PAD_PART      8                 /* up to 1/8 of a datagram is padding rather than the end of a burst */
+
+struct queued {
+	const uint8_t *p;
+	uint32_t length, tx;             /* tx 0: in no burst */
+};
+
+struct segment_size {                   /* a control message, aligned as one */
+	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(uint16_t))];
+};
 
 struct cudp {
 	int fd;
-	bool ipv6;
+	bool ipv6, gso;
 	uint16_t port;
-	unsigned queued;
+	unsigned bursts;                 /* how many of them the next flush may make */
+	void (*sent)(void *arg, uint32_t first_tx, uint32_t count);
+	void *arg;
+	unsigned n;
+	struct queued queue[CUDP_BURST];
+	/* The queue as messages; message m holds queue[first[m]] .. queue[first[m + 1] - 1]. */
 	struct mmsghdr out[CUDP_BURST], in[CUDP_BURST];
-	struct iovec out_vec[CUDP_BURST], in_vec[CUDP_BURST];
+	struct iovec out_vec[2 * CUDP_BURST], in_vec[CUDP_BURST];
+	unsigned first[CUDP_BURST + 1];
+	struct segment_size control[CUDP_BURST / GSO_BURST_MIN];
 	uint8_t bytes[CUDP_BURST][RECEIVE_ROOM];
 };
+
+static const uint8_t zeros[KUP_DGRAM_MAX / PAD_PART + 1];
 
 static uint16_t
 port_of(const struct sockaddr_storage *a)
@@ -70,6 +92,7 @@ cudp_open(struct cudp **ret, const struct sockaddr_storage *local, socklen_t len
 		goto fail;
 	}
 	set_options(u->fd, u->ipv6);
+	u->gso = setsockopt(u->fd, IPPROTO_UDP, UDP_SEGMENT, &(int){0}, sizeof(int)) == 0;
 	if (bind(u->fd, (struct sockaddr *)&a, length) < 0
 			|| getsockname(u->fd, (struct sockaddr *)&a, &length) < 0) {
 		rc = err_sys(err, -errno, "bind a UDP socket to our address; does this host have it?");
@@ -77,8 +100,6 @@ cudp_open(struct cudp **ret, const struct sockaddr_storage *local, socklen_t len
 	}
 	u->port = port_of(&a);
 	for (unsigned i = 0; i < CUDP_BURST; i++) {
-		u->out[i].msg_hdr.msg_iov = &u->out_vec[i];
-		u->out[i].msg_hdr.msg_iovlen = 1;
 		u->in_vec[i] = (struct iovec){u->bytes[i], RECEIVE_ROOM};
 		u->in[i].msg_hdr.msg_iov = &u->in_vec[i];
 		u->in[i].msg_hdr.msg_iovlen = 1;
@@ -139,34 +160,149 @@ cudp_payload_max(const struct cudp *u)
 	return (uint32_t)(mtu - headers);
 }
 
+bool
+cudp_takes_bursts(const struct cudp *u)
+{
+	return u->gso;
+}
+
+void
+cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t count), void *arg)
+{
+	u->sent = sent;
+	u->arg = arg;
+}
+
+/* ---- Sending ------------------------------------------------------------------------------- */
+
+void
+cudp_send_data(struct cudp *u, const void *p, uint32_t length, uint32_t tx, unsigned bursts)
+{
+	u->queue[u->n++] = (struct queued){p, length, tx};
+	u->bursts = bursts;
+	if (u->n == CUDP_BURST)
+		cudp_flush(u);
+}
+
 void
 cudp_send(struct cudp *u, const void *p, uint32_t length)
 {
-	u->out_vec[u->queued++] = (struct iovec){(void *)(uintptr_t)p, length};
-	if (u->queued == CUDP_BURST)
-		cudp_flush(u);
+	cudp_send_data(u, p, length, 0, u->bursts);
+}
+
+/* How many from queue[at] on can leave as one burst, and the size that all but the last of them get. */
+static unsigned
+burst_at(const struct cudp *u, unsigned at, uint32_t *size)
+{
+	uint32_t least = u->queue[at].length, most = least;
+	unsigned n = 0;
+
+	for (; at + n < u->n && u->queue[at + n].tx != 0; n++) {
+		const uint32_t length = u->queue[at + n].length, above = MAX(most, length);
+
+		if ((n + 1) * above > BURST_BYTES || above - least > above / PAD_PART)
+			break;
+		most = above;
+		if (most - length > most / PAD_PART) {
+			n++; /* the end of a burst may be short */
+			break;
+		}
+		least = MIN(least, length);
+	}
+	*size = most;
+	return n;
+}
+
+static struct iovec *
+put_burst(struct cudp *u, struct msghdr *h, struct iovec *v, unsigned at, unsigned n, uint32_t size,
+	struct segment_size *control)
+{
+	const uint16_t segment = (uint16_t)size;
+	struct cmsghdr *c;
+
+	*h = (struct msghdr){.msg_iov = v, .msg_control = control->bytes,
+		.msg_controllen = sizeof(control->bytes)};
+	c = CMSG_FIRSTHDR(h);
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	for (unsigned i = 0; i < n; i++) {
+		const struct queued *q = &u->queue[at + i];
+
+		*v++ = (struct iovec){(void *)(uintptr_t)q->p, q->length};
+		if (i + 1 < n && q->length < size)
+			*v++ = (struct iovec){(void *)(uintptr_t)zeros, size - q->length};
+	}
+	h->msg_iovlen = (size_t)(v - h->msg_iov);
+	return v;
+}
+
+/* The queue as messages; their number. */
+static unsigned
+build(struct cudp *u)
+{
+	struct iovec *v = u->out_vec;
+	unsigned messages = 0, bursts = 0;
+
+	for (unsigned at = 0, n; at < u->n; at += n) {
+		struct msghdr *h = &u->out[messages].msg_hdr;
+		uint32_t size;
+
+		u->first[messages++] = at;
+		n = u->gso && bursts < u->bursts ? burst_at(u, at, &size) : 1;
+		if (n >= GSO_BURST_MIN) {
+			v = put_burst(u, h, v, at, n, size, &u->control[bursts++]);
+			continue;
+		}
+		n = 1;
+		*v = (struct iovec){(void *)(uintptr_t)u->queue[at].p, u->queue[at].length};
+		*h = (struct msghdr){.msg_iov = v++, .msg_iovlen = 1};
+	}
+	u->first[messages] = u->n;
+	return messages;
+}
+
+/* A message that the kernel refused, errno says why: of a burst each datagram by itself, of which one that
+ * is too long is lost, as is one by itself. */
+static void
+refused(struct cudp *u, unsigned m)
+{
+	const unsigned n = u->first[m + 1] - u->first[m];
+
+	if (n == 1) /* too long for the interface, an ICMP error, no buffers: lost */
+		return;
+	/* EIO: the interface computes no checksums, so nothing is cut for it. */
+	if (errno == EIO || errno == EINVAL)
+		u->gso = false;
+	for (unsigned i = 0; i < n; i++)
+		(void)send(u->fd, u->queue[u->first[m] + i].p, u->queue[u->first[m] + i].length, MSG_NOSIGNAL);
 }
 
 void
 cudp_flush(struct cudp *u)
 {
+	const unsigned messages = build(u);
 	unsigned at = 0;
 
-	while (at < u->queued) {
-		const int n = sendmmsg(u->fd, u->out + at, u->queued - at, MSG_NOSIGNAL);
+	while (at < messages) {
+		const int n = sendmmsg(u->fd, u->out + at, messages - at, MSG_NOSIGNAL);
 
 		if (n > 0) {
-			at += (unsigned)n;
+			for (const unsigned end = at + (unsigned)n; at < end; at++)
+				if (u->first[at + 1] - u->first[at] > 1)
+					u->sent(u->arg, u->queue[u->first[at]].tx,
+						u->first[at + 1] - u->first[at]);
 		} else if (errno == EAGAIN) {
 			struct pollfd pfd = {.fd = u->fd, .events = POLLOUT};
 
 			if (poll(&pfd, 1, SEND_WAIT_MS) <= 0)
 				break;
 		} else if (errno != EINTR) {
-			at++; /* too long for the interface, an ICMP error, no buffers: lost */
+			refused(u, at++);
 		}
 	}
-	u->queued = 0;
+	u->n = 0;
 }
 
 unsigned

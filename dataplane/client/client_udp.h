@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * client_udp.h - a kernel UDP socket that sends and receives datagrams many per system call.
- * Thread: one user at a time. DF is always set; a datagram the kernel does not take counts as lost. */
+ * Thread: one user at a time. DF is always set; a datagram the kernel does not take counts as lost.
+ * Datagrams of about one size may leave as a burst, one buffer that the kernel or the NIC cuts (UDP GSO):
+ * shorter ones are padded with zeros, which DATA allows. */
 #ifndef KIRA_CLIENT_UDP_H
 #define KIRA_CLIENT_UDP_H
 
@@ -28,7 +30,15 @@ uint32_t cudp_payload_max(const struct cudp *u);
 
 /* The bytes must stay until cudp_flush(), which is called by the CUDP_BURST-th. */
 void cudp_send(struct cudp *u, const void *p, uint32_t length);
+/* The same for one that may be padded: `tx` is its number, one above the one before it. Up to `bursts` of
+ * those that wait for the flush may leave whole. */
+void cudp_send_data(struct cudp *u, const void *p, uint32_t length, uint32_t tx, unsigned bursts);
 void cudp_flush(struct cudp *u);
+
+/* Called from the flush for each burst: the numbers of its datagrams. */
+void cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t count), void *arg);
+/* The kernel takes bursts; false for good once it refused one (no checksum offload on the way). */
+bool cudp_takes_bursts(const struct cudp *u);
 
 /* Up to CUDP_BURST datagrams; p[i], length[i] are valid until the next call. */
 unsigned cudp_receive(struct cudp *u, const uint8_t **p, uint32_t *length);

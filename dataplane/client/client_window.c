@@ -13,7 +13,6 @@
 
 #define NIL            0xffff
 #define REORDER_START  3                /* RFC 9002's kPacketThreshold */
-#define CWND_START     10
 #define PING_MIN_NS    (1 * NS_PER_S)
 
 static struct cw_slot *
@@ -114,6 +113,7 @@ transmit(struct client_window *w, struct cw_slot *slot, uint64_t now_ns)
 {
 	if (slot->state == CW_IN_FLIGHT) {
 		list_remove(w, slot); /* a probe of a packet not declared lost */
+		gso_gone(&w->gso, slot->last_tx);
 	} else {
 		if (slot->state == CW_LOST)
 			lost_bit(w, slot, false);
@@ -125,10 +125,10 @@ transmit(struct client_window *w, struct cw_slot *slot, uint64_t now_ns)
 	slot->sent_ns = now_ns;
 	slot->tx_ts = cw_tx_ts(now_ns);
 	slot->copies++;
+	slot->behind = false;
 	w->sent_ns = now_ns;
 	w->stats.sent++;
-	if (w->in_flight >= w->cwnd)
-		w->full = true;
+	cc_sent(&w->cc, w->in_flight);
 }
 
 struct cw_slot *
@@ -154,11 +154,23 @@ cw_new(struct client_window *w, uint64_t now_ns, void *batch, uint64_t user, uin
 	return slot;
 }
 
+void
+cw_burst(struct client_window *w, uint32_t first_tx, uint32_t count)
+{
+	const uint32_t last_tx = first_tx + count - 1;
+
+	w->stats.bursts++;
+	gso_sent(&w->gso, first_tx, count);
+	for (uint16_t i = w->tail; i != NIL && serial_newer(w->slots[i].last_tx, first_tx);
+		i = w->slots[i].prev)
+		w->slots[i].behind |= !serial_newer(w->slots[i].last_tx, last_tx);
+}
+
 static bool
 may_send_new(const struct client_window *w, uint64_t now_ns)
 {
 	if (w->drain || now_ns < w->throttle_until_ns || serial_newer(w->next_seq, w->credit_limit)
-			|| w->in_flight >= w->cwnd || w->next_seq - w->oldest_unknown >= w->window)
+			|| w->in_flight >= w->cc.cwnd || w->next_seq - w->oldest_unknown >= w->window)
 		return false;
 	/* Lapse: credit unused for credit_lease_ms may have been taken back. */
 	return now_ns - w->acked_ns <= w->credit_lease_ns || w->missing < KUP_IDLE_CREDIT;
@@ -215,12 +227,8 @@ static void
 cut(struct client_window *w)
 {
 	w->recovery_end = w->next_seq - 1;
-	if (w->cc != CW_RENO)
-		return;
-	w->cwnd = MAX(w->cwnd / 2, 2u);
-	w->ssthresh = w->cwnd;
-	w->acc = 0;
-	w->stats.cuts++;
+	w->stats.cuts += w->cc.reno;
+	cc_cut(&w->cc);
 }
 
 /* Transmissions are numbered, so the list is in the order of both criteria: stop at the first
@@ -238,6 +246,7 @@ detect_losses(struct client_window *w, uint64_t now_ns)
 		if (behind <= 0 || (behind < (int32_t)w->reorder && now_ns - slot->sent_ns <= after))
 			break;
 		list_remove(w, slot);
+		gso_gone(&w->gso, slot->last_tx);
 		w->in_flight--;
 		slot->state = CW_LOST;
 		slot->was_lost = true;
@@ -247,6 +256,10 @@ detect_losses(struct client_window *w, uint64_t now_ns)
 	}
 	if (beyond)
 		cut(w);
+	if (gso_judge(&w->gso)) {
+		w->stats.gso_off++;
+		cc_restart(&w->cc);
+	}
 }
 
 /* When the oldest packet in flight, overtaken already, is lost by time. */
@@ -280,15 +293,13 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 		rtt_probe(&w->rtt);
 		w->stats.probes++;
 		w->stats.again++;
-		if (w->rtt.probes == 3 && w->cc == CW_RENO) {
-			w->cwnd = 2;
-			w->acc = 0;
-		}
+		if (w->rtt.probes == 3)
+			cc_collapse(&w->cc);
 		transmit(w, ret->slot, now_ns);
 		ret->slot->ack_now = true;
 		return CW_AGAIN;
 	}
-	if (w->lost > 0 && w->in_flight < w->cwnd) {
+	if (w->lost > 0 && w->in_flight < w->cc.cwnd) {
 		struct cw_slot *slot = lowest_lost(w);
 
 		if (!serial_newer(slot->seq, w->credit_limit)) {
@@ -334,22 +345,24 @@ struct ack_pass {
 static void
 receive(struct client_window *w, struct cw_slot *slot, struct ack_pass *pass)
 {
-	uint32_t arrived = slot->first_tx;
+	/* The echo tells which copy came: the last one is evidence by its own number. */
+	const bool last = slot->copies == 1 || (pass->newest && pass->ts_echo == slot->tx_ts);
+	const uint32_t arrived = last ? slot->last_tx : slot->first_tx;
 
 	if (slot->state == CW_RECEIVED)
 		return;
+	if (last)
+		gso_came(&w->gso, slot->last_tx, slot->behind);
 	if (slot->state == CW_LOST) {
 		lost_bit(w, slot, false);
 		pass->spurious = true; /* not even sent again: only late */
 	} else {
 		list_remove(w, slot);
 		w->in_flight--;
-		if (slot->copies > 1 && pass->newest) {
-			/* The echo tells which copy came: the last one is evidence by its own number. */
-			if (pass->ts_echo == slot->tx_ts)
-				arrived = slot->last_tx;
-			else if (slot->was_lost && serial_newer(slot->tx_ts, pass->ts_echo))
-				pass->spurious = true;
+		if (!last) {
+			gso_gone(&w->gso, slot->last_tx);
+			pass->spurious |= pass->newest && slot->was_lost
+				&& serial_newer(slot->tx_ts, pass->ts_echo);
 		}
 	}
 	slot->state = CW_RECEIVED;
@@ -436,24 +449,6 @@ retire(struct client_window *w)
 		w->recovery_end = w->oldest_unknown - INT32_MAX / 4;
 }
 
-static void
-grow(struct client_window *w, uint32_t fresh)
-{
-	if (w->cc != CW_RENO || fresh == 0 || !w->full)
-		return;
-	w->full = false;
-	if (w->cwnd < w->ssthresh) {
-		w->cwnd += fresh;
-	} else {
-		w->acc += fresh;
-		if (w->acc >= w->cwnd) {
-			w->acc -= w->cwnd;
-			w->cwnd++;
-		}
-	}
-	w->cwnd = MIN(w->cwnd, (uint32_t)w->window);
-}
-
 /* Watermarks, credit and the rest, which count from the newest ACK only. */
 static void
 take_newest(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns)
@@ -532,7 +527,7 @@ cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,
 		w->reorder = MIN(2 * w->reorder, (uint32_t)w->window);
 		w->stats.spurious++;
 	}
-	grow(w, pass.fresh);
+	cc_grow(&w->cc, pass.fresh);
 	if (ce_grew && serial_newer(w->max_seq, w->recovery_end))
 		cut(w);
 	detect_losses(w, now_ns);
@@ -576,18 +571,17 @@ cw_init(struct client_window *w, const struct cw_options *o, uint64_t now_ns)
 	w->slots = o->slots;
 	w->mask = o->slot_count - 1;
 	w->window = o->window;
-	w->cc = (uint8_t)o->cc;
+	cc_init(&w->cc, o->cc, o->window);
 	w->want_disk = o->want_disk;
 	w->next_seq = w->oldest_unknown = o->first_seq;
 	w->log_seq = w->disk_seq = w->disk_told = w->max_seq = o->first_seq - 1;
 	w->recovery_end = o->first_seq - 1;
 	w->credit_limit = o->credit_limit;
 	w->head = w->tail = NIL;
-	w->cwnd = o->cc == CW_RENO ? MIN(CWND_START, o->window) : o->window;
-	w->ssthresh = o->window;
 	w->reorder = REORDER_START;
 	rtt_init(&w->rtt, o->ack_delay_us * NS_PER_US);
 	w->credit_lease_ns = o->credit_lease_ms * NS_PER_MS;
 	w->keepalive_ns = o->keepalive_s * NS_PER_S;
+	w->gso.state = o->gso_off ? GSO_OFF : GSO_UNKNOWN;
 	w->heard_ns = w->acked_ns = w->sent_ns = w->ping_ns = now_ns;
 }

@@ -14,6 +14,8 @@
 #ifndef KIRA_CLIENT_WINDOW_H
 #define KIRA_CLIENT_WINDOW_H
 
+#include "dataplane/client/client_cc.h"
+#include "dataplane/client/client_gso.h"
 #include "dataplane/client/client_rtt.h"
 #include "dataplane/client/client_wire.h"
 
@@ -43,6 +45,7 @@ struct cw_slot {
 	bool known;                  /* outcome told to the caller */
 	bool was_lost;               /* declared lost at least once */
 	bool ack_now;                /* the transmission just ordered carries ACK_NOW */
+	bool behind;                 /* the last transmission was of a burst, not the first there */
 };
 
 /* Called from cw_ack(), never with the window half changed; may not call into this window. */
@@ -55,8 +58,6 @@ struct cw_events {
 	void *arg;
 };
 
-enum cw_cc { CW_RENO, CW_CREDIT_ONLY }; /* cc = none: on a dedicated link only */
-
 struct cw_options {
 	struct cw_slot *slots;   /* the caller's memory, a power of two >= window */
 	uint32_t slot_count;
@@ -66,19 +67,20 @@ struct cw_options {
 	uint16_t keepalive_s;
 	bool want_disk;          /* someone waits for disk: ping for it when nothing else moves */
 	enum cw_cc cc;
+	bool gso_off;            /* found so in an earlier session */
 	uint32_t first_seq;      /* 1; others are for tests of the wrap */
 };
 
 struct cw_stats {
-	uint64_t sent, again, probes, lost, spurious, acks, acks_old, acks_bad, queries, cuts;
+	uint64_t sent, again, probes, lost, spurious, acks, acks_old, acks_bad, queries, cuts,
+		bursts, gso_off;
 };
 
 struct client_window {
 	struct cw_slot *slots;
 	uint32_t mask;
 	uint16_t window;
-	uint8_t cc;
-	bool want_disk, heard_ack, drain, full; /* full: in_flight reached cwnd since growth */
+	bool want_disk, heard_ack, drain;
 
 	/* Serial pkt_seq marks: oldest_unknown <= log_seq + 1 or less; all <= next_seq. */
 	uint32_t next_seq, oldest_unknown, log_seq, disk_seq, disk_told, credit_limit, max_seq;
@@ -91,8 +93,10 @@ struct client_window {
 	uint32_t tx, evidence_tx;          /* transmissions so far; newest one known to have arrived */
 	bool evidence;
 
-	uint32_t cwnd, ssthresh, acc, recovery_end, reorder;
+	uint32_t recovery_end, reorder;
+	struct client_cc cc;
 	struct client_rtt rtt;
+	struct client_gso gso;
 
 	uint64_t credit_lease_ns, keepalive_ns;
 	uint64_t heard_ns, acked_ns, sent_ns, ping_ns, throttle_until_ns, query_ns;
@@ -117,6 +121,10 @@ enum cw_what cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *r
 /* Number a new packet; only after cw_next() answered CW_NEW. */
 struct cw_slot *cw_new(struct client_window *w, uint64_t now_ns, void *batch, uint64_t user,
 	uint16_t handle, int32_t partition, uint32_t records);
+
+/* The transmissions first_tx .. first_tx + count - 1 (slot->last_tx), the newest ones, have gone to the
+ * kernel as one burst. Whether the next one may: gso_wanted(&w->gso). */
+void cw_burst(struct client_window *w, uint32_t first_tx, uint32_t count);
 
 /* Judge an ACK that cwire_parse() accepted. False: it contradicts what was sent and is ignored. */
 bool cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,

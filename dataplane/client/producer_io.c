@@ -118,11 +118,14 @@ settle(struct io *io)
 	s->epochs_raised += io->add.epochs_raised;
 	/* Those of earlier sessions were summed up by udp_recall(). */
 	io->add = (struct kira_producer_stats){.datagrams = io->add.datagrams,
-		.retransmits = io->add.retransmits, .lost = io->add.lost, .probes = io->add.probes};
+		.retransmits = io->add.retransmits, .lost = io->add.lost, .probes = io->add.probes,
+		.bursts = io->add.bursts, .bursts_off = io->add.bursts_off};
 	s->datagrams = io->add.datagrams + w->sent;
 	s->retransmits = io->add.retransmits + w->again;
 	s->lost = io->add.lost + w->lost;
 	s->probes = io->add.probes + w->probes;
+	s->bursts = io->add.bursts + w->bursts;
+	s->bursts_off = io->add.bursts_off + w->gso_off;
 	s->rtt_us = io->window.rtt.sampled ? io->window.rtt.srtt_ns / NS_PER_US : 0;
 	while (io->freed) {
 		struct batch *b = io->freed, *spare = p->spare;

@@ -42,6 +42,7 @@ struct io {
 	uint64_t open_at_ns, repeat_at_ns, udp_again_ns;
 	unsigned named;                  /* topics named in this session */
 	bool was_kira, reset;
+	bool gso_off;                    /* a path of ours swallows bursts: none for the rest of our life */
 	uint8_t control[CUDP_BURST][KUP_DGRAM_MAX]; /* PING, QUERY: until the flush */
 
 	struct ctcp *tcp;

@@ -66,6 +66,9 @@ udp_recall(struct io *io)
 		io->add.retransmits += io->window.stats.again;
 		io->add.lost += io->window.stats.lost;
 		io->add.probes += io->window.stats.probes;
+		io->add.bursts += io->window.stats.bursts;
+		io->add.bursts_off += io->window.stats.gso_off;
+		io->gso_off |= io->window.gso.state == GSO_OFF;
 		while ((slot = cw_unknown(&io->window, &seq)) != NULL) {
 			struct batch *b = slot->batch;
 
@@ -114,6 +117,14 @@ udp_probe_from(struct io *io, unsigned index)
 }
 
 static void
+on_burst(void *arg, uint32_t first_tx, uint32_t count)
+{
+	struct io *io = arg;
+
+	cw_burst(&io->window, first_tx, count);
+}
+
+static void
 begin_udp(struct io *io, uint32_t path)
 {
 	const struct kira_producer_options *o = &io->p->o;
@@ -127,6 +138,7 @@ begin_udp(struct io *io, uint32_t path)
 		.keepalive_s = io->session.keepalive_s,
 		.want_disk = o->acks == KIRA_ACKS_DISK,
 		.cc = o->no_congestion_control ? CW_CREDIT_ONLY : CW_RENO,
+		.gso_off = io->gso_off || o->no_gso,
 		.first_seq = 1,
 	};
 
@@ -134,6 +146,7 @@ begin_udp(struct io *io, uint32_t path)
 	io->state = IO_UDP;
 	io->add.sessions++;
 	cw_init(&io->window, &w, io->now_ns);
+	cudp_on_burst(io->udp, on_burst, io);
 	route_set_rooms(io);
 	for (unsigned i = 0; i < io->p->routed; i++)
 		if (io->p->topic[i]->handle != 0 && io->p->topic[i]->route != ROUTE_UDP)
@@ -170,11 +183,14 @@ probe_turn(struct io *io)
 static void
 send_data(struct io *io, const struct cw_slot *slot)
 {
+	const struct client_gso *gso = &io->window.gso;
 	struct batch *b = slot->batch;
 
 	cwire_data(b->memory, &io->session.wire, slot->seq, slot->tx_ts, slot->handle, slot->partition,
 		slot->ack_now ? KUP_FLAG_ACK_NOW : 0, slot->copies - 1);
-	cudp_send(io->udp, b->memory, cwire_data_length(b->length));
+	/* Until the path has carried one, one at a time. */
+	cudp_send_data(io->udp, b->memory, cwire_data_length(b->length), slot->last_tx,
+		gso->state == GSO_WORKS ? CUDP_BURST : gso_wanted(gso));
 }
 
 static void

@@ -74,10 +74,12 @@ struct kira_producer_options {
 	uint32_t window;            /* UDP packets in flight, 2..1024; 1024 */
 	bool no_idempotence;        /* true: no producer id; a retry may then double records */
 	bool no_congestion_control; /* true: the broker's credit alone bounds UDP: dedicated links */
+	bool no_gso;                /* true: each datagram goes to the kernel by itself */
 	/* Optional. `arg` goes to both. on_record gets each record's own `opaque`. */
 	void (*on_batch)(void *arg, const struct kira_delivery *d);
 	void (*on_record)(void *arg, void *opaque, int16_t error, int64_t offset);
 	void *arg;
+	uint64_t reserved[8];       /* 0; room for options to come */
 };
 
 struct kira_producer_stats {
@@ -90,6 +92,9 @@ struct kira_producer_stats {
 	uint64_t epochs_raised;     /* the broker had lost our state, or a record failed for good */
 	uint64_t rtt_us;            /* smoothed, UDP */
 	uint64_t buffered_bytes;
+	uint64_t bursts;            /* UDP: datagrams handed to the kernel as one buffer (GSO) */
+	uint64_t bursts_off;        /* times the path swallowed such bursts, so that none is made since */
+	uint64_t reserved[8];       /* room for figures to come */
 };
 
 /* The defaults above. Always start from them. */

@@ -4,6 +4,7 @@
  * many. KIRA_LOSS is the share (0..1), KIRA_SEED the seed.
  * Thread: libkira's I/O thread is the only one that sends and receives datagrams. */
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,25 @@ hold_back(int fd, const struct mmsghdr *m)
 	return 1;
 }
 
+/* A burst that the kernel would cut (UDP GSO): cut here, so that its datagrams are lost one by one. A
+ * piece shorter than the size is followed by its padding, which is left out. */
+static void
+cut(int fd, const struct msghdr *h)
+{
+	uint16_t size;
+
+	memcpy(&size, CMSG_DATA(CMSG_FIRSTHDR(h)), sizeof(size));
+	for (size_t i = 0; i < h->msg_iovlen; i++) {
+		const struct iovec *v = &h->msg_iov[i];
+
+		if (hit(1))
+			lost++;
+		else
+			(void)!send(fd, v->iov_base, v->iov_len, MSG_DONTWAIT);
+		i += v->iov_len < size;
+	}
+}
+
 int __attribute__((visibility("default")))
 sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 {
@@ -66,6 +86,10 @@ sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "sendmmsg");
 	for (unsigned i = 0; i < n && k + 2 <= BURST_MAX; i++) {
+		if (m[i].msg_hdr.msg_controllen > 0) {
+			cut(fd, &m[i].msg_hdr);
+			continue;
+		}
 		if (hit(1)) {
 			lost++;
 			continue;

@@ -167,6 +167,22 @@ cudp_send(struct cudp *u, const void *p, uint32_t length)
 }
 
 void
+cudp_send_data(struct cudp *u, const void *p, uint32_t length, uint32_t tx, unsigned bursts)
+{
+	(void)tx;
+	(void)bursts;
+	cudp_send(u, p, length);
+}
+
+void
+cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t count), void *arg)
+{
+	(void)u;
+	(void)sent;
+	(void)arg;
+}
+
+void
 cudp_flush(struct cudp *u)
 {
 	(void)u;

@@ -50,6 +50,8 @@ route_no_udp(struct io *unused, const char *why)
 }
 
 /* What a path probe has no need of. */
+void cudp_send_data(struct cudp *u, const void *p, uint32_t length, uint32_t tx, unsigned bursts) {}
+void cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t n), void *arg) {}
 void cudp_flush(struct cudp *u) {}
 void cudp_close(struct cudp *u) {}
 int cudp_fd(const struct cudp *u) { return -1; }

@@ -25,7 +25,7 @@ three_later_transmissions_received_declare_a_packet_lost_and_cut_the_window_once
 	sack(&t, 6);
 	(void)take(&t);
 	CU_ASSERT_EQUAL(w.lost, 1);
-	CU_ASSERT_EQUAL(w.cwnd, 7); /* 10, grown by the first four, halved */
+	CU_ASSERT_EQUAL(w.cc.cwnd, 7); /* 10, grown by the first four, halved */
 	CU_ASSERT_EQUAL(w.recovery_end, 10);
 	slot = expect(CW_AGAIN);
 	CU_ASSERT_EQUAL(slot->seq, 3);
@@ -34,7 +34,7 @@ three_later_transmissions_received_declare_a_packet_lost_and_cut_the_window_once
 	sack(&t, 7);
 	sack(&t, 8);
 	(void)take(&t);
-	CU_ASSERT_EQUAL(w.cwnd, 7);
+	CU_ASSERT_EQUAL(w.cc.cwnd, 7);
 }
 
 static void
@@ -144,7 +144,7 @@ unanswered_probes_back_off_and_shrink_the_window(void)
 		CU_ASSERT_TRUE(w.rtt.pto_ns > last);
 		last = w.rtt.pto_ns;
 	}
-	CU_ASSERT_EQUAL(w.cwnd, 2);
+	CU_ASSERT_EQUAL(w.cc.cwnd, 2);
 	CU_ASSERT_EQUAL(w.rtt.probes, 3);
 	for (unsigned i = 0; i < 20; i++) {
 		now = cw_deadline(&w, now);
@@ -166,11 +166,11 @@ slow_start_doubles_and_only_a_full_window_grows(void)
 	(void)send_new(10);
 	now += 100 * US;
 	(void)take_plain(10);
-	CU_ASSERT_EQUAL(w.cwnd, 20);
+	CU_ASSERT_EQUAL(w.cc.cwnd, 20);
 	(void)send_new(3); /* far from full */
 	now += 100 * US;
 	(void)take_plain(13);
-	CU_ASSERT_EQUAL(w.cwnd, 20);
+	CU_ASSERT_EQUAL(w.cc.cwnd, 20);
 }
 
 static void
@@ -184,11 +184,11 @@ a_ce_mark_cuts_the_window_once_per_round(void)
 	t = make_ack(2, 2);
 	t.a.ce_count = 1;
 	(void)take(&t);
-	CU_ASSERT_EQUAL(w.cwnd, 6); /* grown by 2, then halved */
+	CU_ASSERT_EQUAL(w.cc.cwnd, 6); /* grown by 2, then halved */
 	t = make_ack(3, 3);
 	t.a.ce_count = 2;
 	(void)take(&t);
-	CU_ASSERT_EQUAL(w.cwnd, 6);
+	CU_ASSERT_EQUAL(w.cc.cwnd, 6);
 }
 
 static void
