@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * flush_rewrite.c - topics with compression.type=lz4: which sealed segment is rewritten next, one at a
  * time in the directory, and the new one filed in the place of the old. Thread: the flush daemon; the
- * pieces run on a job thread of their own, of idle priority, so that no sync waits in a queue behind
- * one.
+ * pieces run on a job thread of their own, of the lowest priority, so that no sync waits in a queue
+ * behind one. The swap does not: others need the directory that it holds while names change.
  * A segment may go once no start wants its batch headers again, where producer ids stand: snapshots at
  * its end and above remember them. */
 #include "storage/directory.h"
@@ -217,6 +217,15 @@ done(struct job *job)
 	}
 }
 
+/* On whose threads its job is, or goes. */
+static struct jobs *
+threads(struct storage *s)
+{
+	const struct rewriting *r = &s->flush.rewriting;
+
+	return r->swaps ? s->flush.jobs : r->jobs;
+}
+
 /* ---- The turn ----------------------------------------------------------------------------- */
 
 unsigned
@@ -236,7 +245,7 @@ flush_rewrite(struct storage *s)
 	r->begun_ns = s->flush.now_ns;
 	r->commits = counter_read(&s->count->commits);
 	r->job = (struct job){.run = run, .done = done};
-	jobs_submit(r->jobs, &r->job);
+	jobs_submit(threads(s), &r->job);
 	return work + 1;
 }
 
@@ -259,8 +268,10 @@ flush_rewrite_stop(struct storage *s)
 
 	r->stopped = true;
 	while (r->busy) { /* a swap ends; anything else is given up */
-		jobs_wait(r->jobs);
-		(void)jobs_reap(r->jobs);
+		struct jobs *j = threads(s); /* done() may change that */
+
+		jobs_wait(j);
+		(void)jobs_reap(j);
 	}
 	if (r->rw)
 		rewrite_drop(r->rw);

@@ -50,7 +50,7 @@ struct io {
 	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
 	int (*lock)(int fd); /* -EAGAIN: somebody else has it */
 	int (*space)(int fd, struct io_space *ret);
-	/* The calling thread works when nobody else would: lowest priority for CPU and disk. */
+	/* The calling thread steps back for all others: the lowest priority for CPU and disk that does not starve. */
 	int (*be_idle)(void);
 };
 

@@ -325,15 +325,16 @@ posix_space(int fd, struct io_space *ret)
 	return 0;
 }
 
-/* A thread is a process to both calls. Not SCHED_IDLE: a thread that never gets the CPU could sit on
- * a lock of the file system that a sync needs. */
+/* A thread is a process to both calls. Neither SCHED_IDLE nor IOPRIO_CLASS_IDLE: a thread that does not get the
+ * CPU or the disk while others want them could sit on a lock of the file system, or have pages on their way that
+ * its journal waits for, and every sync of others with it. mq-deadline holds back what is idle for 10 s. */
 static int
 posix_be_idle(void)
 {
 	const long tid = syscall(SYS_gettid);
-	const int idle = 3 << 13; /* IOPRIO_CLASS_IDLE; the C library has no name for it, nor the call */
+	const int lowest = 2 << 13 | 7; /* IOPRIO_CLASS_BE; the C library has no name for it, nor the call */
 
-	if (setpriority(PRIO_PROCESS, (id_t)tid, 19) < 0 || syscall(SYS_ioprio_set, 1, 0, idle) < 0)
+	if (setpriority(PRIO_PROCESS, (id_t)tid, 19) < 0 || syscall(SYS_ioprio_set, 1, 0, lowest) < 0)
 		return -errno;
 	return 0;
 }

@@ -4,8 +4,11 @@
 #include "tests/unit/ut.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -93,8 +96,33 @@ a_rename_is_a_change_and_a_missing_file_an_error(void)
 	(void)io_posix.close(fd);
 }
 
+static void *
+idle(void *arg)
+{
+	int *found = arg;
+
+	found[0] = io_posix.be_idle();
+	found[1] = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+	found[2] = (int)syscall(SYS_ioprio_get, 1, 0);
+	return NULL;
+}
+
+static void
+a_thread_that_is_idle_still_gets_the_disk_in_the_end(void)
+{
+	int found[3];
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, idle, found), 0);
+	(void)pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(found[0], 0);
+	CU_ASSERT_EQUAL(found[1], 19);
+	CU_ASSERT_EQUAL(found[2], 2 << 13 | 7); /* best effort, the lowest */
+}
+
 static const struct ut_test tests[] = {
 	UT("time", a_rename_is_a_change_and_a_missing_file_an_error),
+	UT("idle", a_thread_that_is_idle_still_gets_the_disk_in_the_end),
 	UT("cache", pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped),
 };
 

@@ -257,6 +257,32 @@ a_range_given_before_the_swap_stays_what_it_is(void)
 	world_end();
 }
 
+static unsigned final_renames;
+
+/* Who opens a segment by name, or names a new one, waits while a name changes, and the journal with them. */
+static int
+not_on_the_idle_thread(enum io_kind kind, int fd, const char *name)
+{
+	if (kind == IO_RENAMEAT && strcmp(name + 20, ".log") == 0) {
+		final_renames++;
+		CU_ASSERT_TRUE(jobs_idle(job()->jobs));
+		CU_ASSERT_FALSE(jobs_idle(w.s->flush.jobs));
+	}
+	return 0;
+}
+
+static void
+names_are_changed_by_a_thread_that_is_not_idle(void)
+{
+	begin(true, 200);
+	fake.hook = not_on_the_idle_thread;
+	final_renames = 0;
+	rewrite_all();
+	CU_ASSERT_EQUAL(final_renames, SEGMENTS - 1);
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), SEGMENTS - 1);
+	world_end();
+}
+
 static uint64_t wanted_hash, wanted_times;
 static unsigned renames;
 
@@ -479,6 +505,7 @@ static const struct ut_test tests[] = {
 	UT("damage", what_reads_back_with_other_records_never_does_either),
 	UT("damage", a_directory_that_lost_names_of_a_rewriting_takes_no_new_segment),
 	UT("readers", a_range_given_before_the_swap_stays_what_it_is),
+	UT("readers", names_are_changed_by_a_thread_that_is_not_idle),
 	UT("readers", who_reads_while_the_names_change_sees_the_same_records),
 	UT("readers", a_place_remembered_in_the_old_file_is_not_looked_for_in_the_new),
 	UT("others", retention_deletion_and_a_stop_come_between_any_two_pieces),
