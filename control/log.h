@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * log.h - log lines to stderr: time, level, sentence. Control thread (and main, before it). */
+ * log.h - log lines to stderr: time, level, sentence. Control thread (and main, before it);
+ * another one only where control cannot: the flush daemon that ended, a stop that waits. */
 #ifndef KIRA_CONTROL_LOG_H
 #define KIRA_CONTROL_LOG_H
 

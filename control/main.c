@@ -8,6 +8,7 @@
 #include "control/kafka/serve.h"
 #include "control/log.h"
 #include "control/preflight.h"
+#include "control/stop_watch.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -374,16 +375,19 @@ stop(struct parts *p, int code)
 {
 	struct control *ctl = p->ctl;
 	struct err err = {""};
+	struct stop_watch sw;
 
 	if (p->dataplane_up) {
 		bell_hang(NULL);
 		(void)loop_watch(&ctl->loop, &ctl->doorbell, 0);
 		dataplane_stop(ctl->dp);
 	}
+	stop_watch_begin(&sw, p->pf.data_dir);
 	if (p->storage_open && storage_close(ctl->storage, clock_wall_ms(), &err) < 0) {
 		log_error("stop: %s", err.text);
 		code = 1;
 	}
+	stop_watch_end(&sw);
 	topics_close(ctl);
 	grants_close(ctl);
 	counters_close(ctl->counters);

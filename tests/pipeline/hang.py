@@ -4,7 +4,9 @@
 # needs: clients
 # timeout: 120
 """hang.py - the flush daemon stands still (its thread is stopped by ptrace): no `disk` ack comes, `log` acks do,
-fetches go on, log and `kira stat` say DEGRADED; let go, what waited is acked and the line is taken back."""
+fetches go on, log and `kira stat` say DEGRADED; let go, what waited is acked and the line is taken back. Then no
+call on the disk returns (the job threads are stopped) while kirad stops: it says what it waits for, and ends
+cleanly once they do."""
 import ctypes
 import os
 import sys
@@ -35,6 +37,26 @@ def thread(pid, name):
     raise h.Failed("kirad has no thread %s" % name)
 
 
+def stop(tid):
+    ptrace(PTRACE_SEIZE, tid)
+    ptrace(PTRACE_INTERRUPT, tid)
+    os.waitpid(tid, WALL)
+
+
+def ends_while_the_disk_hangs(kirad):
+    jobs = [thread(kirad.pid, "kira-job-%d" % i) for i in range(5)]
+    for tid in jobs:
+        stop(tid)
+    kirad.process.popen.terminate()
+    h.until(lambda: "stop: for 5 s waiting for the disk of %s" % kirad.data_dir in kirad.process.output(), 40,
+            "the line that says what the stop waits for")
+    h.check(kirad.process.poll() is None, "kirad ended though its disk hangs")
+    for tid in jobs:
+        ptrace(PTRACE_DETACH, tid)
+    kirad.stop()
+    h.check("stop: the disk answered after" in kirad.process.output(), "no line says that the disk answered")
+
+
 def body():
     confluent = h.need_module("confluent_kafka", "python3-confluent-kafka")
     kirad = h.Kirad(extra=["--flush-ms", "100"]).start()
@@ -60,9 +82,7 @@ def body():
     send("all")
     h.check(acked_within("1", 1, 20) and acked_within("all", 1, 20), "no ack before anything happened")
     tid = thread(kirad.pid, "kira-flush")
-    ptrace(PTRACE_SEIZE, tid)
-    ptrace(PTRACE_INTERRUPT, tid)
-    os.waitpid(tid, WALL)
+    stop(tid)
     stopped = time.monotonic()
     h.say("the flush daemon's thread stands still")
     send("all")
@@ -88,7 +108,9 @@ def body():
     h.check(acked_within("all", 2, 20), "what waited was not acked")
     h.until(lambda: "no longer degraded" in kirad.process.output(), 10, "the line that takes it back")
     h.until(lambda: kirad.count("degraded_s") == 0, 10, "degraded_s goes back to 0")
-    kirad.stop()
+    send("1")
+    h.check(acked_within("1", 3, 20), "a `log` ack did not come")
+    ends_while_the_disk_hangs(kirad)
     h.say("result: DEGRADED after %.1f s, 0 disk acks meanwhile" % took)
 
 
