@@ -168,7 +168,8 @@ all_durable(const struct partition *part)
 		frontier_read(&part->durable).end == frontier_read(&part->tail).end;
 }
 
-/* Nothing of it may be in flight. True: the flush daemon let go of all its partitions. */
+/* Nothing of it may be in flight. True: the flush daemon let go of all its partitions. Without op_lock: what waits
+ * on them is answered here. */
 static bool
 let_go(struct storage *s, const struct storage_op *op)
 {
@@ -273,23 +274,21 @@ op_done(struct job *job)
 unsigned
 flush_ops(struct storage *s)
 {
-	struct storage_op *op = NULL;
+	struct storage_op *op;
 
 	s->flush.op_waits = false;
 	if (s->flush.op)
 		return 0;
 	(void)pthread_mutex_lock(&s->op_lock);
-	op = s->op_first;
-	if (op && (op->kind != OP_DELETE_TOPIC || let_go(s, op))) {
-		s->op_first = op->next;
-		if (!s->op_first)
-			s->op_last = &s->op_first;
-	} else {
-		op = NULL; /* a delete that waits for its jobs: nothing overtakes it */
-	}
+	op = s->op_first; /* only we take from it */
 	(void)pthread_mutex_unlock(&s->op_lock);
-	if (!op)
-		return 0;
+	if (!op || (op->kind == OP_DELETE_TOPIC && !let_go(s, op)))
+		return 0; /* none, or a delete that waits for its jobs: nothing overtakes it */
+	(void)pthread_mutex_lock(&s->op_lock);
+	s->op_first = op->next;
+	if (!s->op_first)
+		s->op_last = &s->op_first;
+	(void)pthread_mutex_unlock(&s->op_lock);
 	if (op->kind == OP_DELETE_RECORDS) {
 		flush_trim_take(s, op);
 		return 1;

@@ -74,7 +74,7 @@ starts_at(int64_t start)
 static void
 a_log(void)
 {
-	world_begin(1);
+	world_begin(2);
 	for (int64_t i = 0; i < 300; i++)
 		(void)world_append(0, (struct batch_of){.count = 2, .value = 500, .seed = (uint64_t)i,
 			.timestamp = BATCH_WALL_MS + (i % 50) * 10, .step_ms = 3});
@@ -181,10 +181,12 @@ it_ends_with_its_topic(void)
 	CU_ASSERT_EQUAL(answered(3000), -ETIMEDOUT);
 	fake.hook = NULL;
 	w.s->flush.state_ns = UINT64_MAX;
-	storage_detach_lcore(w.part[0]);
-	flush_trim_forget(w.s, w.part[0]);
-	CU_ASSERT_EQUAL(answered(1), -ENOENT);
+	flush_trim_forget(w.s, w.part[1]); /* not with another one */
+	CU_ASSERT_PTR_NULL(storage_reap(w.s));
+	w.other = NULL;
 	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_PTR_EQUAL(w.other, &op);
+	CU_ASSERT_EQUAL(op.rc, -ENOENT);
 	world_end();
 }
 

@@ -42,6 +42,7 @@ struct world {
 	uint64_t now_ns;
 	int64_t wall_ms;
 	struct err err;
+	struct storage_op *other; /* of the test, which ended while one of ours was waited for */
 	struct append_result result;
 	uint64_t seed;
 	struct appended was[WORLD_PARTITIONS][WORLD_APPENDED];
