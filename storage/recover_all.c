@@ -5,12 +5,16 @@
 #include "storage/recover.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/clock.h"
 
 #include <stdlib.h>
 
 #define WAIT_MS  100
 #define TELL_NS  NS_PER_S
+/* A look is two reads of a page that wait for the disk, where the rest is gigabytes, on threads with megabytes of
+ * their own. More of the former at once: 10,000 idle partitions, nothing cached, opened in 1.1 s, and in 1.5 by 3. */
+#define LOOK_THREADS 16
 
 struct recover_all {
 	struct storage *s;
@@ -143,9 +147,15 @@ tell(const struct recover_all *all, struct telling *t, bool over)
 	t->progress(t->arg, &p);
 }
 
-static void
-run_all(struct recover_all *all, struct jobs *jobs, void (*run)(struct job *job), struct telling *t)
+static int
+run_all(struct recover_all *all, unsigned threads, void (*run)(struct job *job), struct telling *t,
+	struct err *err)
 {
+	struct jobs *jobs;
+	const int rc = jobs_open(&jobs, threads, rang, NULL, err);
+
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < all->n; i++) {
 		struct recovery *r = &all->r[i];
 
@@ -160,6 +170,8 @@ run_all(struct recover_all *all, struct jobs *jobs, void (*run)(struct job *job)
 		if (run == rest_run)
 			tell(all, t, false);
 	}
+	jobs_close(jobs);
+	return 0;
 }
 
 /* ---- The door ----------------------------------------------------------------------------- */
@@ -196,22 +208,20 @@ storage_recover(struct storage *s, int64_t wall_ms,
 {
 	struct recover_all all = {.s = s, .n = s->attached_n};
 	struct telling t = {progress, arg, clock_now_ns(), clock_now_ns()};
-	struct jobs *jobs;
-	int rc = jobs_open(&jobs, s->o.job_threads, rang, NULL, err);
+	const unsigned threads = s->o.job_threads; /* 0: all of it on this thread */
+	int rc, taken;
 
-	if (rc < 0)
-		return rc;
 	all.r = calloc(all.n + 1, sizeof(*all.r));
 	ASSERT(all.r);
 	(void)pthread_mutex_init(&all.lock, NULL);
 	for (unsigned i = 0; i < all.n; i++)
 		all.r[i] = (struct recovery){.part = s->attached[i].part, .row = s->attached[i].row,
 			.io = s->io, .all = &all, .wall_ms = wall_ms};
-	run_all(&all, jobs, look_run, &t);
-	run_all(&all, jobs, rest_run, &t);
-	jobs_close(jobs);
+	rc = run_all(&all, threads ? MIN(LOOK_THREADS, all.n + 1) : 0, look_run, &t, err);
+	if (rc == 0)
+		rc = run_all(&all, threads, rest_run, &t, err);
 	tell(&all, &t, true);
-	rc = adopt(&all, err);
+	taken = adopt(&all, err);
 	directory_reserve(s); /* on a full disk what is left of it goes to the next start */
 	s->flush.state_moved |= all.n > 0;
 	free(s->attached);
@@ -222,5 +232,5 @@ storage_recover(struct storage *s, int64_t wall_ms,
 	free(all.table);
 	free(all.r);
 	(void)pthread_mutex_destroy(&all.lock);
-	return rc;
+	return rc < 0 ? rc : taken;
 }
