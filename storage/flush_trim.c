@@ -45,7 +45,6 @@ publish(struct storage *s, struct storage_op *op)
 	op->state_after = f->states_begun + 1;
 	f->state_moved = true;
 	f->state_ns = f->now_ns;
-	f->granted = true;
 }
 
 /* True: it is done with, and out of the list. */

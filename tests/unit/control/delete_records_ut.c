@@ -3,6 +3,8 @@
  * partition's own error, and when the answer comes: with the disk, at the deadline, or to nobody. */
 #include "tests/unit/control/world.h"
 
+#include "control/kafka/serve.h"
+
 #include "base/clock.h"
 
 #include <kira/errors.h>
@@ -132,6 +134,20 @@ minus_one_is_everything_and_below_the_start_is_nothing(void)
 	end();
 }
 
+/* Of a topic that consumers read once it is durable: what they may not read yet they cannot mean. */
+static void
+only_what_may_be_read_can_be_deleted(void)
+{
+	begin();
+	fake_hide(topic_partition(t, 0), 3);
+	ask(2, &(struct part){"t", 0, RECORDS - 2, 0}, 1, 1000);
+	check(&(struct part){"t", 0, -1, KIRA_E_OFFSET_OUT_OF_RANGE}, 1);
+	ask(2, &(struct part){"t", 0, -1, 0}, 1, 1000);
+	check(&(struct part){"t", 0, RECORDS - 3, 0}, 1);
+	CU_ASSERT_EQUAL(start_of(0), RECORDS - 3);
+	end();
+}
+
 static void
 what_cannot_be_is_refused_before_the_disk(void)
 {
@@ -230,13 +246,83 @@ a_client_that_goes_leaves_nothing_behind(void)
 	end();
 }
 
+/* Less than no time is none, however little. */
+static void
+a_deadline_before_now_is_now(void)
+{
+	begin();
+	fake.hold_ops = true;
+	ask(2, &(struct part){"t", 0, 6, 0}, 1, INT32_MIN);
+	check(&(struct part){"t", 0, -1, KIRA_E_REQUEST_TIMED_OUT}, 1);
+	fake.hold_ops = false;
+	world_run(&w);
+	CU_ASSERT_EQUAL(start_of(0), 6);
+	end();
+}
+
+/* In any order: a later one that is answered at once, then the older of two that wait. */
+static void
+deletions_of_several_clients_end_one_by_one(void)
+{
+	int first, second;
+
+	begin();
+	first = fd;
+	fake.hold_ops = true;
+	ask(2, &(struct part){"t", 0, 6, 0}, 1, 1000);
+	fd = second = world_connect(&w);
+	ask(2, &(struct part){"t", 0, RECORDS + 1, 0}, 1, 1000);
+	check(&(struct part){"t", 0, -1, KIRA_E_OFFSET_OUT_OF_RANGE}, 1);
+	CU_ASSERT_PTR_NOT_NULL(w.ctl->deletions);
+	fake.give_ops = 1;
+	world_run(&w);
+	fd = first;
+	check(&(struct part){"t", 0, 6, 0}, 1);
+	CU_ASSERT_PTR_NULL_FATAL(w.ctl->deletions);
+	ask(2, &(struct part){"t", 0, 8, 0}, 1, 1000);
+	fd = second;
+	ask(2, &(struct part){"t", 1, 7, 0}, 1, 1000);
+	fake.give_ops = 1;
+	world_run(&w);
+	fd = first;
+	check(&(struct part){"t", 0, 8, 0}, 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(w.ctl->deletions);
+	fake.hold_ops = false;
+	world_run(&w);
+	fd = second;
+	check(&(struct part){"t", 1, 7, 0}, 1);
+	(void)close(first);
+	world_run(&w);
+	end();
+}
+
+/* A stop: storage is closed, and gives back nothing any more. */
+static void
+what_storage_never_answers_goes_at_the_end(void)
+{
+	begin();
+	fake.hold_ops = true;
+	ask(2, &(struct part){"t", 0, 6, 0}, 1, 1000);
+	world_reset(&w, fd);
+	CU_ASSERT_PTR_NOT_NULL(w.ctl->deletions);
+	fake.op_first = fake.op_last = NULL;
+	records_close(w.ctl);
+	CU_ASSERT_PTR_NULL(w.ctl->deletions);
+	fd = world_connect(&w);
+	end();
+}
+
 static const struct ut_test tests[] = {
 	UT("answer", every_version_moves_the_start),
 	UT("answer", minus_one_is_everything_and_below_the_start_is_nothing),
+	UT("answer", only_what_may_be_read_can_be_deleted),
 	UT("answer", what_cannot_be_is_refused_before_the_disk),
 	UT("answer", each_partition_has_its_own_error),
 	UT("wait", the_answer_waits_until_all_of_it_is_durable),
 	UT("wait", at_the_deadline_what_is_not_done_goes_on_unheard),
+	UT("wait", a_deadline_before_now_is_now),
+	UT("wait", deletions_of_several_clients_end_one_by_one),
+	UT("wait", what_storage_never_answers_goes_at_the_end),
 	UT("wait", a_client_that_goes_leaves_nothing_behind),
 };
 

@@ -28,7 +28,7 @@ struct partition {
 	enum partition_state state;
 	bool roll_due;
 	unsigned rolls;
-	int64_t start, end;
+	int64_t start, end, hidden;
 	uint64_t bytes;
 	unsigned n;
 	struct fake_batch batch[BATCHES];
@@ -245,7 +245,14 @@ storage_wake_flush(struct storage *s)
 void
 storage_ends(const struct partition *part, struct partition_ends *ret)
 {
-	*ret = (struct partition_ends){part->start, part->end, part->end, part->end};
+	*ret = (struct partition_ends){.start = part->start, .end = part->end, .durable = part->end,
+		.visible = part->end - part->hidden};
+}
+
+void
+fake_hide(struct partition *part, int64_t records)
+{
+	part->hidden = records;
 }
 
 void
@@ -462,8 +469,9 @@ storage_reap(struct storage *s)
 {
 	struct storage_op *op = s->op_first;
 
-	if (!op || s->hold_ops)
+	if (!op || (s->hold_ops && s->give_ops == 0))
 		return NULL;
+	s->give_ops -= s->hold_ops;
 	s->op_first = op->next;
 	if (!s->op_first)
 		s->op_last = NULL;

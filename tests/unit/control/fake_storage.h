@@ -7,6 +7,7 @@
 
 struct storage {
 	bool hold_ops;             /* storage_reap() gives nothing: the test decides when */
+	unsigned give_ops;         /* but so many */
 	int fail_rc;               /* -errno: the next reaped operation failed */
 	bool hold_commits;         /* commit_done stays where it is */
 	bool full;                 /* storage_append() answers WAIT */
@@ -34,5 +35,7 @@ void fake_set_state(struct partition *part, enum partition_state state);
 void fake_set_roll_due(struct partition *part, bool due);
 unsigned fake_rolls(const struct partition *part);
 void fake_set_start(struct partition *part, int64_t start);
+/* The last `records` may not be read yet. */
+void fake_hide(struct partition *part, int64_t records);
 
 #endif

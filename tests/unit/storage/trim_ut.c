@@ -190,6 +190,109 @@ it_ends_with_its_topic(void)
 	world_end();
 }
 
+/* The active segment, which the flush daemon has not looked at since. */
+static void
+leave_segment(void)
+{
+	for (unsigned i = 0; i < 100 && !atomic_load(&w.part[0]->full); i++) {
+		world_turns(i > 0);
+		storage_roll(w.part[0], w.now_ns);
+	}
+	CU_ASSERT_TRUE_FATAL(atomic_load(&w.part[0]->full) && !w.part[0]->f.left_first);
+}
+
+static int
+no_index(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_OPENAT && strstr(name, ".index") ? -ENOSPC : 0;
+}
+
+/* It says what lies below the segment behind it. */
+static void
+it_waits_until_the_segment_it_ends_is_sealed(void)
+{
+	a_log();
+	leave_segment();
+	fake.hook = no_index;
+	ask(600);
+	CU_ASSERT_EQUAL(answered(3000), -ETIMEDOUT);
+	CU_ASSERT_PTR_NOT_NULL(w.part[0]->f.left_first);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_TRUE(ends.durable == 600 && ends.start == 0);
+	fake.hook = NULL;
+	CU_ASSERT_EQUAL(answered(12000), 0);
+	starts_at(600);
+	world_end();
+}
+
+static void
+it_waits_until_a_segment_just_left_is_looked_at(void)
+{
+	a_log();
+	leave_segment();
+	ask(600);
+	(void)flush_ops(w.s);
+	(void)flush_trims(w.s);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.start, 0);
+	CU_ASSERT_EQUAL(answered(12000), 0);
+	starts_at(600);
+	world_end();
+}
+
+/* Neither waits for the 5 s that kira.state may lag, nor for the commit that would come by itself. */
+static void
+it_is_answered_as_soon_as_the_disk_can(void)
+{
+	a_log();
+	ask(251);
+	CU_ASSERT_EQUAL(answered(20), 0);
+	(void)world_append(0, (struct batch_of){.count = 2});
+	w.s->flush.flush_ns = 60 * NS_PER_S;
+	world_turns(200);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 2}, 0), APPEND_STORED);
+	(void)storage_publish(w.part[0]);
+	world_turns(200);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_TRUE_FATAL(ends.durable < ends.end);
+	w.s->flush.granted = false;
+	ask(ends.end);
+	CU_ASSERT_EQUAL(answered(50), 0);
+	CU_ASSERT_TRUE(w.s->flush.granted); /* control may sleep over it */
+	starts_at(604);
+	world_end();
+}
+
+static void
+any_number_wait_at_once_and_one_may_be_asked_again(void)
+{
+	struct partition *second = NULL;
+	struct storage_op other;
+	unsigned done = 0;
+
+	a_log();
+	second = w.part[0];
+	other = (struct storage_op){.kind = OP_DELETE_RECORDS, .part = &second, .offset = 300};
+	ask(251);
+	storage_submit(w.s, &other);
+	for (unsigned i = 0; i < 100; i++) {
+		const struct storage_op *o;
+
+		world_turns(1);
+		while ((o = storage_reap(w.s)) != NULL) {
+			CU_ASSERT_EQUAL(o->rc, 0);
+			done++;
+		}
+	}
+	CU_ASSERT_EQUAL_FATAL(done, 2);
+	starts_at(300);
+	op.offset = 400;
+	storage_submit(w.s, &op);
+	CU_ASSERT_EQUAL(answered(100), 0);
+	starts_at(400);
+	world_end();
+}
+
 /* A power cut took back one unlink and not the others, and no snapshot stands at the start. */
 static void
 a_file_below_a_gap_takes_none_above_it_along(void)
@@ -339,6 +442,10 @@ static const struct ut_test tests[] = {
 	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
 	UT("trim", it_waits_until_all_below_is_durable),
 	UT("trim", what_is_not_in_the_log_cannot_be_deleted),
+	UT("trim", it_waits_until_the_segment_it_ends_is_sealed),
+	UT("trim", it_waits_until_a_segment_just_left_is_looked_at),
+	UT("trim", it_is_answered_as_soon_as_the_disk_can),
+	UT("trim", any_number_wait_at_once_and_one_may_be_asked_again),
 	UT("trim", it_ends_with_its_topic),
 	UT("trim", a_file_below_a_gap_takes_none_above_it_along),
 	UT("producers", a_segment_stays_until_a_snapshot_remembers_its_producers),
