@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * hold.h - early batches, kept until the gap before them closes (PROTOCOL.md, 6). A list per
- * (producer id, partition), sorted by sequence, and one queue of all by arrival, for expiry.
+ * (producer id, partition), ordered by sequence, and one queue of all by arrival, for expiry.
  * Pure: links live in the packet, lists come from an array; no clock, no allocation after
  * hold_open(). Thread: the storage lcore that owns it. */
 #ifndef KIRA_DATAPLANE_HOLD_H
@@ -13,7 +13,7 @@ struct hold_list;
 
 /* A held batch; in the packet. */
 struct held {
-	struct held *prev, *next;    /* of its list, by sequence */
+	struct held *left, *right;   /* in its list's tree */
 	struct held *older, *newer;  /* by arrival; `newer` also chains what an insertion evicts */
 	struct hold_list *list;      /* NULL: not held */
 	uint64_t since_ns;
@@ -24,8 +24,9 @@ struct hold_list {
 	int64_t producer;
 	uint32_t lane;               /* the partition, as its owner numbers it */
 	uint32_t n;
+	uint32_t base;               /* sequences are compared by their distance from it */
 	int16_t epoch;               /* H5: one per list */
-	struct held *head, *tail;
+	struct held *root, *head;    /* head: the lowest sequence */
 	struct hold_list *chain;     /* same bucket, or the free list */
 };
 
@@ -43,9 +44,9 @@ struct hold {
 bool hold_open(struct hold *h, uint32_t capacity);
 void hold_close(struct hold *h);
 
-/* Keep a batch. 0, or the error that ends the newcomer: 45 (list full, or its place is further than
- * the walk goes), 47 (older epoch than the list's). `evicted`: a chain over `newer` of batches
- * that leave for it, all with `evicted_error`: 45 (same sequence again, H6) or 47 (older epoch). */
+/* Keep a batch. 0, or the error that ends the newcomer: 45 (list full), 47 (older epoch than the
+ * list's). `evicted`: a chain over `newer` of batches that leave for it, all with `evicted_error`: 45
+ * (same sequence again, H6) or 47 (older epoch). */
 int16_t hold_insert(struct hold *h, struct held *b, uint32_t lane, int64_t producer, int16_t epoch,
 	int32_t sequence, uint64_t now_ns, struct held **evicted, int16_t *evicted_error);
 

@@ -93,7 +93,6 @@ enum kup_reset_reason {
 #define KUP_WINDOW_MAX    1024
 #define KUP_HANDLES_MAX   64
 #define KUP_HOLD_MAX      1024 /* early batches per (producer, partition) */
-#define KUP_HOLD_WALK     64
 #define KUP_HOLD_MS       2000
 #define KUP_PROBES        5
 #define KUP_PTO_MIN_US    2000

@@ -41,9 +41,10 @@ a_list_is_in_the_order_of_the_sequence(void)
 	begin();
 	for (unsigned i = 0; i < ARRAY_LENGTH(sequence); i++)
 		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, sequence[i]), 0);
-	for (struct held *at = hold_find(&h, 7, PRODUCER)->head; at; at = at->next, n++) {
-		CU_ASSERT(at->sequence > before);
-		before = at->sequence;
+	for (struct hold_list *list; (list = hold_find(&h, 7, PRODUCER)) != NULL; n++) {
+		CU_ASSERT(list->head->sequence > before);
+		before = list->head->sequence;
+		hold_remove(&h, list->head);
 	}
 	CU_ASSERT_EQUAL(n, 6);
 	CU_ASSERT_PTR_NULL(hold_find(&h, 8, PRODUCER));
@@ -54,17 +55,79 @@ a_list_is_in_the_order_of_the_sequence(void)
 static void
 the_order_goes_on_across_the_wrap(void)
 {
-	struct held *at;
+	static const unsigned order[] = {1, 2, 0};
 
 	begin();
 	CU_ASSERT_EQUAL(insert(0, PRODUCER, 0, 5), 0);
 	CU_ASSERT_EQUAL(insert(1, PRODUCER, 0, 0x7ffffff0), 0);
 	CU_ASSERT_EQUAL(insert(2, PRODUCER, 0, 0), 0);
-	at = hold_find(&h, 7, PRODUCER)->head;
-	CU_ASSERT_PTR_EQUAL(at, &b[1]);
-	CU_ASSERT_PTR_EQUAL(at->next, &b[2]);
-	CU_ASSERT_PTR_EQUAL(at->next->next, &b[0]);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, PRODUCER)->head, &b[order[i]]);
+		hold_remove(&h, &b[order[i]]);
+	}
 	hold_close(&h);
+}
+
+/* A window that is never empty, more than twice round. */
+static void
+a_list_that_is_never_empty_stays_in_order_for_ever(void)
+{
+	const uint32_t step = 0x00300000; /* 512 of them are less than half the circle */
+	uint32_t next = 0x7ff00000;
+
+	begin();
+	for (unsigned i = 0; i < 300; i++, next += step)
+		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, (int32_t)(next & INT32_MAX)), 0);
+	for (unsigned i = 300; i < 3000; i++, next += step) {
+		struct held *head = hold_find(&h, 7, PRODUCER)->head;
+
+		CU_ASSERT_PTR_EQUAL_FATAL(head, &b[(i - 300) % 300]);
+		hold_remove(&h, head);
+		CU_ASSERT_EQUAL(insert(i % 300, PRODUCER, 0, (int32_t)(next & INT32_MAX)), 0);
+	}
+	hold_close(&h);
+}
+
+static uint32_t
+draw(uint64_t *state)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(*state >> 33);
+}
+
+/* Against a plain array: any sequences near each other, and any at all. What is far apart has no order,
+ * but each batch is there once and goes when it is asked to. */
+static void
+whatever_comes_and_goes_the_lowest_is_first(void)
+{
+	for (unsigned round = 0; round < 20; round++) {
+		const uint32_t mask = round % 2 ? INT32_MAX : 0x3ff, from = round * 0x0fffff00;
+		uint64_t state = round;
+
+		begin();
+		for (unsigned step = 0; step < 4000; step++) {
+			const unsigned i = draw(&state) % 256;
+			unsigned lowest = 256;
+
+			if (b[i].list) {
+				hold_remove(&h, &b[i]);
+			} else {
+				const uint32_t sequence = (from + (draw(&state) & mask)) & INT32_MAX;
+
+				CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, (int32_t)sequence), 0);
+			}
+			for (unsigned k = 0; k < 256; k++)
+				if (b[k].list && (lowest == 256
+						|| rb_sequence_below(b[k].sequence, b[lowest].sequence)))
+					lowest = k;
+			if (mask == 0x3ff && lowest < 256)
+				CU_ASSERT_PTR_EQUAL_FATAL(hold_find(&h, 7, PRODUCER)->head, &b[lowest]);
+		}
+		while (h.oldest)
+			hold_remove(&h, h.oldest);
+		CU_ASSERT_EQUAL(h.n, 0);
+		hold_close(&h);
+	}
 }
 
 static void
@@ -106,7 +169,7 @@ the_same_sequence_again_takes_the_place(void)
 	(void)insert(3, 1, 0, 10);
 	CU_ASSERT_EQUAL(insert(4, 1, 0, 10), 0);
 	CU_ASSERT_PTR_EQUAL(evicted, &b[3]);
-	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, 1)->tail, &b[4]);
+	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, 1)->head, &b[4]);
 	hold_close(&h);
 }
 
@@ -141,17 +204,17 @@ a_list_takes_1024_and_the_rest_is_45(void)
 	hold_close(&h);
 }
 
+/* With many losses in a full window what comes again belongs anywhere. */
 static void
-a_place_deep_inside_a_long_list_is_not_searched_for(void)
+a_place_deep_inside_a_long_list_is_found(void)
 {
 	begin();
-	for (unsigned i = 0; i < 3 * KUP_HOLD_WALK; i++)
+	for (unsigned i = 0; i < KUP_HOLD_MAX - 1; i++)
 		CU_ASSERT_EQUAL(insert(i, PRODUCER, 0, (int32_t)i * 10), 0);
-	CU_ASSERT_EQUAL(insert(900, PRODUCER, 0, 3 * KUP_HOLD_WALK * 5 + 1),
-		KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
-	CU_ASSERT_EQUAL(insert(901, PRODUCER, 0, 15), 0);
-	CU_ASSERT_EQUAL(insert(902, PRODUCER, 0, 3 * KUP_HOLD_WALK * 10 - 15), 0);
-	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, PRODUCER)->head->next->next, &b[901]);
+	CU_ASSERT_EQUAL(insert(KUP_HOLD_MAX, PRODUCER, 0, KUP_HOLD_MAX * 5 + 1), 0);
+	for (unsigned i = 0; i <= KUP_HOLD_MAX / 2; i++)
+		hold_remove(&h, hold_find(&h, 7, PRODUCER)->head);
+	CU_ASSERT_PTR_EQUAL(hold_find(&h, 7, PRODUCER)->head, &b[KUP_HOLD_MAX]);
 	hold_close(&h);
 }
 
@@ -172,11 +235,13 @@ lists_are_given_back_with_their_last_batch(void)
 static const struct ut_test tests[] = {
 	UT("order", a_list_is_in_the_order_of_the_sequence),
 	UT("order", the_order_goes_on_across_the_wrap),
+	UT("order", a_list_that_is_never_empty_stays_in_order_for_ever),
+	UT("order", whatever_comes_and_goes_the_lowest_is_first),
 	UT("order", the_oldest_by_arrival_is_first_to_expire),
 	UT("evict", the_same_sequence_again_takes_the_place),
 	UT("evict", a_newer_epoch_ends_the_older_and_an_older_one_stays_out),
 	UT("bounds", a_list_takes_1024_and_the_rest_is_45),
-	UT("bounds", a_place_deep_inside_a_long_list_is_not_searched_for),
+	UT("bounds", a_place_deep_inside_a_long_list_is_found),
 	UT("bounds", lists_are_given_back_with_their_last_batch),
 };
 UT_MAIN(tests)
