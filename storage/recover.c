@@ -3,7 +3,8 @@
  * refused. Blocking: a job of storage_recover(), before any other thread runs.
  *
  * A partition whose last sealed file is the one that kira.state names, of that size, with nothing unsealed
- * and no spare beside it, was not appended to since: it opens by names alone. Of the others the files
+ * and no spare beside it, nor a snapshot or checkpoint of more, was not appended to since: it opens by names
+ * alone. Of the others the files
  * from the first unsealed one on are checked batch by batch. Where the check ends the log ends, and appends
  * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
  * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
@@ -104,6 +105,8 @@ cut(struct recovery *r, struct err *err)
 	r->n = kept;
 	if (rc == 0 && r->found.stale)
 		rc = layout_unlink(r->io, r->part->dirfd, LAYOUT_SPARE);
+	if (rc == 0)
+		rc = recover_forget_above(r);
 	return rc < 0 ? err_sys(err, rc, "cut the log to offset %" PRId64, r->end) : 0;
 }
 
@@ -262,7 +265,8 @@ is_trusted(const struct recovery *r)
 	const struct state_row *row = r->row;
 	const struct segment *last = r->n ? r->seg[r->n - 1] : NULL;
 
-	if (!row || row->state != PART_OK || r->found.pool || r->unsealed < r->n)
+	if (!row || row->state != PART_OK || r->found.pool || r->unsealed < r->n ||
+		recover_tells_more(r, MAX(row->recovery, r->start)))
 		return false;
 	if (!last)
 		return row->recovery <= holes_after(r->part->holes, row->start);
@@ -349,7 +353,7 @@ rest(struct recovery *r, struct err *err)
 		return rc;
 	if (!clean)
 		clean = r->part->storage->was_clean && row && row->state == PART_OK && r->end == row->recovery &&
-			r->unsealed >= r->n && !r->found.pool;
+			r->unsealed >= r->n && !r->found.pool && !recover_tells_more(r, r->end);
 	if (!clean && !BUG(7))
 		rc = raise_epoch(r, err);
 	if (rc == 0)

@@ -77,6 +77,10 @@ int recover_file(const struct io *io, int dir, int64_t base, const char *suffix,
 /* What an older start put aside; after a recovery that went well. */
 void recover_forget_dropped(const struct recovery *r);
 bool recover_has(const struct recovery *r, int64_t offset, unsigned what);
+/* A snapshot or a checkpoint of more than a log that ends at `end`: there was more, whatever became of its files. */
+bool recover_tells_more(const struct recovery *r, int64_t end);
+/* These, unlinked, once the epoch has risen: a later log may end where such a snapshot was taken, and be without one. */
+int recover_forget_above(const struct recovery *r);
 
 /* recover_check.c: where the log ends. Segments above it have end -1. */
 int recover_check(struct recovery *r, struct err *err);

@@ -215,16 +215,20 @@ remove_below(const struct recovery *r)
 	return rc;
 }
 
-/* Of a segment that was sealed since, or is gone: a later one may get the name. */
+/* Of a segment that was sealed since, or is gone: a later one may get the name. Not yet of one that is gone and held
+ * what was never promised: it tells of appends (recover_tells_more()). */
 static void
 remove_old_checkpoints(const struct recovery *r)
 {
 	const struct found *f = &r->found;
+	const int64_t promised = r->row ? r->row->recovery : 0;
 	char name[LAYOUT_NAME];
 
 	for (unsigned i = 0; i < f->n; i++) {
-		if (!(f->at[i].has & FOUND_CHECKPOINT) || ((f->at[i].has & FOUND_LOG) &&
-			(f->at[i].has & FOUND_SEALED) != FOUND_SEALED))
+		const bool is_sealed = (f->at[i].has & FOUND_SEALED) == FOUND_SEALED;
+
+		if (!(f->at[i].has & FOUND_CHECKPOINT) ||
+			(!is_sealed && ((f->at[i].has & FOUND_LOG) || f->at[i].offset >= promised)))
 			continue;
 		layout_name(name, f->at[i].offset, LAYOUT_CHECKPOINT);
 		(void)layout_unlink(r->io, r->part->dirfd, name); /* it is not believed beside another log */
@@ -289,6 +293,42 @@ recover_list(struct recovery *r, struct err *err)
 	if (rc == 0)
 		rc = remove_below(r);
 	return rc < 0 ? err_sys(err, rc, "remove left-over files") : 0;
+}
+
+/* A snapshot is named by the end of what it knows, a checkpoint by the beginning. */
+static bool
+is_above(const struct found_at *at, int64_t end)
+{
+	return ((at->has & FOUND_SNAPSHOT) && at->offset > end) || ((at->has & FOUND_CHECKPOINT) && at->offset >= end);
+}
+
+bool
+recover_tells_more(const struct recovery *r, int64_t end)
+{
+	for (unsigned i = 0; i < r->found.n; i++)
+		if (is_above(&r->found.at[i], end))
+			return true;
+	return false;
+}
+
+int
+recover_forget_above(const struct recovery *r)
+{
+	char name[LAYOUT_NAME];
+	int rc = 0;
+
+	for (unsigned i = 0; i < r->found.n && rc == 0; i++) {
+		const struct found_at *at = &r->found.at[i];
+		const bool above = is_above(at, r->end);
+
+		layout_name(name, at->offset, ".snapshot");
+		if (above && (at->has & FOUND_SNAPSHOT))
+			rc = layout_unlink(r->io, r->part->dirfd, name);
+		layout_name(name, at->offset, LAYOUT_CHECKPOINT);
+		if (rc == 0 && (at->has & FOUND_CHECKPOINT) && (above || !(at->has & FOUND_LOG)))
+			rc = layout_unlink(r->io, r->part->dirfd, name);
+	}
+	return rc;
 }
 
 /* -ENOENT where it is not there. */

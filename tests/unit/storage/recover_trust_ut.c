@@ -3,6 +3,8 @@
  * was written. By name and size; where those do not agree, the log itself is asked. */
 #include "tests/unit/storage/world.h"
 
+#include <errno.h>
+
 static unsigned opened, written;
 
 static bool
@@ -277,6 +279,91 @@ a_stop_does_not_look_at_sealed_segments(void)
 	world_end();
 }
 
+/* ---- Traces of what is gone ---------------------------------------------------------------- */
+
+static int
+no_epochs(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_RENAMEAT && strstr(name, LAYOUT_EPOCHS) ? -EIO : 0;
+}
+
+static void
+put_file(const char *name, const void *bytes, size_t n)
+{
+	const int dir = open(w.dir, O_RDONLY | O_DIRECTORY), part = openat(dir, "t-0", O_RDONLY | O_DIRECTORY);
+
+	CU_ASSERT_EQUAL_FATAL(layout_put(&io_posix, part, name, bytes, n), 0);
+	(void)close(part);
+	(void)close(dir);
+}
+
+/* Its log was lost with the name: offsets behind the end may have been read by somebody. */
+static void
+a_checkpoint_without_its_log_proves_that_there_were_appends(void)
+{
+	const int64_t end = two_of_them();
+	char name[LAYOUT_NAME];
+
+	layout_name(name, end, LAYOUT_CHECKPOINT);
+	put_file(name, "x", 1);
+	fake.hook = no_epochs;
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	world_kill();
+	CU_ASSERT_TRUE(world_has(0, name)); /* for the next start to see */
+	reopen();
+	all_is_there(end, 1);
+	CU_ASSERT_FALSE(world_has(0, name));
+	world_kill();
+	reopen();
+	all_is_there(end, 1);
+	world_end();
+}
+
+#define CROWD 70 /* more than a first segment's snapshot has room for */
+
+/* Of a log that went on to 72 and was cut to 2: when it is there again, the file's producer never was. */
+static void
+a_snapshot_above_the_end_is_not_believed_once_the_log_has_grown_to_it(void)
+{
+	static const char name[] = "00000000000000000072.snapshot";
+	const struct batch_of cut = {.count = CROWD, .producer = 9};
+	char bytes[1000];
+	ssize_t n;
+	int fd;
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 2, .producer = 8});
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	world_save();
+	reopen();
+	(void)world_append(0, cut);
+	CU_ASSERT_EQUAL(world_stop(), 0);
+	fd = world_open_file(0, name);
+	n = read(fd, bytes, sizeof(bytes));
+	(void)close(fd);
+	CU_ASSERT_TRUE_FATAL(n > 0 && n < (ssize_t)sizeof(bytes));
+	world_restore();
+	put_file(name, bytes, (size_t)n);
+	world_forget(0, 2);
+	reopen();
+	CU_ASSERT_EQUAL(storage_leader_epoch(w.part[0]), 1);
+	CU_ASSERT_FALSE(world_has(0, name));
+	for (int64_t i = 0; i < CROWD; i++)
+		(void)world_append(0, (struct batch_of){.count = 1, .producer = 100 + i});
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(10);
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	world_kill();
+	reopen();
+	CU_ASSERT_EQUAL(world_read(0), 72);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1, .producer = 100}, APPEND_UDP),
+		APPEND_DUPLICATE);
+	CU_ASSERT_EQUAL(world_append_as(0, cut, APPEND_UDP), APPEND_STORED);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trust", after_a_clean_stop_no_segment_is_opened),
 	UT("trust", of_a_killed_kirad_those_that_were_not_written_to_are_not_opened_and_keep_their_epoch),
@@ -286,6 +373,8 @@ static const struct ut_test tests[] = {
 	UT("trust", a_log_that_lost_its_first_files_is_halted_and_read_as_far_as_it_is_whole),
 	UT("trust", a_stop_does_not_look_at_sealed_segments),
 	UT("trust", an_emptied_log_without_kira_state_goes_on_where_it_ended),
+	UT("traces", a_checkpoint_without_its_log_proves_that_there_were_appends),
+	UT("traces", a_snapshot_above_the_end_is_not_believed_once_the_log_has_grown_to_it),
 };
 
 UT_MAIN(tests)
