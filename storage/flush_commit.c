@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/hook.h"
 
+#include <errno.h>
+
 #define STEADY_NS NS_PER_S /* since the last sync: stores come steadily */
 
 /* ---- One file ----------------------------------------------------------------------------- */
@@ -16,7 +18,9 @@
 /* The range alone: what is faulted in ahead of it must not be written, nor protected from the stores
  * that will go there. Behind the tail's page nobody stores any more: out of the map with it first, or
  * writing it back would interrupt every core once per page. The tail's page is protected now, and the
- * next store would fault: where stores come steadily it is made writable again here. */
+ * next store would fault: where stores come steadily it is made writable again here.
+ * Of a file that somebody cut short the pages behind its end are gone, and a sync of them says 0: so its size is
+ * asked, after the sync, once for all that it covers; where it cannot be, the sync's word stands. */
 static void
 sync_run(struct job *job)
 {
@@ -28,6 +32,8 @@ sync_run(struct job *job)
 		(void)seg->io->unpopulate(seg->map + from, tail - from);
 	job->rc = seg->io->sync_range(seg->fd, seg->map, from,
 		(BUG(17) ? tail : seg->syncing) - from);
+	if (job->rc == 0 && segment_reaches(seg, seg->syncing) == -EIO)
+		job->rc = -EIO;
 	if (job->rc == 0 && seg->refill && seg->syncing > tail)
 		(void)seg->io->populate(seg->map + tail, FLUSH_PAGE);
 }

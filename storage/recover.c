@@ -4,11 +4,9 @@
  *
  * A partition whose last sealed file is the one that kira.state names, of that size, with nothing unsealed
  * and no spare beside it, nor a snapshot or checkpoint of more, was not appended to since: it opens by names
- * alone. Of the others the files
- * from the first unsealed one on are checked batch by batch. Where the check ends the log ends, and appends
- * go to a new segment, so that no byte of a torn tail can come back. If that lies below what
- * kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is
- * cut. A file that cannot be read or written halts it too, for want of space until the next start; the
+ * alone. Of the others the files from the first unsealed one on are checked batch by batch. Where the check ends
+ * the log ends, and appends go to a new segment, so that no byte of a torn tail can come back. If that lies below
+ * what kira.state says was durable, acknowledged data is damaged: the partition is halted, nothing is cut. A file that cannot be read or written halts it too, for want of space until the next start; the
  * others start. Where there may have been appends the leader epoch rises, before anything is removed that
  * tells of them. Every step may be repeated after a crash. */
 #include "storage/recover.h"

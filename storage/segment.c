@@ -186,6 +186,8 @@ segment_seal(struct segment *seg)
 		rc = io->unmap(seg->map, seg->size);
 	seg->map = NULL;
 	if (rc == 0)
+		rc = segment_reaches(seg, used); /* else zeros would take the place of records */
+	if (rc == 0)
 		rc = io->ftruncate(seg->fd, used);
 	if (rc == 0)
 		rc = final(io->fsync(seg->fd));

@@ -103,6 +103,60 @@ pages_before_the_cut_stay_in_the_file(void)
 	world_end();
 }
 
+/* The pages of what was published went with the end of the file, and a sync of them has nothing to do. */
+static void
+no_commit_covers_what_was_cut_off_unsynced(void)
+{
+	world_begin(2);
+	append(0);
+	append(1);
+	world_sync();
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(try_append(), APPEND_STORED);
+		append(1);
+	}
+	(void)storage_publish(w.part[0]);
+	cut_to(0, 2000); /* in the first of them */
+	world_sync();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	CU_ASSERT_TRUE(storage_failures(w.s) > 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.durable, 2);
+	storage_ends(w.part[1], &ends);
+	CU_ASSERT_EQUAL(ends.durable, 8);
+	world_end();
+}
+
+static int
+no_seal(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_FTRUNCATE ? -ENOMEM : 0;
+}
+
+/* Synced, left by a roll, and cut before it is sealed. */
+static void
+a_seal_puts_no_zeros_where_records_were(void)
+{
+	int fd;
+
+	world_begin(1);
+	append(0);
+	world_sync();
+	fd = dup(w.part[0]->active->fd);
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(10);
+	fake.hook = no_seal;
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(500);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(fd, 100), 0);
+	fake.hook = NULL;
+	world_settle();
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	CU_ASSERT_EQUAL(world_size(0, "00000000000000000000.log"), 100);
+	(void)close(fd);
+	world_end();
+}
+
 static bool full;
 
 static int
@@ -248,6 +302,8 @@ static const struct ut_test tests[] = {
 	UT("map", a_file_cut_short_fails_its_partition_and_the_other_goes_on),
 	UT("map", nothing_of_a_run_that_met_it_is_published),
 	UT("map", pages_before_the_cut_stay_in_the_file),
+	UT("map", no_commit_covers_what_was_cut_off_unsynced),
+	UT("map", a_seal_puts_no_zeros_where_records_were),
 	UT("map", cut_where_no_store_was_let_go_it_is_reserved_once_more),
 	UT("map", on_a_full_disk_that_waits_and_goes_on_when_space_returns),
 	UT("map", what_was_cut_below_is_not_made_up_by_zeros),
