@@ -35,10 +35,16 @@
 /* The kernel writes a file back by itself once its oldest dirty page is 30 s old (it looks every 5 s), and
  * any file once more of all memory is dirty than vm.dirty_background_ratio. */
 #define FLUSHER_S 25
+/* A sync(2) of anybody writes all files of a file system, one after the other: so long before and after it
+ * was noticed it may have written this one. */
+#define OTHERS_TICKS 20
+#define TICK_OTHERS_NS (100 * NS_PER_MS)
 
 struct lane {
 	uint64_t commit;    /* the one begun last when it was looked at */
 	unsigned faults;    /* since that commit began */
+	const struct segment *seg; /* when others last wrote, and how far it was faulted in: */
+	uint64_t ready;
 };
 
 struct run {
@@ -48,15 +54,23 @@ struct run {
 	uint32_t batch_bytes;
 	uint64_t segment_bytes, flush_ms;
 	bool ask, verbose;
+	bool foreign;       /* the canary's page is dirty from here on */
 	struct storage *s;
 	struct partition **part;
 	struct lane *lane;
 	struct storage_counters count;
 	/* Found, after the warm-up. */
 	uint64_t batches, bytes, waits;
-	/* Faults: the first of a commit and partition; any further; those of a file so old that the kernel's
-	 * own flusher may have written it. */
-	uint64_t first, more, flusher, pairs_more; /* pairs_more: that had any further */
+	/* Faults: the first of a commit and partition; any further; those of a file so old, or while so much is
+	 * dirty, that the kernel's own flusher may have written it. */
+	uint64_t first, more, flusher;
+	/* Further ones of pages that others wrote back. Nobody of ours ever syncs the canary: a store into its
+	 * page that faults tells of them. `recent`: what was counted as `more` meanwhile, by tick. */
+	uint64_t others, others_seen, others_ns, undisturbed; /* undisturbed: pairs far from any of that */
+	uint8_t *canary;
+	struct {
+		uint64_t tick, more;
+	} recent[OTHERS_TICKS + 1];
 	uint64_t major, commits_0, commits_1, pairs;
 	struct histogram wait, append, disk;
 	uint64_t flusher_ns;      /* when it was last seen to have cause to run */
@@ -117,6 +131,20 @@ fail(const char *what, const struct err *err)
 }
 
 static int
+canary_open(struct run *r)
+{
+	char name[4096];
+	int fd;
+
+	(void)snprintf(name, sizeof(name), "%s.canary", r->dir);
+	fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || io_posix.pwrite(fd, name, sizeof(name), 0) < 0 || fsync(fd) < 0 ||
+		io_posix.map(fd, FLUSH_PAGE, &r->canary) < 0)
+		return fail("make the canary", NULL);
+	return close(fd);
+}
+
+static int
 create(struct run *r)
 {
 	const struct partition_config config = {.segment_bytes = (int64_t)r->segment_bytes,
@@ -173,23 +201,79 @@ is_old(const struct run *r, const struct segment *seg)
 		clock_wall_ms() / 1000 - st.stx_btime.tv_sec >= FLUSHER_S;
 }
 
+static bool
+others_wrote(const struct run *r, uint64_t now_ns)
+{
+	return r->others_ns && now_ns - r->others_ns < OTHERS_TICKS * TICK_OTHERS_NS;
+}
+
+/* Its page was there before they wrote, or a while after. */
+static bool
+is_of_others(const struct run *r, const struct lane *l, const struct segment *seg, uint64_t position, uint64_t now_ns)
+{
+	return others_wrote(r, now_ns) || (r->others_ns && l->seg == seg && position < l->ready);
+}
+
+static void
+canary_look(struct run *r, uint64_t now_ns)
+{
+	uint64_t major, before = faults(&major);
+
+	(void)atomic_fetch_add((_Atomic uint8_t *)r->canary, 1);
+	if (faults(&major) == before)
+		return;
+	if (!r->foreign) { /* the first store of all */
+		r->foreign = true;
+		return;
+	}
+	r->others_seen++;
+	r->others_ns = now_ns;
+	for (unsigned i = 0; i <= OTHERS_TICKS; i++) {
+		if (now_ns / TICK_OTHERS_NS - r->recent[i].tick > OTHERS_TICKS)
+			continue;
+		r->more -= r->recent[i].more;
+		r->others += r->recent[i].more;
+		r->recent[i].more = 0;
+	}
+}
+
+static void
+count_more(struct run *r, uint64_t now_ns)
+{
+	const uint64_t tick = now_ns / TICK_OTHERS_NS;
+	const unsigned i = tick % (OTHERS_TICKS + 1);
+
+	if (r->recent[i].tick != tick)
+		r->recent[i].more = 0;
+	r->recent[i].tick = tick;
+	r->recent[i].more++;
+	r->more++;
+}
+
 /* `begun`: the commit begun last before the stores; another may have begun before they were counted. */
 static void
-count_faults(struct run *r, struct lane *l, const struct segment *seg, uint64_t begun, uint64_t n,
-	bool warm)
+count_faults(struct run *r, struct lane *l, const struct segment *seg, uint64_t position, uint64_t begun,
+	uint64_t n, uint64_t now_ns, bool warm)
 {
+	if (others_wrote(r, now_ns)) {
+		l->seg = seg;
+		l->ready = atomic_load(&seg->ready);
+	}
 	if (begun != l->commit) {
 		l->commit = begun;
 		l->faults = 0;
 		r->pairs += warm;
+		r->undisturbed += warm && !others_wrote(r, now_ns);
 	}
 	for (; n > 0; n--) {
 		if (warm && l->faults == 0)
 			r->first++;
+		else if (warm && is_of_others(r, l, seg, position, now_ns))
+			r->others++;
 		else if (warm && is_old(r, seg))
 			r->flusher++;
 		else if (warm)
-			r->more++, r->pairs_more += l->faults == 1;
+			count_more(r, now_ns);
 		l->faults++;
 	}
 }
@@ -248,7 +332,7 @@ append(struct run *r, unsigned i, uint8_t *batch, bool warm)
 		fprintf(stderr, "fault t=%.4f p=%u n=%" PRIu64 " position=%" PRIu64 " begun=%" PRIu64
 			" done=%" PRIu64 "\n", (double)(t1 % (1000 * NS_PER_S)) / 1e9, i, f1 - f0,
 			part->position, atomic_load(&r->s->commit_begun), atomic_load(&r->s->commit_done));
-	count_faults(r, &r->lane[i], part->active, begun, f1 - f0, warm);
+	count_faults(r, &r->lane[i], part->active, part->position, begun, f1 - f0, t1, warm);
 	if (warm) {
 		r->batches++;
 		r->bytes += (uint64_t)rb_total(batch);
@@ -285,6 +369,7 @@ drive(struct run *r)
 				return -1;
 			at = at + 1 == r->partitions ? 0 : at + 1;
 		}
+		canary_look(r, now);
 		if (storage_flush_sleeps(r->s))
 			storage_wake_flush(r->s);
 		if (now - looked_ns > 100 * NS_PER_MS) {
@@ -313,9 +398,10 @@ report(const struct run *r)
 
 	/* A pair: a commit, and a partition appended to after it began. */
 	printf("batches=%" PRIu64 " mb_s=%.1f commits=%" PRIu64 " pairs=%" PRIu64 " first=%" PRIu64
-		" more=%" PRIu64 " pairs_more=%" PRIu64 " flusher=%" PRIu64 " major=%" PRIu64 " per_pair=%.3f per_million=%.1f\n",
+		" more=%" PRIu64 " others=%" PRIu64 " others_seen=%" PRIu64 " undisturbed=%" PRIu64
+		" flusher=%" PRIu64 " major=%" PRIu64 " per_pair=%.3f per_million=%.1f\n",
 		r->batches, (double)r->bytes / 1e6 / r->seconds, r->commits_1 - r->commits_0, r->pairs,
-		r->first, r->more, r->pairs_more, r->flusher, r->major,
+		r->first, r->more, r->others, r->others_seen, r->undisturbed, r->flusher, r->major,
 		(double)faults / (double)MAX(r->pairs, (uint64_t)1),
 		(double)faults * 1e6 / (double)MAX(r->batches, (uint64_t)1));
 	printf("waits=%" PRIu64 " wait_p999_us=%.1f wait_max_us=%.1f append_p50_us=%.2f append_p99_us=%.1f "
@@ -379,7 +465,9 @@ main(int argc, char **argv)
 	rc = storage_start(r.s, -1, &err);
 	if (rc < 0)
 		return fail("start", &err), 1;
-	rc = create(&r);
+	rc = canary_open(&r);
+	if (rc == 0)
+		rc = create(&r);
 	if (rc == 0)
 		rc = drive(&r);
 	if (rc == 0)
