@@ -331,8 +331,8 @@ step(void)
 		create_next();
 	else if (what < 6 && model[i].created && !run.full && roll_dice(2))
 		delete(i);
-	else if (what < 9 && model[i].created)
-		crowd(i);
+	else if (what < 9 && model[i].created && !run.rewrites)
+		crowd(i); /* it takes away the snapshots that a rewriting waits for */
 	else if (what < 62 && model[i].created)
 		append_some(i);
 	else if (what < 80)
