@@ -44,7 +44,7 @@ struct log {
 	unsigned n, room;
 	int64_t end, published;
 	int64_t durable;         /* acked at disk, seen as durable, or kept by a recovery */
-	int64_t start, start_now; /* found by the last recovery; published since */
+	int64_t start, start_now; /* at least: found by the last recovery, or answered; at most: published or asked for */
 	int32_t epoch;           /* the highest ever seen */
 	int64_t *epoch_end;      /* [epochs]: offsets below were used in it, lost ones too */
 	unsigned epochs;
@@ -76,6 +76,9 @@ void history_sent(struct history *h, unsigned t, unsigned p, const struct item *
 void history_published(struct history *h, unsigned t, unsigned p, uint64_t commit);
 void history_durable(struct history *h, unsigned t, unsigned p, int64_t end);
 void history_start(struct history *h, unsigned t, unsigned p, int64_t start);
+/* Records below were asked to be deleted: from now on the start may be there. It was answered: it is. */
+void history_trim(struct history *h, unsigned t, unsigned p, int64_t offset);
+void history_trimmed(struct history *h, unsigned t, unsigned p, int64_t offset);
 /* A recovery found the log like this, and goes on from there. */
 void history_found(struct history *h, unsigned t, unsigned p, int64_t start, int64_t end, int32_t epoch);
 void history_gone(struct history *h, unsigned t);
@@ -143,6 +146,8 @@ int engine_open(struct engine *e, const char *dir, uint64_t flush_ms);
 int engine_start(struct engine *e);  /* its threads, if it has any */
 int engine_create(struct engine *e, unsigned t, unsigned generation);
 int engine_delete(struct engine *e, unsigned t);
+/* DeleteRecords; the new start. -ETIMEDOUT: not answered yet, it may be done later. */
+int engine_trim(struct engine *e, unsigned t, unsigned p, int64_t offset, int64_t *start);
 /* With threads: the real time passes, as short as can be. */
 void engine_turns(struct engine *e, unsigned n);
 void engine_pass(struct engine *e, uint64_t ms);
@@ -155,6 +160,7 @@ int64_t engine_wall_ms(const struct engine *e);
 struct judged {
 	uint64_t batches, merged;            /* of them those that a rewriting made */
 	unsigned partitions, epochs;         /* recovered, with a raised epoch */
+	unsigned starts_within, starts_merged; /* that begin within a batch; within a merged one */
 	uint64_t sent[2], kept[2];           /* fresh records by level */
 	uint64_t digest[CUT_LOGS];           /* of (start, end, every batch) */
 	unsigned duplicates;                 /* retries that were known */
@@ -175,7 +181,7 @@ struct work {
 	unsigned steps, steps_after;         /* before the cut, and after it */
 	bool no_cut;                         /* it only works */
 	bool quiet;                          /* few syncs: much can be lost */
-	uint64_t batches, waits, rolls, created, deleted, failed_after; /* counted */
+	uint64_t batches, waits, rolls, created, deleted, trims, failed_after; /* counted */
 };
 /* NULL: right. Ends some steps after the cut, which it makes itself if no call did. */
 const char *work(struct engine *e, struct history *h, struct work *w);

@@ -61,7 +61,7 @@ static void
 configure(struct run *r, unsigned t)
 {
 	r->engine.config[t] = (struct partition_config){
-		.segment_bytes = (int64_t)(131072u << dice(r, 4)),
+		.segment_bytes = (int64_t)(131072u << (t == CUT_SMALL ? 0 : dice(r, 4))), /* many, to be rewritten */
 		.segment_ms = dice(r, 4) ? INT64_MAX : 3000,
 		.retention_bytes = dice(r, 3) ? 300000 + (int64_t)dice(r, 1000000) : 8000000,
 		.retention_ms = dice(r, 3) ? -1 : 15000,
@@ -216,6 +216,8 @@ tell_judged(const struct run *r, const struct raw *raw)
 	tell("epochs_raised", r->judged.epochs);
 	tell("batches", r->judged.batches);
 	tell("merged", r->judged.merged);
+	tell("starts_within", r->judged.starts_within);
+	tell("starts_merged", r->judged.starts_merged);
 	tell("sent_log", r->judged.sent[LEVEL_LOG]);
 	tell("kept_log", r->judged.kept[LEVEL_LOG]);
 	tell("acked_disk", r->judged.sent[LEVEL_DISK]);
@@ -233,6 +235,7 @@ tell_work(const struct run *r)
 	tell("waits_in_vain", work_refused);
 	tell("created", r->work.created);
 	tell("deleted", r->work.deleted);
+	tell("trims", r->work.trims);
 	tell("failed_after", r->work.failed_after);
 	tell("threads", r->engine.threads);
 	tell("pages_written_back", cut.pages);

@@ -143,6 +143,8 @@ apply_line(struct history *h, const char *line)
 		log_of(h, t, p)->durable = a;
 	} else if (sscanf(line, "s %u %u %" SCNd64, &t, &p, &a) == 3) {
 		log_of(h, t, p)->start_now = a;
+	} else if (sscanf(line, "l %u %u %" SCNd64, &t, &p, &a) == 3) {
+		log_of(h, t, p)->start = a;
 	} else if (sscanf(line, "p %u %u %" SCNd64, &t, &p, &a) == 3) {
 		log_of(h, t, p)->published = a;
 	} else if (sscanf(line, "f %u %u %" SCNd64 " %" SCNd64 " %" SCNd32, &t, &p, &a, &b, &c) == 5) {
@@ -219,6 +221,18 @@ void
 history_start(struct history *h, unsigned t, unsigned p, int64_t start)
 {
 	rise(h, 's', t, p, &log_of(h, t, p)->start_now, start);
+}
+
+void
+history_trim(struct history *h, unsigned t, unsigned p, int64_t offset)
+{
+	rise(h, 's', t, p, &log_of(h, t, p)->start_now, offset);
+}
+
+void
+history_trimmed(struct history *h, unsigned t, unsigned p, int64_t offset)
+{
+	rise(h, 'l', t, p, &log_of(h, t, p)->start, offset);
 }
 
 void

@@ -97,19 +97,28 @@ judge_batches(struct partition *part, const struct log *l, const struct partitio
 		if (error != 0 || r.length == 0)
 			return WRONG("%s-%" PRId32 ": nothing to read at %" PRId64 " below the end %"
 				     PRId64 ", error %d", name, index, at, ends->end, error);
+		/* The start may lie within a batch. */
+		if (at == ends->start && r.first_offset < at) {
+			at = r.first_offset;
+			ret->starts_within++;
+		}
 		if (r.length > READ_BYTES || r.first_offset != at ||
 			io_posix.pread(r.fd, bytes, r.length, r.position) != r.length)
 			return WRONG("%s-%" PRId32 ": the range at %" PRId64 " is not there", name, index,
 				at);
 		storage_unpin(r.pinned);
 		for (uint32_t k = 0; k < r.length; k += (uint32_t)rb_total(bytes + k)) {
-			if (is_merged(l, bytes + k, r.length - k, at))
+			if (is_merged(l, bytes + k, r.length - k, at)) {
 				ret->merged++;
-			else if (!is_sent(history_at(l, at), bytes + k, r.length - k, at))
+				ret->starts_merged += at < ends->start;
+			} else if (!is_sent(history_at(l, at), bytes + k, r.length - k, at))
 				return WRONG("%s-%" PRId32 ": at %" PRId64 " lies a batch that nobody sent "
 					     "there", name, index, at);
 			(void)records_each(bytes + k, mix_record, digest);
 			at += rb_count(bytes + k);
+			if (at <= ends->start)
+				return WRONG("%s-%" PRId32 ": read from the start, %" PRId64 ", on, a batch ends at %"
+					     PRId64, name, index, ends->start, at);
 			ret->batches++;
 		}
 	}

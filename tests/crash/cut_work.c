@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * cut_work.c - what a broker may be asked to do, in any order, until its power is cut and a little
- * beyond: appends of producers at both levels, rolls, topics created and deleted, time that passes.
+ * beyond: appends of producers at both levels, rolls, records and topics deleted, time that passes.
  * All that may be found later goes into the history before, all that is promised after.
  * Thread: main. */
 #include "tests/crash/cut.h"
@@ -186,6 +186,65 @@ append_some(struct engine *e, struct history *h, struct work *w, unsigned t, uns
 	return what;
 }
 
+/* ---- Deletion of records ------------------------------------------------------------------ */
+
+/* An offset within the first batch that a rewriting made, of those that one read from the start on brings; -1. */
+static int64_t
+within_merged(struct partition *part, int64_t start)
+{
+	static uint8_t bytes[1024 * 1024];
+	struct storage_range r;
+	int64_t found = -1, got;
+
+	if (storage_read(part, start, sizeof(bytes), true, &r) != 0 || r.length == 0)
+		return -1;
+	got = r.length > sizeof(bytes) ? 0 : io_posix.pread(r.fd, bytes, r.length, r.position);
+	storage_unpin(r.pinned);
+	for (int64_t k = 0; k < got && found < 0; k += rb_total(bytes + k))
+		if ((rb_attributes(bytes + k) & RB_CODEC_MASK) == RB_CODEC_LZ4 && rb_count(bytes + k) > 1)
+			found = rb_base_offset(bytes + k) + rb_count(bytes + k) - 1;
+	return found;
+}
+
+/* Mostly a few, so that much is left to be judged; at times all. */
+static int64_t
+trim_to(struct partition *part, struct work *w, const struct partition_ends *ends)
+{
+	const uint64_t there = (uint64_t)(ends->end - ends->start), kind = cut_random(&w->random, 8);
+	const int64_t merged = within_merged(part, ends->start);
+
+	if (kind > 1 && merged > ends->start)
+		return merged;
+	return ends->start +
+		(int64_t)(kind == 0 ? there : cut_random(&w->random, kind < 3 ? there + 1 : MIN(there + 1, 60)));
+}
+
+static const char *
+trim(struct engine *e, struct history *h, struct work *w, unsigned t, unsigned p)
+{
+	struct partition_ends ends;
+	int64_t to, start;
+	int rc;
+
+	storage_ends(e->part[t][p], &ends);
+	to = trim_to(e->part[t][p], w, &ends);
+	history_trim(h, t, p, to);
+	history_flush(h);
+	rc = engine_trim(e, t, p, to, &start);
+	if (rc == 0 && is_promise()) {
+		if (start < to)
+			return WRONG("t%u-%u: records below %" PRId64 " deleted, and it starts at %" PRId64, t, p, to, start);
+		history_trimmed(h, t, p, start);
+		history_flush(h);
+		w->trims++;
+		/* Said too early, it is true a moment later: so, at times, there is none. */
+		if (!w->no_cut && cut_random(&w->random, 4) == 0)
+			cut.calls_left = (int64_t)cut_random(&w->random, 4);
+	}
+	return rc == 0 || cut.begun || work_full ? NULL :
+		WRONG("t%u-%u: delete records below %" PRId64 ": %s", t, p, to, e->err.text);
+}
+
 /* ---- Topics ------------------------------------------------------------------------------- */
 
 const char *
@@ -236,6 +295,8 @@ step(struct engine *e, struct history *h, struct work *w)
 		return delete(e, h, w, t);
 	if (what < 60)
 		return append_some(e, h, w, t, p);
+	if (what >= 98) /* half of them where batches get merged */
+		return trim(e, h, w, what == 98 && e->part[CUT_SMALL][0] && !h->topic[CUT_SMALL].deleting ? CUT_SMALL : t, p);
 	if (what < 82)
 		engine_turns(e, 1 + (unsigned)cut_random(&w->random, 8));
 	else if (what < 88)

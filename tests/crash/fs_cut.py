@@ -38,8 +38,9 @@ HOLES, TORN = 0.30, 0.20  # of the cuts with anything unsynced to lose, at least
 OPS = "carfstek"          # of cut_sequence.c
 HOWS = ("log flushed", "after an fsync", "bare", "synced")
 MUST = ("recovered", "double_cuts", "clean_stops", "kills", "duplicates", "epochs_raised", "rolls", "created",
-        "deleted", "failed_after", "threads", "cuts_with_hole", "cuts_with_torn", "lost_pages", "kept_pages",
+        "deleted", "trims", "failed_after", "threads", "cuts_with_hole", "cuts_with_torn", "lost_pages", "kept_pages",
         "pages_written_back", "full_disks", "kept_log", "kept_disk") + tuple("cut " + how for how in HOWS)
+MUST_OF_MANY = ("waits_in_vain", "merged", "starts_within", "starts_merged")
 
 
 def alone():
@@ -267,17 +268,19 @@ def body():
     for key in sorted(s):
         h.say("%12d %s" % (s[key], key))
     few = cuts.cuts < 200
-    never = [key for key in MUST + (() if few else ("waits_in_vain", "merged")) if not s.get(key)]
+    never = [key for key in MUST + (() if few else MUST_OF_MANY) if not s.get(key)]
     h.check(not never or cuts.cuts < 20, "never fired: %s" % ", ".join(never))
     holes, torn = s["cuts_with_hole"] / s["recovered"], s["cuts_with_torn"] / s["recovered"]
     h.check(holes >= HOLES or few, "only %.0f %% of the cuts left a hole" % (100 * holes))
     h.check(torn >= TORN or few, "only %.0f %% of the cuts tore a batch" % (100 * torn))
     h.check(s["acked_disk"] == s["kept_disk"], "%d records acked at disk, %d kept" % (s["acked_disk"], s["kept_disk"]))
     h.say("result: %s, seed %d: cuts %d, in recovery %d more, with a hole before a live page %d (%.0f %%), with a torn "
-          "batch %d (%.0f %%), partitions recovered %d, epochs raised %d, records acked at disk %d, kept %d, at log "
+          "batch %d (%.0f %%), partitions recovered %d, epochs raised %d, deletions of records %d, starts within a merged "
+          "batch %d, records acked at disk %d, kept %d, at log "
           "%d, kept %d; 0 violations" % (
               args.fs, args.seed, cuts.cuts, s.get("double_cuts", 0), s["cuts_with_hole"], 100 * holes,
-              s["cuts_with_torn"], 100 * torn, s["partitions"], s["epochs_raised"], s["acked_disk"], s["kept_disk"],
+              s["cuts_with_torn"], 100 * torn, s["partitions"], s["epochs_raised"], s["trims"],
+              s.get("starts_merged", 0), s["acked_disk"], s["kept_disk"],
               s["sent_log"], s["kept_log"]))
 
 
