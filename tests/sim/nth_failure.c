@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * nth_failure.c - days of a broker on the simulated disk (sim_disk.h) in which one system call fails,
- * for every call: EIO, ENOSPC, EINTR, a short read or write, a disk that dies there, or pages that
+ * for every call: EIO, ENOSPC or EDQUOT, EINTR, a short read or write, a disk that dies there, or pages that
  * the kernel could not write back behind the broker's back. Then it ends (stopped, killed or cut
  * off), and the next start finds what was promised.
  *
@@ -23,7 +23,7 @@
 #define CALLS_MAX 20000
 
 enum kind { FAIL_EIO, FAIL_ENOSPC, FAIL_EINTR, FAIL_SHORT, FAIL_BACK, FAIL_DEAD, KINDS };
-static const char *const kind_name[KINDS] = {"EIO", "ENOSPC", "EINTR", "short reads and writes",
+static const char *const kind_name[KINDS] = {"EIO", "ENOSPC and EDQUOT", "EINTR", "short reads and writes",
 	"pages not written back", "disks that died"};
 
 enum event {
@@ -134,7 +134,7 @@ fail_here(enum io_kind call, int fd)
 		(void)sim_disk_fail_back(sim.disk, fd, &run.random);
 		told(fd);
 	}
-	return error[run.kind];
+	return run.kind == FAIL_ENOSPC && run.at % 2 ? -EDQUOT : error[run.kind]; /* a quota is a full disk, too */
 }
 
 static int
