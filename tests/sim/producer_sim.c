@@ -5,7 +5,7 @@
  *
  * A failing run says how to repeat it, with all that happened in it.
  *
- * Usage: producer_sim [--from SEED] [--seeds N | --minutes N] [--trace]
+ * Usage: producer_sim [--from SEED] [--seeds N | --minutes N] [--failures N] [--trace]
  * Exit 0: all held. 1: a run failed (its line says how to repeat it), or a fault never happened. */
 #include "dataplane/kira_dpdk_compat.h"
 
@@ -26,8 +26,8 @@
 #endif
 #define SEEDS_MIN   400  /* of fewer not every fault is asked for */
 #define TWICE       5    /* the first so many runs are repeated: the same trace */
-#define FAILURES    10   /* then it stops */
-#define RUN_MAX_NS  (400 * NS_PER_S) /* longer than every pause and lease there is: it hangs */
+#define FAILURES    10   /* then it stops, unless told otherwise */
+#define END_MAX_NS  (150 * NS_PER_S) /* from calm on; longer than every pause and lease: it hangs */
 #define TX_TS_END_NS ((UINT64_C(1) << 32) * NS_PER_US)
 #define STEP_MIN_NS (20 * NS_PER_US)
 #define STEP_MAX_NS NS_PER_MS
@@ -128,7 +128,7 @@ run(uint64_t seed)
 		sim_plan_turn();
 		sim_judge_turn();
 		sim.now_ns = next_ns();
-		if (sim.now_ns > sim.begun_ns + RUN_MAX_NS)
+		if (sim.now_ns > sim.plan.calm_ns + END_MAX_NS)
 			sim_wrong("no end");
 	}
 	if (!sim.wrong)
@@ -185,7 +185,8 @@ number(const char *text)
 	const uint64_t n = text ? strtoull(text, &end, 10) : 0;
 
 	if (!text || *text == '\0' || *end != '\0') {
-		(void)fprintf(stderr, "Usage: producer_sim [--from SEED] [--seeds N | --minutes N] [--trace]\n");
+		(void)fprintf(stderr, "Usage: producer_sim [--from SEED] [--seeds N | --minutes N] "
+				      "[--failures N] [--trace]\n");
 		exit(2);
 	}
 	return n;
@@ -195,6 +196,7 @@ int
 main(int argc, char **argv)
 {
 	uint64_t from = 1, seeds = SEEDS, until_ns = UINT64_MAX, n = 0;
+	uint64_t failures = FAILURES;
 	unsigned failed = 0;
 
 	for (int i = 1; i < argc; i++) {
@@ -205,6 +207,8 @@ main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--minutes") == 0) {
 			until_ns = clock_now_ns() + number(argv[++i]) * 60 * NS_PER_S;
 			seeds = UINT64_MAX;
+		} else if (strcmp(argv[i], "--failures") == 0) {
+			failures = number(argv[++i]);
 		} else if (strcmp(argv[i], "--trace") == 0) {
 			sim.print = true;
 		} else {
@@ -212,7 +216,7 @@ main(int argc, char **argv)
 		}
 	}
 	world_eal();
-	for (; n < seeds && failed < FAILURES && clock_now_ns() < until_ns; n++) {
+	for (; n < seeds && failed < failures && clock_now_ns() < until_ns; n++) {
 		if (run(from + n)) {
 			(void)printf("  repeat: %s --from %" PRIu64 " --seeds 1 --trace\n", argv[0], from + n);
 			failed++;

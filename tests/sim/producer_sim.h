@@ -28,22 +28,24 @@ enum sim_fault {
 /* What may happen in a run; drawn before it begins. */
 struct sim_plan {
 	uint32_t loss, doubling, damage; /* permille of the datagrams, each way */
-	uint32_t distance_us, jitter_us;
+	uint32_t distance_us, jitter_us, late_in;
 	unsigned chaos;                  /* 0: the wire alone misbehaves .. 3 */
 	unsigned credit;
 	unsigned ring;                   /* packets between the lcores; 0: the credit, as in kirad */
 	uint16_t ack_every, keepalive_s;
 	uint32_t ack_delay_us;
+	unsigned large_in;               /* one batch of so many fits no datagram */
 	unsigned pace;                   /* a batch in about so many turns, until it is calm */
 	unsigned sync_in;                /* turns, about, of a sync */
 	uint32_t lease_ms;
 	bool power_cuts;                 /* kills lose what is not synced; level disk only */
+	bool power_loop;                 /* of these: it fails every now and then, chaos or not */
 	bool short_timeouts, failing, draining;
 	bool snapshots;                  /* each start is from a snapshot and the log behind it */
 	bool tcp_only;                   /* on a disk that is full for the first second */
 	bool as_kafka;                   /* of these: without libkira's guard for an unknown producer */
 	bool no_idempotence;             /* at least once is all that is promised */
-	bool restarts, leaps;
+	bool restarts, crash_loop, leaps; /* crash_loop: clients die every now and then, chaos or not */
 	uint64_t day_ns;                 /* then a day passes, once nothing is alive; UINT64_MAX: none */
 	uint64_t calm_ns;                /* from then on nothing new happens, and all must end well */
 };

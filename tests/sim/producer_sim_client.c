@@ -242,8 +242,7 @@ make(unsigned client)
 	static const struct cbatch_identity nobody = {-1, -1, -1};
 	struct client *c = &clients[client];
 	const unsigned k = sim.client[client].made++, records = 1 + sim_draw(5);
-	/* One in 25 fits no datagram. */
-	const uint32_t length = sim_once_in(25) && c->p.o.transport != KIRA_TRANSPORT_UDP
+	const uint32_t length = sim_once_in(sim.plan.large_in) && c->p.o.transport != KIRA_TRANSPORT_UDP
 		? sizeof(value) / records : 1 + sim_draw(100);
 	struct batch *b = calloc(1, sizeof(*b));
 

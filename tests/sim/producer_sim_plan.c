@@ -8,6 +8,8 @@
 #define CHAOS_IN   300
 #define SLOW_SYNC  500
 #define LEAP_IN    700
+#define CRASH_IN   60
+#define POWER_IN   300
 #define LOSSY      200  /* permille */
 #define DAY_NS     (25 * 3600 * NS_PER_S) /* storage forgets a producer that was silent for a day */
 
@@ -30,15 +32,18 @@ sim_plan_draw(void)
 		.distance_us = one_of((const uint32_t[]){20, 20, 500, 10000}, 4),
 		.jitter_us = one_of((const uint32_t[]){1, 100, 300, 3000}, 4),
 		.chaos = sim_draw(4),
+		.late_in = one_of((const uint32_t[]){400, 400, 40}, 3),
 		.credit = sim_once_in(8) ? 8 + sim_draw(16) : 24 + sim_draw(400),
 		.ring = sim_once_in(4) ? 2 + sim_draw(30) : 0,
 		.ack_every = (uint16_t)one_of((const uint32_t[]){1, 16, 16, 64}, 4),
 		.ack_delay_us = one_of((const uint32_t[]){0, 50, 50, 10000}, 4),
 		.keepalive_s = (uint16_t)one_of((const uint32_t[]){1, 10, 10, 60}, 4),
+		.large_in = one_of((const uint32_t[]){25, 25, 4}, 3),
 		.pace = (const unsigned[]){6, 6, 40, 150}[sim_draw(4)],
 		.sync_in = (const unsigned[]){5, 10, SLOW_SYNC}[sim_draw(3)],
 		.lease_ms = sim_once_in(2) ? 300 : 10000,
 		.power_cuts = sim_once_in(4),
+		.power_loop = sim_once_in(4),
 		.short_timeouts = sim_once_in(2),
 		.failing = sim_once_in(2),
 		.draining = sim_once_in(4),
@@ -47,12 +52,14 @@ sim_plan_draw(void)
 		.as_kafka = sim_once_in(2),
 		.no_idempotence = sim_once_in(12),
 		.restarts = sim_once_in(3),
+		.crash_loop = sim_once_in(10),
 		.leaps = sim_once_in(3),
 		.calm_ns = sim.now_ns + (5 + sim_draw(20)) * NS_PER_S,
 		.day_ns = sim_once_in(6) ? sim.now_ns + sim_draw(5000) * NS_PER_MS : UINT64_MAX,
 	};
 	if (p->tcp_only)
 		p->chaos = 0;
+	p->power_loop &= p->power_cuts && !p->tcp_only;
 	p->as_kafka &= p->tcp_only && !p->no_idempotence;
 	if (p->loss >= LOSSY)
 		sim_fired(FAULT_LOSSY);
@@ -279,6 +286,10 @@ sim_plan_turn(void)
 		disk_turn();
 	if (!sim.calm && sim.plan.leaps && sim_once_in(LEAP_IN))
 		leap();
+	if (!sim.calm && sim.plan.power_loop && !sim.away && sim_once_in(POWER_IN))
+		sim_broker_kill(true);
+	if (!sim.calm && sim.plan.crash_loop && sim_once_in(CRASH_IN))
+		sim_client_die(sim_draw(SIM_CLIENTS), sim_draw(4) > 0);
 	if (!sim.calm && sim.plan.chaos > 0 && sim_once_in(CHAOS_IN / sim.plan.chaos))
 		something();
 }

@@ -16,8 +16,7 @@
 #include <string.h>
 
 #define FLYING_MAX 4096
-#define LATE_IN    400 /* one of so many is late by up to LATE_MS: from an earlier session, even */
-#define LATE_MS    3000
+#define LATE_MS    3000 /* one of late_in comes so late at most: from an earlier session, even */
 #define SOCKET_MAX 400 /* datagrams that wait for a kirad which stands still */
 
 struct flying {
@@ -83,7 +82,7 @@ fly(bool to_broker, const struct frame *f)
 		a->to_broker = to_broker;
 		a->frame = *f;
 		a->at_ns = sim.now_ns + (p->distance_us + sim_draw(p->jitter_us)) * NS_PER_US;
-		if (sim_once_in(LATE_IN)) {
+		if (sim_once_in(p->late_in)) {
 			a->at_ns += sim_draw(LATE_MS) * NS_PER_MS;
 			sim_fired(FAULT_LATE);
 		}
