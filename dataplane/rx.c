@@ -153,7 +153,7 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	struct store_msg *msg;
 
 	session_active(&rx->sessions, s, now_ns);
-	if (verdict != WINDOW_NEW || rx->drain_said) {
+	if (verdict != WINDOW_NEW || (rx->drain_said && !BUG(43))) {
 		session_ack_due(&rx->sessions, s, true, now_ns);
 		drop_packet(rx->drop, m, verdict == WINDOW_OVER_CREDIT ? DROP_OVER_CREDIT :
 			verdict == WINDOW_DUP ? DROP_DUP : DROP_DRAINING);
@@ -175,6 +175,8 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	 * it again, so a ring that then fell short would lose it for good. */
 	stage = &rx->stage[storage_lcore(part)];
 	if (stage->n == stage->room) {
+		if (BUG(31))
+			receive(rx, s, h, &d, p, now_ns);
 		drop_packet(rx->drop, m, DROP_RING_FULL); /* as if lost on the wire: not received */
 		return;
 	}
@@ -423,7 +425,8 @@ rx_take_completions(struct rx_lcore *rx, uint64_t now_ns)
 			ASSERT(s && s->in_store > 0); /* no slot is freed before its last packet */
 			s->in_store--;
 			if (s->state == SESSION_ENDED) {
-				sessions_weigh(&rx->sessions, s);
+				if (!BUG(35))
+					sessions_weigh(&rx->sessions, s);
 				continue;
 			}
 			finish(rx, s, done[i].pkt_seq, done[i].error, done[i].base_offset,

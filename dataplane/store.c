@@ -6,6 +6,7 @@
 #include "dataplane/store.h"
 
 #include "base/assert.h"
+#include "base/bug.h"
 #include "base/clock.h"
 #include "dataplane/drop.h"
 #include "dataplane/store_done.h"
@@ -147,7 +148,8 @@ hold_enter(struct store_lcore *st, struct store_lane *lane, struct store_msg *ms
 		evicted = evicted->newer;
 		lane->held--;
 		counter_add(&st->count->hold_refused, 1);
-		store_stage(st, &out->msg, evicted_error, -1, false);
+		if (!BUG(38))
+			store_stage(st, &out->msg, evicted_error, -1, false);
 	}
 	if (error) {
 		counter_add(&st->count->hold_refused, 1);
@@ -176,7 +178,7 @@ finish(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg,
 	if (msg->kind != STORE_UDP)
 		msg->append_ms = result->append_ms;
 	store_touch(st, lane, msg->part);
-	store_stage(st, msg, result->error, result->base_offset, true);
+	store_stage(st, msg, result->error, result->base_offset, verdict == APPEND_STORED || !BUG(40));
 }
 
 /* H3: the gap before a held batch may have closed. From the head, each by the table. */
@@ -240,7 +242,7 @@ store_batch(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int6
 	struct store_lane *lane = store_lane(st, msg);
 
 	/* Behind those that wait, unexamined: it must not overtake them into the hold. */
-	if (lane->wait_head) {
+	if (lane->wait_head && !BUG(52)) {
 		wait_push(st, lane, msg, now_ns);
 	} else if (!append(st, lane, msg, now_ns, wall_ms)) {
 		counter_add(&st->count->waits, 1);

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/bug.h"
 
 #include <string.h>
 
@@ -269,7 +270,7 @@ window_disk(struct window *w, uint64_t done)
 {
 	unsigned n = 0;
 
-	while (n < w->marks && w->mark[n].commit <= done)
+	while (n < w->marks && w->mark[n].commit <= done + BUG(44))
 		n++;
 	if (n == 0)
 		return false;

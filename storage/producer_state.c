@@ -214,8 +214,8 @@ producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch, i
 	const struct producer *e = find(p, slot, id);
 
 	if (!e || now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS)
-		return judge_first(first, !strict);
-	if (epoch < e->epoch)
+		return judge_first(first, !strict || BUG(32));
+	if (epoch < e->epoch && !BUG(48))
 		return PRODUCER_FENCED;
 	if (epoch > e->epoch)
 		return judge_first(first, false);
@@ -230,7 +230,8 @@ producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch, i
 	if (!rb_sequence_below(first, e->next_sequence))
 		return PRODUCER_AHEAD;
 	/* Stored is never claimed without proof: the whole of it lies in the unbroken run. */
-	if (rb_sequence_below(last, e->next_sequence) && !rb_sequence_below(first, e->run_start))
+	if (rb_sequence_below(last, e->next_sequence) &&
+		(BUG(15) || !rb_sequence_below(first, e->run_start)))
 		return PRODUCER_LONG_AGO;
 	return PRODUCER_UNPROVEN;
 }
@@ -405,7 +406,7 @@ producers_load(struct producers *p, unsigned slot, const uint8_t *from, uint32_t
 
 		load_entry(p, slot, from, kept ? kept + (size_t)i * SNAPSHOT_KEPT : NULL, now_ns);
 		e = find(p, slot, (int64_t)get_be64(from));
-		if (run && e)
+		if (run && e && !BUG(51))
 			take_run(e, (int32_t)get_be32(run + (size_t)i * SNAPSHOT_RUN));
 	}
 	return true;

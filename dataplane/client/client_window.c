@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/bug.h"
 #include "base/clock.h"
 
 #include <string.h>
@@ -179,7 +180,7 @@ may_send_new(const struct client_window *w, uint64_t now_ns)
 static uint64_t
 probe_at(const struct client_window *w)
 {
-	return w->missing == 0 ? CW_NEVER : MAX(w->sent_ns, w->heard_ns) + w->rtt.pto_ns;
+	return w->missing == 0 || BUG(49) ? CW_NEVER : MAX(w->sent_ns, w->heard_ns) + w->rtt.pto_ns;
 }
 
 /* A level is still due for something the broker has received: it is asked now and then. */
@@ -206,7 +207,7 @@ ping_at(const struct client_window *w)
 static bool
 query_due(const struct client_window *w)
 {
-	return w->err_known != w->err_total && !serial_newer(w->oldest_unknown, w->log_seq);
+	return w->err_known != w->err_total && !serial_newer(w->oldest_unknown, w->log_seq) && !BUG(37);
 }
 
 static struct cw_slot *
@@ -389,7 +390,7 @@ take_sack(struct client_window *w, const struct cwire_ack *ack, struct ack_pass 
 
 		while (bits) {
 			const uint32_t seq =
-				ack->log_seq + 1 + 64 * word + (uint32_t)__builtin_ctzll(bits);
+				ack->log_seq + !BUG(34) + 64 * word + (uint32_t)__builtin_ctzll(bits);
 
 			bits &= bits - 1;
 			if (is_open(w, seq))
@@ -491,7 +492,7 @@ cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,
 	w->stats.acks++;
 	heard(w, now_ns);
 	w->acked_ns = now_ns;
-	pass.newest = !w->heard_ack || serial_newer(ack->ack_num, w->ack_num);
+	pass.newest = !w->heard_ack || serial_newer(ack->ack_num, w->ack_num) || BUG(41);
 	if (pass.newest) {
 		take_newest(w, ack, now_ns);
 		ce_grew = (int16_t)(ack->ce_count - w->ce_count) > 0;
@@ -507,7 +508,7 @@ cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,
 	}
 	take_sack(w, ack, &pass);
 	take_results(w, ack, &pass);
-	if (w->err_known == w->err_total) {
+	if (w->err_known == w->err_total || BUG(36)) {
 		/* No failure is unreported to us: all the rest up to log_seq succeeded. */
 		for (uint32_t seq = w->oldest_unknown; !serial_newer(seq, w->log_seq); seq++)
 			if (!slot_of(w, seq)->known)
@@ -522,7 +523,7 @@ cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,
 		w->disk_told = disk;
 		ev->disk(ev->arg, disk);
 	}
-	if (pass.spurious) {
+	if (pass.spurious && !BUG(39)) {
 		/* Once per ACK: one burst that came late is one piece of evidence. */
 		w->reorder = MIN(2 * w->reorder, (uint32_t)w->window);
 		w->stats.spurious++;

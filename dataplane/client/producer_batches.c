@@ -4,6 +4,8 @@
  * Thread: the I/O thread. Owns: the lists of every partition. Never: touches a socket. */
 #include "dataplane/client/producer_io.h"
 
+#include "base/bug.h"
+
 #define EXPIRE_EVERY_NS (50 * NS_PER_MS)
 #define GONE_NS         (2 * NS_PER_S) /* a topic is missing for so long: it is gone, not made anew */
 #define TRIES_AT_ONCE   3 /* CORRUPT_MESSAGE more often: the line or the memory is bad */
@@ -269,7 +271,7 @@ batch_failed(struct io *io, struct batch *b, int16_t error)
 	 * 56 to what it holds, too. */
 	b->unknown = error == KIRA_E_REQUEST_TIMED_OUT
 		|| error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND
-		|| (b->was_unknown && error != KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+		|| (b->was_unknown && error != KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER && !BUG(46));
 	switch (error) {
 	case KIRA_E_CORRUPT_MESSAGE:
 		/* The same again, at once; not for ever at full speed. */
@@ -336,7 +338,7 @@ may_renumber(const struct partition *part)
 {
 	const struct batch *b = part->ready.head;
 
-	return !part->sent.head && !(b && b->sequenced && b->unknown);
+	return (!part->sent.head && !(b && b->sequenced && b->unknown)) || BUG(33);
 }
 
 /* The producer's present id and epoch, numbers from 0. */
@@ -401,12 +403,13 @@ sendable(struct io *io, struct partition *part, bool tcp)
 		return false;
 	/* Over TCP a broker takes any first number of a producer it does not know, as Kafka does: were
 	 * the first batch refused (a full disk), the second would be stored before it. */
-	if (!part->known && part->outstanding > 0 && !io->p->o.no_idempotence)
+	if (!part->known && part->outstanding > 0 && !io->p->o.no_idempotence && !BUG(50))
 		return false;
 	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. At level disk nothing
 	 * waits for the disk either: a power cut may take it, the session does not know yet, and over
 	 * TCP the new kirad would take a number from the middle. */
-	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp : !part->sent.head;
+	return io->state == IO_TCP ? part->outstanding == part->outstanding_tcp
+		: BUG(45) ? part->outstanding == 0 : !part->sent.head;
 }
 
 /* The next batch to send by that transport, in turn over the partitions; NULL: none may go. */
