@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define CLOSE_TRIES  3
 #define LAST_TURN_NS (10 * NS_PER_MS) /* while closing: the set-up thread wakes nobody then */
 
 /* ---- Admitting batches --------------------------------------------------------------------- */
@@ -257,12 +258,28 @@ await_job(struct io *io)
 	}
 }
 
+/* CLOSE until the broker says RESET, so that it need not wait for the lease. */
+static void
+close_session(struct io *io)
+{
+	for (unsigned i = 0; i < CLOSE_TRIES && !io->reset; i++) {
+		struct pollfd pfd = {.fd = cudp_fd(io->udp), .events = POLLIN};
+		const uint64_t until = clock_now_ns() + CLAMP(io->window.rtt.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
+
+		udp_send_close(io);
+		while (!io->reset && (io->now_ns = clock_now_ns()) < until) {
+			(void)poll(&pfd, 1, (int)((until - io->now_ns) / NS_PER_MS) + 1);
+			udp_receive(io);
+		}
+	}
+}
+
 static void
 finish(struct io *io)
 {
 	await_job(io);
 	if ((io->state == IO_UDP || io->state == IO_PROBING) && io->anchor)
-		udp_close_session(io);
+		close_session(io);
 	udp_recall(io);
 	if (io->tcp)
 		tcp_over(io);

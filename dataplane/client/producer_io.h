@@ -108,7 +108,8 @@ void udp_probe_from(struct io *io, unsigned index);
 void udp_recall(struct io *io); /* nothing of the session has an outcome any more */
 void udp_drop(struct io *io);
 void udp_lost(struct io *io, uint64_t pause_ns);
-void udp_close_session(struct io *io);
+void udp_receive(struct io *io);
+void udp_send_close(struct io *io);
 
 /* ---- producer_tcp.c ------------------------------------------------------------------------ */
 

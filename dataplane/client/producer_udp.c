@@ -6,11 +6,8 @@
 
 #include "base/bug.h"
 
-#include <poll.h>
-
 #define PROBE_TRIES    3
 #define PROBE_FIRST_NS (60 * NS_PER_MS) /* a PTO before the first round trip is known */
-#define CLOSE_TRIES    3
 #define ROUNDS_MAX     8                /* receive bursts per turn */
 
 static const uint16_t probe_sizes[] = {8972, 8952, 1472, 1452, 1392, KUP_DGRAM_BASE};
@@ -258,8 +255,8 @@ took_pong(struct io *io, const struct cwire_in *in)
 	}
 }
 
-static void
-udp_receive_turn(struct io *io)
+void
+udp_receive(struct io *io)
 {
 	const struct cw_events events = {.outcome = on_outcome, .disk = on_disk, .arg = io};
 	const uint8_t *p[CUDP_BURST];
@@ -290,8 +287,8 @@ udp_receive_turn(struct io *io)
 	}
 }
 
-static void
-send_close(struct io *io)
+void
+udp_send_close(struct io *io)
 {
 	cudp_send(io->udp, io->control[0], cwire_close(io->control[0], &io->session.wire, 1));
 	cudp_flush(io->udp);
@@ -304,7 +301,7 @@ judge_silence(struct io *io)
 	if (io->window.rtt.probes < KUP_PROBES || !io->anchor
 			|| io->now_ns - io->window.heard_ns < KUP_UDP_DEAD_MS * NS_PER_MS)
 		return;
-	send_close(io);
+	udp_send_close(io);
 	route_no_udp(io, "datagrams get no answer any more, while TCP does");
 	io->udp_again_ns = io->now_ns + UDP_AGAIN_NS;
 }
@@ -314,7 +311,7 @@ udp_turn(struct io *io)
 {
 	if (!io->udp)
 		return;
-	udp_receive_turn(io);
+	udp_receive(io);
 	if (io->reset) {
 		/* A running repeat still has the socket's number in hand. */
 		if (!io->job_running)
@@ -328,20 +325,4 @@ udp_turn(struct io *io)
 	udp_send_turn(io);
 	if (!io->job_running)
 		judge_silence(io);
-}
-
-/* CLOSE until the broker says RESET, so that it need not wait for the lease. */
-void
-udp_close_session(struct io *io)
-{
-	for (unsigned i = 0; i < CLOSE_TRIES && !io->reset; i++) {
-		struct pollfd pfd = {.fd = cudp_fd(io->udp), .events = POLLIN};
-		const uint64_t until = clock_now_ns() + CLAMP(io->window.rtt.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
-
-		send_close(io);
-		while (!io->reset && (io->now_ns = clock_now_ns()) < until) {
-			(void)poll(&pfd, 1, (int)((until - io->now_ns) / NS_PER_MS) + 1);
-			udp_receive_turn(io);
-		}
-	}
 }

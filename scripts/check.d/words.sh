@@ -19,6 +19,13 @@ my @rules = (
 	[qr{^(storage|dataplane/[^/]*$)}, qr/$w(?:(?:printf|puts|perror|syslog|log_[a-z]+)\s*\(|fprintf\s*\((?:stderr|stdout))/,
 		"only control/ and the tools print: return, count or latch"],
 	[qr{^(storage|dataplane/client)/}, qr/$w(?:rte_pktmbuf_free|rte_mempool_put)/, "an mbuf here?"],
+	# The protocol: time is an argument, sockets and the port lie behind doors that the simulator plays.
+	[qr{^dataplane/(?:(?:window|session|hold|ack|rx|rx_ack|rx_parse|rx_produce|store|store_done|handoff)|client/(?:client_(?:window|rtt|cc|gso|wire)|producer_(?:batches|routes|udp|tcp)))\.c$},
+		qr/$w(?:clock_\w+|time|gettimeofday|socket|send(?:to|msg|mmsg)?|recv(?:from|msg|mmsg)?|p?poll|epoll_\w+|nanosleep|usleep|getrandom|randombytes_\w+)\s*\(/,
+		"a clock, a socket or chance in a state machine"],
+	[qr{^dataplane/(?:(?:window|ack|rx|rx_ack|rx_parse|rx_produce|store_done|handoff)|client/(?:client_(?:window|rtt|cc|gso|wire)|producer_(?:batches|routes|udp|tcp)))\.c$},
+		qr/$w(?:malloc|calloc|realloc|aligned_alloc|strdup|free)\s*\(/,
+		"memory in a state machine: its caller gives it"],
 	[qr{^dataplane/[^/]*$}, qr/${w}rte_pktmbuf_free_seg/, "free whole packets, in drop.c"],
 );
 my $bad = 0;

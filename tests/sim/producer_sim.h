@@ -25,10 +25,14 @@ enum sim_fault {
 	FAULTS
 };
 
+/* What becomes of a burst that a client hands over uncut: on veth nothing of it may arrive, or its first. */
+enum sim_bursts { SIM_CARRIES, SIM_SHORTENS, SIM_SWALLOWS };
+
 /* What may happen in a run; drawn before it begins. */
 struct sim_plan {
 	uint32_t loss, doubling, damage; /* permille of the datagrams, each way */
 	uint32_t distance_us, jitter_us, late_in;
+	enum sim_bursts bursts;
 	unsigned chaos;                  /* 0: the wire alone misbehaves .. 3 */
 	unsigned credit;
 	unsigned ring;                   /* packets between the lcores; 0: the credit, as in kirad */
@@ -176,6 +180,8 @@ bool sim_client_session(unsigned client, uint32_t *id, uint64_t *secret);
 void sim_client_lose_anchor(unsigned client);
 void sim_client_kirad_died(unsigned client);
 void sim_client_udp_again(unsigned client);
+struct cudp;
+void sim_client_burst(struct cudp *u, uint32_t first_tx, uint32_t count);
 void sim_client_datagram(unsigned client, const uint8_t *p, uint32_t length);
 const char *sim_client_text(unsigned client); /* for the report of a failure */
 

@@ -29,6 +29,8 @@ struct datagram {
 struct cudp {
 	struct datagram *head, *tail;
 	unsigned n;
+	void (*on_burst)(void *arg, uint32_t first_tx, uint32_t count);
+	void *arg;
 	uint8_t got[CUDP_BURST][KUP_DGRAM_MAX];
 };
 
@@ -76,6 +78,19 @@ cudp_receive(struct cudp *u, const uint8_t **p, uint32_t *length)
 		free(d);
 	}
 	return n;
+}
+
+void
+cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t count), void *arg)
+{
+	u->on_burst = sent;
+	u->arg = arg;
+}
+
+void
+sim_client_burst(struct cudp *u, uint32_t first_tx, uint32_t count)
+{
+	u->on_burst(u->arg, first_tx, count);
 }
 
 /* Both clients share an address: a session takes what bears its id. */

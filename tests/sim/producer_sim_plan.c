@@ -33,6 +33,7 @@ sim_plan_draw(void)
 		.jitter_us = one_of((const uint32_t[]){1, 100, 300, 3000}, 4),
 		.chaos = sim_draw(4),
 		.late_in = one_of((const uint32_t[]){400, 400, 40}, 3),
+		.bursts = sim_once_in(2) ? SIM_CARRIES : (enum sim_bursts)sim_draw(3),
 		.credit = sim_once_in(8) ? 8 + sim_draw(16) : 24 + sim_draw(400),
 		.ring = sim_once_in(4) ? 2 + sim_draw(30) : 0,
 		.ack_every = (uint16_t)one_of((const uint32_t[]){1, 16, 16, 64}, 4),

@@ -6,6 +6,7 @@
 #include "tests/sim/producer_sim.h"
 
 #include "base/assert.h"
+#include "dataplane/client/client_gso.h"
 #include "dataplane/client/client_udp.h"
 #include "dataplane/rx_parse.h"
 #include "tests/unit/dataplane/world.h"
@@ -25,13 +26,21 @@ struct flying {
 	struct frame frame;
 };
 
+/* What a client's turn queues before it flushes; the next client's turn comes behind that. */
+static struct queued {
+	struct frame frame;
+	uint32_t tx; /* 0: in no burst */
+} queue[CUDP_BURST];
+static unsigned n_queue;
+static bool may_burst;
+
 static struct flying air[FLYING_MAX];
 static unsigned n_air, n_socket;
 
 void
 sim_wire_begin(void)
 {
-	n_air = n_socket = 0;
+	n_air = n_socket = n_queue = 0;
 	sim_watch_begin();
 }
 
@@ -154,37 +163,50 @@ sim_wire_next_ns(void)
 /* ---- client_udp.h, the sending half -------------------------------------------------------- */
 
 void
-cudp_send(struct cudp *u, const void *p, uint32_t length)
-{
-	static struct frame f;
-
-	(void)u;
-	ASSERT(length <= FRAME_MAX - PAYLOAD_AT);
-	memcpy(world_udp(&f, (uint16_t)length), p, length);
-	world_sums(&f);
-	fly(true, &f);
-}
-
-void
 cudp_send_data(struct cudp *u, const void *p, uint32_t length, uint32_t tx, unsigned bursts)
 {
-	(void)tx;
-	(void)bursts;
-	cudp_send(u, p, length);
+	struct queued *q = &queue[n_queue++];
+
+	ASSERT(length <= FRAME_MAX - PAYLOAD_AT);
+	memcpy(world_udp(&q->frame, (uint16_t)length), p, length);
+	world_sums(&q->frame);
+	q->tx = tx;
+	may_burst = bursts > 0;
+	if (n_queue == CUDP_BURST)
+		cudp_flush(u);
 }
 
 void
-cudp_on_burst(struct cudp *u, void (*sent)(void *arg, uint32_t first_tx, uint32_t count), void *arg)
+cudp_send(struct cudp *u, const void *p, uint32_t length)
 {
-	(void)u;
-	(void)sent;
-	(void)arg;
+	cudp_send_data(u, p, length, 0, may_burst);
+}
+
+/* How many from queue[at] on leave as one burst: DATA, one behind the other. */
+static unsigned
+burst_at(unsigned at)
+{
+	unsigned n = 1;
+
+	while (at + n < n_queue && queue[at].tx != 0 && queue[at + n].tx == queue[at].tx + n)
+		n++;
+	return may_burst && n >= GSO_BURST_MIN ? n : 1;
 }
 
 void
 cudp_flush(struct cudp *u)
 {
-	(void)u;
+	for (unsigned at = 0, n; at < n_queue; at += n) {
+		n = burst_at(at);
+		if (n > 1) {
+			sim_client_burst(u, queue[at].tx, n);
+			sim_fired(sim.plan.bursts == SIM_CARRIES ? FAULT_BURST : FAULT_BURST_LOST);
+		}
+		for (unsigned i = 0; i < n; i++)
+			if (n == 1 || sim.plan.bursts == SIM_CARRIES || (sim.plan.bursts == SIM_SHORTENS && i == 0))
+				fly(true, &queue[at + i].frame);
+	}
+	n_queue = 0;
 }
 
 uint32_t
