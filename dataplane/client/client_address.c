@@ -4,9 +4,9 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "dataplane/client/client_lookup.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -50,35 +50,21 @@ bad:
 }
 
 static int
-lookup(const char *address, uint16_t port_default, struct addrinfo **ret, struct err *err)
+lookup(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd, struct addrinfo **ret,
+	struct err *err)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
 	char host[256], port[8];
-	int rc;
+	const int rc = split_address(address, port_default, host, sizeof(host), port, sizeof(port), err);
 
-	rc = split_address(address, port_default, host, sizeof(host), port, sizeof(port), err);
-	if (rc < 0)
-		return rc;
-	rc = getaddrinfo(host, port, &hints, ret);
-	if (rc == EAI_NONAME || rc == EAI_ADDRFAMILY || rc == EAI_NODATA) {
-		/* AI_ADDRCONFIG hides what a host with loopback alone could still reach. */
-		const struct addrinfo any = {.ai_socktype = SOCK_STREAM};
-
-		rc = getaddrinfo(host, port, &any, ret);
-	}
-	if (rc != 0) {
-		err_set(err, "cannot resolve \"%s\": %s", host, gai_strerror(rc));
-		return -EHOSTUNREACH;
-	}
-	return 0;
+	return rc < 0 ? rc : client_lookup(host, port, deadline_ns, stop_fd, ret, err);
 }
 
 int
-client_resolve(const char *address, uint16_t port_default, struct sockaddr_storage *ret,
-	socklen_t *length, struct err *err)
+client_resolve(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd,
+	struct sockaddr_storage *ret, socklen_t *length, struct err *err)
 {
 	struct addrinfo *list;
-	const int rc = lookup(address, port_default, &list, err);
+	const int rc = lookup(address, port_default, deadline_ns, stop_fd, &list, err);
 
 	if (rc < 0)
 		return rc;
@@ -165,14 +151,20 @@ client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns,
 	struct err *err)
 {
 	struct addrinfo *list;
+	unsigned left = 0;
 	int rc, fd = -1;
 
-	rc = lookup(address, port_default, &list, err);
+	rc = lookup(address, port_default, deadline_ns, stop_fd, &list, err);
 	if (rc < 0)
 		return rc;
 	rc = -EHOSTUNREACH;
-	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		rc = connect_one(ai, deadline_ns, stop_fd, &fd);
+	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next)
+		left++;
+	/* Each gets its share of the time that is left: the first may never answer. */
+	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next, left--) {
+		const uint64_t now_ns = clock_now_ns();
+
+		rc = connect_one(ai, now_ns + (deadline_ns - MIN(now_ns, deadline_ns)) / left, stop_fd, &fd);
 		if (rc == 0 || rc == -ECANCELED)
 			break;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * client_address.h - from HOST:PORT to an address or a connected socket, with a deadline.
- * Thread: any. Name resolution (getaddrinfo) has no deadline. */
+ * Thread: any. */
 #ifndef KIRA_CLIENT_ADDRESS_H
 #define KIRA_CLIENT_ADDRESS_H
 
@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 
 /* `address` is HOST:PORT, [IPV6]:PORT or HOST; its first address. */
-int client_resolve(const char *address, uint16_t port_default, struct sockaddr_storage *ret,
-	socklen_t *length, struct err *err);
+int client_resolve(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd,
+	struct sockaddr_storage *ret, socklen_t *length, struct err *err);
 
 /* A nonblocking TCP socket, to the first of its addresses that answers; or -errno. */
 int client_connect(const char *address, uint16_t port_default, uint64_t deadline_ns, int stop_fd,

@@ -101,7 +101,8 @@ settle_address(struct kira_producer *p, struct job *job, struct ckafka_open *o,
 
 	(void)snprintf(text, sizeof(text), strchr(job->session.udp_host, ':') ? "[%s]:%u" : "%s:%u",
 		job->session.udp_host, job->session.udp_port);
-	job->rc = client_resolve(text, job->session.udp_port, &peer, &length, &job->err);
+	job->rc = client_resolve(text, job->session.udp_port, clock_now_ns() + CONNECT_MS * NS_PER_MS,
+		p->stop_fd, &peer, &length, &job->err);
 	if (job->rc < 0)
 		goto refused;
 	if (p->udp_address[0] == '\0' && cudp_source(&peer, length, &source) == 0
@@ -141,7 +142,8 @@ static int
 local_address(struct kira_producer *p, struct job *job, struct sockaddr_storage *ret, socklen_t *n)
 {
 	if (p->udp_address[0] != '\0')
-		return client_resolve(p->udp_address, 0, ret, n, &job->err);
+		return client_resolve(p->udp_address, 0, clock_now_ns() + CONNECT_MS * NS_PER_MS,
+			p->stop_fd, ret, n, &job->err);
 	*n = sizeof(*ret);
 	if (getsockname(ckafka_fd(job->anchor), (struct sockaddr *)ret, n) < 0)
 		return err_sys(&job->err, -errno, "our own address");
