@@ -3,15 +3,17 @@
 # quick: --kills 5 --loss 0.02
 # quick: --kills 3 --acks disk
 # quick: --blackout
+# quick: --kills 3 --large
 # long: --kills 60 --loss 0.05
+# long: --kills 60 --loss 0.02 --large --acks disk
 # needs: root
 # timeout: 240
 """kill_produce.py - `kira produce` goes on while kirad is killed, datagrams get lost, or their path goes dark.
 
 Numbered lines flow into `kira produce` in one network namespace, over UDP to kirad on afpacket: in the other.
 kirad is killed and started again, again and again; with --loss datagrams are lost, doubled and delayed in both
-directions (lossy.c); with --blackout the data link goes down for good and the rest must come over TCP. At the end
-every line is there once, in order within its partition, and the tool says that all are acked."""
+directions (lossy.c); with --blackout the data link goes down for good and the rest must come over TCP; with --large
+one line of 500 fits no datagram and goes over TCP, between those that do, at each kill. At the end every line is there once, in order within its partition, and the tool says that all are acked."""
 import argparse
 import os
 import re
@@ -23,19 +25,24 @@ import harness as h
 
 PARTITIONS = 3
 LINES_PER_MS = 100
+LARGE_IN, LARGE_BYTES = 500, 4000
 
 
 class Feed(threading.Thread):
     """Numbers, a line each, at a pace, until stop() is called."""
 
-    def __init__(self, fd):
+    def __init__(self, fd, large):
         super().__init__(daemon=True)
         self.fd, self.lines, self.ended = fd, 0, threading.Event()
+        self.large = b" " + b"x" * LARGE_BYTES if large else b""
+
+    def line(self, n):
+        return b"%d%s\n" % (n, self.large if n % LARGE_IN == LARGE_IN - 1 else b"")
 
     def run(self):
         with os.fdopen(self.fd, "wb") as out:
             while not self.ended.wait(0.01):
-                out.write(b"".join(b"%d\n" % n for n in range(self.lines, self.lines + 10 * LINES_PER_MS)))
+                out.write(b"".join(map(self.line, range(self.lines, self.lines + 10 * LINES_PER_MS))))
                 out.flush()
                 self.lines += 10 * LINES_PER_MS
 
@@ -52,6 +59,7 @@ def body():
     args.add_argument("--loss", type=float, default=0)
     args.add_argument("--acks", choices=("none", "log", "disk"), default="log")
     args.add_argument("--blackout", action="store_true")
+    args.add_argument("--large", action="store_true")
     args = args.parse_args()
     kcat = h.need("kcat", "kcat")
     kira = h.binary("kira")
@@ -71,10 +79,10 @@ def body():
                "ASAN_OPTIONS": "verify_asan_link_order=0"}
     read_end, write_end = os.pipe()
     tool = h.Process("produce", [kira, "produce", "--topic", "k", "--bootstrap", kirad.bootstrap, "--acks", args.acks,
-                                 "--transport", "auto" if args.blackout else "udp", "--udp-address", "10.77.0.2"],
+                                 "--transport", "auto" if args.blackout or args.large else "udp", "--udp-address", "10.77.0.2"],
                      netns=ns.client, stdin=read_end, env=env)
     os.close(read_end)
-    feed = Feed(write_end)
+    feed = Feed(write_end, args.large)
     feed.start()
 
     def stored():
@@ -87,6 +95,9 @@ def body():
     flows(1, "the first records are stored")
     for kill in range(args.kills):
         flows(rng.randrange(1, 20000), "records are stored")
+        if args.large:
+            h.until(lambda: kirad.count("udp_records", "store") > 0 and kirad.count("tcp_records", "store") > 0, 60,
+                    "this kirad got records by both ways")
         kirad.kill9()
         kirad.start()
         flows(1, "records are stored after kill %d" % (kill + 1))
@@ -100,7 +111,7 @@ def body():
     code = tool.wait(150)
     said = tool.output().strip()
     h.check(code == 0, "kira produce ended with %d: %s" % (code, said[-1500:]))
-    way = "udp+tcp" if args.blackout else "udp"
+    way = "udp+tcp" if args.blackout or args.large else "udp"
     h.check(re.search(r"^kira produce: %d records .* over %s," % (lines, re.escape(way)), said, re.M),
             "the closing line: %s" % said[-1500:])
 
@@ -109,7 +120,9 @@ def body():
     last = [-1] * PARTITIONS
     seen = set()
     for row in out.splitlines():
-        part, number = (int(word) for word in row.split())
+        part, number = (int(word) for word in row.split()[:2])
+        whole = args.large and number % LARGE_IN == LARGE_IN - 1
+        h.check((len(row) > LARGE_BYTES) == whole, "line %d has %d bytes" % (number, len(row)))
         h.check(number not in seen, "line %d is there twice" % number)
         h.check(number > last[part], "partition %d: %d stands behind %d" % (part, number, last[part]))
         last[part] = number
