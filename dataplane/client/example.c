@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * example.c - the smallest complete producer: kira_example TOPIC [BOOTSTRAP]. Sends ten records at
- * level log, prints where each was stored. Built with every build; installed nowhere.
- *   cc example.c $(pkg-config --cflags --libs kira) */
+ * example.c - the smallest complete producer: kira_example TOPIC [BOOTSTRAP]. Sends ten records at level log,
+ * prints where each was stored; exit 1 if one was not.   cc example.c $(pkg-config --cflags --libs kira) */
 #include <kira/errors.h>
 #include <kira/producer.h>
 
@@ -18,8 +17,7 @@ on_record(void *arg, void *opaque, int16_t error, int64_t offset)
 	if (error == 0)
 		printf("%s: offset %" PRId64 "\n", (const char *)opaque, offset);
 	else
-		printf("%s: %s, %s\n", (const char *)opaque, kira_error_name(error),
-			kira_error_meaning(error));
+		printf("%s: %s, %s\n", (const char *)opaque, kira_error_name(error), kira_error_meaning(error));
 	*failed += error != 0;
 }
 
@@ -29,38 +27,32 @@ main(int argc, char **argv)
 	static char name[10][16];
 	struct kira_producer_options o;
 	struct kira_producer *p;
-	struct kira_topic *t;
-	char error[512];
+	struct kira_topic *t = NULL;
+	char error[512] = "usage: kira_example TOPIC [BOOTSTRAP]";
 	unsigned failed = 0;
-	int rc;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: kira_example TOPIC [BOOTSTRAP]\n");
-		return 2;
-	}
 	kira_producer_options_init(&o);
 	o.bootstrap = argc > 2 ? argv[2] : o.bootstrap;
 	o.on_record = on_record;
 	o.arg = &failed;
-	if (kira_producer_open(&p, &o, error, sizeof(error)) < 0) {
+	if (argc < 2 || kira_producer_open(&p, &o, error, sizeof(error)) < 0) {
 		fprintf(stderr, "kira_example: %s\n", error);
 		return 1;
 	}
-	if (kira_topic_open(p, argv[1], true, &t, error, sizeof(error)) < 0) {
+	if (kira_topic_open(p, argv[1], true, &t, error, sizeof(error)) < 0)
 		fprintf(stderr, "kira_example: %s\n", error);
-		(void)kira_producer_close(p, 0);
-		return 1;
-	}
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; t && i < 10; i++) {
 		struct kira_record rec = {.partition = KIRA_PARTITION_ANY,
 			.timestamp_ms = KIRA_TIMESTAMP_NOW, .value = name[i], .opaque = name[i]};
+		int rc;
 
-		(void)snprintf(name[i], sizeof(name[i]), "record %d", i);
-		rec.value_length = (uint32_t)strlen(name[i]);
+		rec.value_length = (uint32_t)snprintf(name[i], sizeof(name[i]), "record %d", i);
 		rc = kira_produce(t, &rec);
 		if (rc < 0)
 			fprintf(stderr, "kira_example: %s: %s\n", name[i], strerror(-rc));
+		failed += rc < 0;
 	}
-	rc = kira_producer_close(p, 10000);
-	return rc == 0 && failed == 0 ? 0 : 1;
+	/* What is not stored by then is told as failed. */
+	(void)kira_producer_close(p, 10000);
+	return t && failed == 0 ? 0 : 1;
 }

@@ -50,6 +50,13 @@ check_options(const struct kira_producer_options *o, struct err *err)
 		err_set(err, "acks, transport or compression is none of its values");
 		return -EINVAL;
 	}
+	for (size_t i = 0; i < ARRAY_LENGTH(o->reserved); i++) {
+		if (o->reserved[i] != 0) {
+			err_set(err, "an option is set that this libkira does not know; "
+				     "kira_producer_options_init() first");
+			return -EINVAL;
+		}
+	}
 	if ((o->batch_bytes != 0 && (o->batch_bytes < 256 || o->batch_bytes > MIB))
 			|| o->linger_us > 10000000 || o->buffer_bytes < BUFFER_MIN
 			|| o->delivery_timeout_ms == 0 || o->window < 2 || o->window > KUP_WINDOW_MAX) {

@@ -3,8 +3,9 @@
  *
  * Threads. Every function may be called from any thread, but kira_producer_close() only once and
  * last. Callbacks run on the producer's own thread, one at a time: they must be short, and may call
- * kira_produce() with block_ms = 0, never kira_flush(), kira_topic_open() or kira_producer_close().
- * The producer has two threads of its own and blocks all signals in them.
+ * kira_produce(), which does not wait there, never kira_flush(), kira_topic_open() or
+ * kira_producer_close(). The producer has two threads of its own, a third while it looks up a name, and
+ * blocks all signals in them.
  *
  * Errors. Functions return 0 or -errno; where they take `error`, a sentence of at most
  * `error_size` - 1 bytes says what failed and what to do (size 512 holds all). What became of a
@@ -79,7 +80,7 @@ struct kira_producer_options {
 	void (*on_batch)(void *arg, const struct kira_delivery *d);
 	void (*on_record)(void *arg, void *opaque, int16_t error, int64_t offset);
 	void *arg;
-	uint64_t reserved[8];       /* 0; room for options to come */
+	uint64_t reserved[8];       /* 0, or -EINVAL; room for options to come */
 };
 
 struct kira_producer_stats {
