@@ -73,6 +73,8 @@ say_why(struct inspect_log *log, const struct inspect_refused *r)
 	else if (rb_base_offset(b) < log->end)
 		(void)snprintf(to, room, "base offset %" PRId64 " where %" PRId64 " must follow",
 			rb_base_offset(b), log->end);
+	else if (rb_base_offset(b) > INT64_MAX - rb_count(b))
+		(void)snprintf(to, room, "base offset %" PRId64 " is the end of all offsets", rb_base_offset(b));
 	else if (!r->crc)
 		(void)snprintf(to, room, "CRC-32C is %08" PRIx32 ", the bytes give %08" PRIx32, rb_crc(b),
 			crc32c(b + RB_ATTRIBUTES, r->total - RB_ATTRIBUTES));
@@ -156,6 +158,8 @@ take(struct inspect *in, struct inspect_log *log, const struct inspect_place *at
 		in->progress(in->arg);
 }
 
+#define OFFSET_SANE (INT64_MAX - BATCH_RECORDS_MAX) /* a batch from there on still ends at an offset */
+
 /* May the walk go on behind the refused batch, and with which offset? What stands there must look like
  * a batch; its own word for its offset counts, so that one damage is one finding. */
 static bool
@@ -165,8 +169,11 @@ resume(const struct scan *sc, const struct inspect_refused *r, struct inspect_lo
 	const int32_t count = rb_count(r->bytes);
 	uint8_t head[RB_HEADER];
 
+	if (log->end > OFFSET_SANE)
+		return false;
 	if (next == sc->size) {
-		log->end = MAX(log->end, rb_base_offset(r->bytes));
+		if (rb_base_offset(r->bytes) <= OFFSET_SANE)
+			log->end = MAX(log->end, rb_base_offset(r->bytes));
 		log->end += count >= 1 && count <= BATCH_RECORDS_MAX ? count : 1;
 		return true;
 	}
@@ -174,7 +181,8 @@ resume(const struct scan *sc, const struct inspect_refused *r, struct inspect_lo
 		sc->io->pread(sc->fd, head, sizeof(head), next) != RB_HEADER)
 		return false;
 	if (head[RB_MAGIC] != 2 || rb_total(head) < RB_HEADER ||
-		(uint64_t)rb_total(head) > sc->size - next || rb_base_offset(head) <= log->end)
+		(uint64_t)rb_total(head) > sc->size - next || rb_base_offset(head) <= log->end ||
+		rb_base_offset(head) > OFFSET_SANE)
 		return false;
 	log->end = rb_base_offset(head);
 	return true;

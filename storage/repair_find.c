@@ -124,7 +124,7 @@ repair_find(const struct repair_find *f, uint64_t *position, int64_t *offset)
 
 	if (rc < 0)
 		return rc;
-	w = malloc(WINDOW);
+	w = malloc(MIN(WINDOW, f->size) + 1);
 	ASSERT(w);
 	rc = where_it_says(f, &sc, position, offset);
 	while (rc == 0 && base + RB_HEADER <= f->size) {

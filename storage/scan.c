@@ -146,7 +146,7 @@ scan_next(struct scan *sc, int64_t expected, const struct epochs *epochs, bool c
 	if (!b)
 		return SCAN_ERROR;
 	/* What the CRC does not cover must continue the log. */
-	if (batch_check(b, (uint32_t)total, BATCH_EXACT) != 0 ||
+	if (batch_check(b, (uint32_t)total, BATCH_EXACT) != 0 || expected > INT64_MAX - rb_count(b) ||
 		(rb_base_offset(b) != expected && !BUG(10)) ||
 		(epochs && rb_leader_epoch(b) != epochs_at(epochs, expected) && !BUG(10)))
 		return SCAN_BAD;

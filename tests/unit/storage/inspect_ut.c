@@ -12,11 +12,13 @@ static struct inspect in;
 static struct inspect_finding last;
 static char last_file[4096], last_what[512];
 static unsigned with_cure;
+static bool negative; /* some finding named an offset that is none */
 static struct err err;
 
 static void
 found(void *arg, const struct inspect_finding *f)
 {
+	negative |= f->offset < -1 || strstr(f->what, " -") != NULL;
 	/* The first damage, or the last note: a test looks at one. */
 	if (in.damages > 1 || (in.damages == 1 && f->level == INSPECT_NOTE))
 		return;
@@ -33,6 +35,7 @@ inspect(void)
 	last = (struct inspect_finding){.position = -7, .offset = -7};
 	last_file[0] = last_what[0] = '\0';
 	with_cure = 0;
+	negative = false;
 	err.text[0] = '\0';
 	return inspect_directory(&in, w.dir, &err);
 }
@@ -297,6 +300,30 @@ a_segment_behind_a_torn_one_is_a_note(void)
 	world_end();
 }
 
+/* A base offset is in no checksum: damage may make it any. */
+static void
+an_offset_at_the_end_of_all_is_one_finding(void)
+{
+	uint8_t huge[] = {0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	uint64_t position = position_of(0);
+	int fd;
+
+	begin();
+	stop();
+	/* The last batch of the first segment. */
+	for (unsigned i = 0; position + w.was[0][i].total < world_size(0, FIRST ".log"); i++)
+		position += w.was[0][i].total;
+	fd = world_open_file(0, FIRST ".log");
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, huge, sizeof(huge), (off_t)position), sizeof(huge));
+	(void)close(fd);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(last.position, (int64_t)position);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_what, "9223372036854775807"));
+	CU_ASSERT_EQUAL(in.damages, 1);
+	CU_ASSERT_FALSE(negative);
+	world_end();
+}
+
 static void
 no_data_directory_is_an_error_and_not_damage(void)
 {
@@ -320,6 +347,7 @@ static const struct ut_test tests[] = {
 	UT("damage", every_flipped_byte_of_an_index_or_snapshot_is_found),
 	UT("damage", a_snapshot_that_is_whole_but_not_what_the_headers_give_is_found),
 	UT("damage", a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it),
+	UT("damage", an_offset_at_the_end_of_all_is_one_finding),
 	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
 	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
 	UT("killed", a_segment_behind_a_torn_one_is_a_note),
