@@ -34,6 +34,14 @@ take_lock(struct offline *o, struct err *err)
 	return rc;
 }
 
+static bool
+is_partition(const struct offline *o)
+{
+	uint64_t size;
+
+	return o->io->size_at(o->fd, LAYOUT_METADATA, &size) == 0;
+}
+
 static int
 read_meta(struct offline *o, struct err *err)
 {
@@ -41,8 +49,12 @@ read_meta(struct offline *o, struct err *err)
 	int rc = layout_read_text(o->io, o->fd, "meta", &body);
 
 	if (rc == -ENOENT) {
-		err_set(err, "%s has no kira.meta: not a data directory of kirad, or its disk is not mounted",
-			o->path);
+		if (is_partition(o))
+			err_set(err, "%s is a partition's directory: name the directory above, kirad's data directory",
+				o->path);
+		else
+			err_set(err, "%s has no kira.meta: not a data directory of kirad, or its disk is not mounted",
+				o->path);
 		return -EINVAL;
 	}
 	if (rc == 0 && !catalogue_parse_meta(body, &o->format, cluster))
@@ -92,8 +104,14 @@ offline_open(struct offline *o, const struct io *io, const char *path, bool lock
 
 	*o = (struct offline){.io = io, .path = path, .lock = -1};
 	o->fd = io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (o->fd == -ENOTDIR)
+		err_set(err, "%s is no directory: name kirad's data directory; kira dump shows a single file", path);
+	else if (o->fd == -ENOENT)
+		err_set(err, "%s does not exist, or its disk is not mounted", path);
+	else if (o->fd < 0)
+		(void)err_sys(err, o->fd, "open %s", path);
 	if (o->fd < 0)
-		return err_sys(err, o->fd, "open %s", path);
+		return o->fd;
 	rc = locked ? take_lock(o, err) : 0;
 	if (rc == 0)
 		rc = read_meta(o, err);

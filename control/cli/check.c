@@ -116,7 +116,7 @@ cli_check(int argc, char **argv)
 		rc = inspect_directory(&c.in, o.copy ? o.copy : word[0], &err);
 	clear_line(&c);
 	if (rc < 0)
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
+		return cli_unread(NAME, err.text, rc);
 	printf("%s: %" PRIu64 " damaged places, %" PRIu64 " notes; %" PRIu64 " partitions, %" PRIu64
 		" segments, %" PRIu64 " batches, %" PRIu64 " records, %" PRIu64 " bytes checked in %.1f s\n",
 		o.copy ? o.copy : word[0], c.in.damages, c.in.notes, c.in.partitions, c.in.segments, c.in.batches, c.in.records,

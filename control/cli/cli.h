@@ -21,5 +21,7 @@ int cli_repair(int argc, char **argv);
 
 /* "kira produce: TEXT" on stderr. Returns `status`. */
 int cli_fail(const char *command, const char *text, int status);
+/* The same of a file or directory that could not be read, and who might. `rc`: -errno. Returns CLI_EXIT_USAGE. */
+int cli_unread(const char *command, const char *text, int rc);
 
 #endif

@@ -35,7 +35,8 @@ static const struct cli_command command = {
 	"Print segments, indexes, snapshots, checkpoints and kira.* files, and verify them. DIR: of a\n"
 	"partition, or kirad's data directory.",
 	rows, ARRAY_LENGTH(rows), FILES_MAX,
-	"Exit: 0 all is right; 1 something is damaged; 2 wrong usage, or a file cannot be read.\n"
+	"Exit: 0 all is right; 1 something is damaged; 2 wrong usage, a file cannot be read, or it is\n"
+	"nothing that Kira wrote.\n"
 	"Example:\n"
 	"  kira dump --records /var/lib/kira/t-0/00000000000000000000.log\n"
 	"  kira dump --json /var/lib/kira/t-0\n"};
@@ -44,6 +45,7 @@ struct dump {
 	struct inspect in;
 	struct print print;
 	bool unread;        /* something could not be read */
+	unsigned files;     /* that were begun */
 	int64_t end;        /* of the .log before in the same directory, -1 */
 	char end_dir[4096];
 };
@@ -149,9 +151,10 @@ dump_file(struct dump *d, const char *path, struct err *err)
 
 	(void)snprintf(dir, sizeof(dir), "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path),
 		slash ? path : ".");
+	d->files++;
 	print_file(&d->print, path);
 	if (ends_with(name, ".log") || ends_with(name, ".pool") || ends_with(name, ".dropped") ||
-		ends_with(name, ".bad"))
+		strstr(name, ".log.bad"))
 		return dump_log(d, path, dir, name, err);
 	rc = slurp(path, &bytes, &n, err);
 	if (rc < 0)
@@ -175,10 +178,10 @@ dump_file(struct dump *d, const char *path, struct err *err)
 /* ---- Directories -------------------------------------------------------------------------- */
 
 static void
-say_unread(struct dump *d, const struct err *err)
+say_unread(struct dump *d, const struct err *err, int rc)
 {
 	d->unread = true;
-	(void)cli_fail(NAME, err->text, 0);
+	(void)cli_unread(NAME, err->text, rc);
 }
 
 /* What dump can print; else a data directory's run/ and foreign files would come along. */
@@ -193,7 +196,7 @@ is_known(const char *name)
 	for (unsigned i = 0; i < ARRAY_LENGTH(end); i++)
 		if (ends_with(name, end[i]) || strcmp(name, end[i]) == 0)
 			return true;
-	return false;
+	return strstr(name, ".log.bad.") != NULL; /* the second of one offset */
 }
 
 static void
@@ -202,10 +205,12 @@ dump_directory(struct dump *d, const char *path, unsigned depth)
 	struct dirent **entry;
 	const int n = scandir(path, &entry, NULL, alphasort);
 	struct err err = {""};
+	int rc;
 
 	if (n < 0) {
-		(void)err_sys(&err, -errno, "list %s", path);
-		say_unread(d, &err);
+		rc = -errno;
+		(void)err_sys(&err, rc, "list %s", path);
+		say_unread(d, &err, rc);
 		return;
 	}
 	for (int i = 0; i < n; i++) {
@@ -217,13 +222,42 @@ dump_directory(struct dump *d, const char *path, unsigned depth)
 		if (*name != '.' && stat(sub, &st) == 0) {
 			if (S_ISDIR(st.st_mode) && depth == 0 && strcmp(name, "run") != 0)
 				dump_directory(d, sub, 1);
-			else if (S_ISREG(st.st_mode) && is_known(name) && dump_file(d, sub, &err) < 0)
-				say_unread(d, &err);
+			else if (S_ISREG(st.st_mode) && is_known(name) && (rc = dump_file(d, sub, &err)) < 0)
+				say_unread(d, &err, rc);
 		}
 		free(entry[i]);
 	}
 	free(entry);
 	d->end = -1;
+}
+
+/* As the user named it: what is nothing of Kira's is not right, but an error. */
+static void
+dump_word(struct dump *d, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const unsigned files = d->files;
+	struct err err = {""};
+	struct stat st;
+	int rc = stat(path, &st) == 0 ? 0 : -errno;
+
+	if (rc < 0) {
+		(void)err_sys(&err, rc, "open %s", path);
+	} else if (S_ISDIR(st.st_mode)) {
+		dump_directory(d, path, 0);
+		if (d->files == files && !d->unread) {
+			err_set(&err, "%s: nothing that Kira wrote: name kirad's data directory, or a partition's", path);
+			rc = -EINVAL;
+		}
+	} else if (!is_known(slash ? slash + 1 : path)) {
+		err_set(&err, "%s: kira dump shows *.log, *.index, *.timeindex, *.snapshot, *-checkpoint, kira.* "
+			"and the like, and no other file", path);
+		rc = -EINVAL;
+	} else {
+		rc = dump_file(d, path, &err);
+	}
+	if (rc < 0)
+		say_unread(d, &err, rc);
 }
 
 int
@@ -248,12 +282,7 @@ cli_dump(int argc, char **argv)
 	d.in.arg = &d;
 	d.print = (struct print){.to = stdout, .json = o.json, .records = o.records};
 	for (unsigned i = 0; i < words; i++) {
-		struct stat st;
-
-		if (stat(word[i], &st) == 0 && S_ISDIR(st.st_mode))
-			dump_directory(&d, word[i], 0);
-		else if (dump_file(&d, word[i], &err) < 0)
-			say_unread(&d, &err);
+		dump_word(&d, word[i]);
 	}
 	print_end(&d.print, &d.in);
 	if (fflush(stdout) != 0)

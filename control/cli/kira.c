@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,16 @@ cli_fail(const char *command, const char *text, int status)
 	(void)fflush(stdout); /* in this order where both are one */
 	fprintf(stderr, "%s: %s\n", command, text);
 	return status;
+}
+
+int
+cli_unread(const char *command, const char *text, int rc)
+{
+	char line[768];
+
+	(void)snprintf(line, sizeof(line), "%s%s", text,
+		rc == -EACCES || rc == -EPERM ? "; run it as the user that kirad runs as, or as root" : "");
+	return cli_fail(command, line, CLI_EXIT_USAGE);
 }
 
 static void

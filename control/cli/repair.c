@@ -91,7 +91,7 @@ cli_repair(int argc, char **argv)
 	if (fflush(stdout) != 0)
 		return cli_fail(NAME, "standard output cannot be written", CLI_EXIT_USAGE);
 	if (rc < 0)
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
+		return cli_unread(NAME, err.text, rc);
 	left = s.r.broken > s.r.repaired;
 	if (left && s.r.mode == REPAIR_LOOK)
 		printf("decide: kira repair %s%s%s --truncate, or --skip\n", word[0], words > 1 ? " " : "",

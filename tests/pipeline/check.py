@@ -273,6 +273,35 @@ def killed(kirad):
     h.say("the tail of a killed kirad is told, and gone after the next start")
 
 
+def odd_places(good):
+    """What an operator names by mistake, or may not read: exit 2, and a word on what to do."""
+    part = os.path.join(good, "idem-0")
+    empty, foreign = h.temp_dir(), h.temp_dir()
+    with open(os.path.join(foreign, "notes.txt"), "w") as f:
+        f.write("nothing of Kira's")
+    later = h.temp_dir()
+    shutil.copytree(good, later, dirs_exist_ok=True)
+    rewrite(os.path.join(later, "kira.meta"), lambda t: re.sub(r"\nformat \d+", "\nformat 99", t))
+    closed = h.temp_dir()
+    shutil.copytree(good, closed, dirs_exist_ok=True)
+    for where in [os.path.join(closed, "idem-0")] + [os.path.join(closed, "idem-0", n) for n in os.listdir(part)]:
+        os.chmod(where, 0)
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    os.chmod(closed, 0o755)
+    os.chmod(os.path.join(closed, ".lock"), 0o666)
+    for command, where, words in (
+            (["check"], empty, "kira.meta"), (["check"], part, "the directory above"),
+            (["check"], os.path.join(good, "kira.meta"), "kira dump"), (["check"], empty + "/no", "mounted"),
+            (["check"], later, "format 99"), (["repair"], later, "format 99"), (["repair"], part, "the directory above"),
+            (["dump"], empty, "nothing"), (["dump"], foreign, "nothing"), (["dump"], foreign + "/notes.txt", "*.log"),
+            (["dump"], empty + "/no", "No such file"),
+            (nobody + ["check"], closed, "the user that kirad runs as"),
+            (nobody + ["repair"], closed, "the user that kirad runs as"),
+            (nobody + ["dump"], closed + "/idem-0", "the user that kirad runs as")):
+        code, _, err = h.run(command[:-1] + [h.binary("kira"), command[-1], where], ok=None)
+        h.check(code == 2 and words in err, "kira %s %s: %d, and not %r: %s" % (command[-1], where, code, words, err))
+
+
 def body():
     kirad = h.Kirad(extra=["--num-partitions", "2", "--topic-default", "segment.bytes=1048576"]).start()
     fill(kirad, "plain", [])
@@ -294,6 +323,7 @@ def body():
     each_damage(good)
     strays(good)
     index_cure(good)
+    odd_places(good)
     after = {n: read(os.path.join(d, n)) for d, _, names in os.walk(good) for n in names
              if os.path.isfile(os.path.join(d, n))}
     h.check(before == after, "check or dump changed a file")
