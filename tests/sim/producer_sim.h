@@ -59,6 +59,7 @@ struct sim_batch {
 	unsigned told;
 	unsigned life;                   /* of the process that made it */
 	bool stored, failed;             /* as told */
+	bool handed;                     /* told at level none, when it was sent */
 	bool gone;                       /* never told: its process died */
 };
 

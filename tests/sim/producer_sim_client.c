@@ -391,7 +391,9 @@ draw_options(unsigned client, struct kira_producer_options *o)
 	const struct sim_plan *plan = &sim.plan;
 
 	memset(o, 0, sizeof(*o));
-	o->acks = plan->power_cuts || sim_once_in(2) ? KIRA_ACKS_DISK : KIRA_ACKS_LOG;
+	/* Below disk a power cut may take what was told. */
+	o->acks = plan->power_cuts || sim_once_in(2) ? KIRA_ACKS_DISK
+		: sim_once_in(4) ? KIRA_ACKS_NONE : KIRA_ACKS_LOG;
 	o->transport = plan->tcp_only ? KIRA_TRANSPORT_TCP
 		: sim_once_in(3) ? KIRA_TRANSPORT_UDP : KIRA_TRANSPORT_AUTO;
 	o->delivery_timeout_ms = plan->short_timeouts ? 500 + sim_draw(sim_once_in(2) ? 1500 : 12000) : LONG_MS;

@@ -56,6 +56,11 @@ sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 		sim_wrong("failed for good, and nothing here is");
 		return;
 	}
+	if (sim.client[client].acks == KIRA_ACKS_NONE) {
+		b->handed = true;
+		sim_fired(FAULT_HANDED);
+		return;
+	}
 	b->stored = true;
 	n = count(client, batch, sim.client[client].acks == KIRA_ACKS_DISK, &lies_at);
 	if (n == 0)
@@ -100,8 +105,16 @@ sim_judge_drained(void)
 }
 
 /* A client that lost a batch to its time may store what came after it before an earlier one: the order
- * is promised while nothing fails; and to one process, another one has another producer id or epoch. As
- * Kafka's clients do it, the first of all may overtake one that was refused. */
+ * is promised while nothing fails. At level none it was told before. As Kafka's clients do it, the first
+ * of all may overtake one that was refused. */
+static bool
+may_reorder(unsigned client)
+{
+	return sim.client[client].failed > 0 || sim.plan.as_kafka
+		|| (sim.client[client].acks == KIRA_ACKS_NONE && sim.plan.short_timeouts);
+}
+
+/* To one process; another one has another producer id or epoch. */
 static void
 judge_order(unsigned slot)
 {
@@ -119,7 +132,7 @@ judge_order(unsigned slot)
 			life[client] = of;
 			last[client] = -1;
 		}
-		if (tag <= last[client] && sim.client[client].failed == 0 && !sim.plan.as_kafka) {
+		if (tag <= last[client] && !may_reorder(client)) {
 			sim_note("partition %u at %u: batch %lld behind %lld", slot, i, (long long)tag,
 				(long long)last[client]);
 			sim_wrong("stored out of order");
@@ -168,6 +181,10 @@ sim_judge_end(void)
 			}
 			if (n == 0 && sim.client[c].batch[k].stored)
 				sim_wrong("told stored, and lost");
+			/* Told or not, it is owed to kirad while its process lives and has time. */
+			if (n == 0 && sim.client[c].batch[k].handed && !sim.plan.short_timeouts
+					&& sim.client[c].batch[k].life == sim.client[c].life)
+				sim_wrong("sent at level none, and forgotten");
 		}
 	}
 	for (unsigned i = 0; i < SIM_PARTITIONS && !sim.plan.no_idempotence; i++) {
