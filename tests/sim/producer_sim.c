@@ -133,8 +133,10 @@ run(uint64_t seed)
 	}
 	if (!sim.wrong)
 		sim_judge_end();
-	if (!sim.wrong && sim.now_ns > sim.plan.calm_ns)
-		sim.slowest_ns = MAX(sim.slowest_ns, sim.now_ns - sim.plan.calm_ns);
+	if (!sim.wrong && sim.now_ns > sim.plan.calm_ns + sim.slowest_ns) {
+		sim.slowest_ns = sim.now_ns - sim.plan.calm_ns;
+		sim.slowest = seed;
+	}
 	if (sim.wrong)
 		(void)printf("FAILED seed %" PRIu64 ", after %.3f s: %s\n  client 0: %s\n  client 1: %s\n",
 			seed, (double)(sim.now_ns - sim.begun_ns) / 1e9, sim.wrong, sim_client_text(0),
@@ -174,7 +176,8 @@ report(uint64_t seeds, unsigned failed)
 		}
 	}
 	(void)printf("result: %" PRIu64 " runs of %u batches, %u failed, each at its end %.0f s after the last "
-		     "fault at the latest\n", seeds, SIM_CLIENTS * SIM_BATCHES, failed, (double)sim.slowest_ns / 1e9);
+		     "fault at the latest (seed %" PRIu64 ")\n", seeds, SIM_CLIENTS * SIM_BATCHES, failed,
+		(double)sim.slowest_ns / 1e9, sim.slowest);
 	return failed;
 }
 

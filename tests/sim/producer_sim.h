@@ -49,6 +49,7 @@ struct sim_plan {
 	bool tcp_only;                   /* on a disk that is full for the first second */
 	bool as_kafka;                   /* of these: without libkira's guard for an unknown producer */
 	bool no_idempotence;             /* at least once is all that is promised */
+	bool wrap;                       /* sequence numbers begin again in the run */
 	bool restarts, crash_loop, leaps; /* crash_loop: clients die every now and then, chaos or not */
 	uint64_t day_ns;                 /* then a day passes, once nothing is alive; UINT64_MAX: none */
 	uint64_t calm_ns;                /* from then on nothing new happens, and all must end well */
@@ -84,7 +85,7 @@ struct sim {
 	const char *wrong;               /* the first thing that was; NULL: none */
 	uint64_t trace;                  /* of every line noted */
 	uint64_t fired[FAULTS];          /* over all runs */
-	uint64_t slowest_ns;             /* of all runs, from calm to the end */
+	uint64_t slowest_ns, slowest;    /* of all runs, from calm to the end; its seed */
 	bool print;
 };
 extern struct sim sim;
@@ -114,7 +115,8 @@ sim_client_now(unsigned client)
 {
 	return sim.now_ns + sim.client[client].ahead_ns;
 }
-/* A batch is known by the timestamp of its records. */
+/* A batch is known by the timestamp of its records; SIM_EARLIER: it was there before the run. */
+#define SIM_EARLIER (-1)
 static inline int64_t
 sim_tag(unsigned client, unsigned batch)
 {
@@ -161,6 +163,8 @@ void sim_broker_turn(void);
 void sim_broker_open(struct sim_open *o);
 void sim_broker_anchor_gone(uint32_t id, uint64_t secret);
 void sim_broker_withdraw(uint32_t id, uint64_t secret);
+/* Of an earlier day: the last batch of a producer in a partition. */
+void sim_broker_had(unsigned partition, int64_t producer, int32_t sequence);
 void sim_broker_kill(bool power);
 void sim_broker_moves(void);             /* after it was stopped */
 void sim_broker_fail(unsigned partition);

@@ -113,9 +113,25 @@ store(struct partition *part, const uint8_t *b, uint64_t now_ns, struct append_r
 		.base_offset = part->end, .sequence = first, .records = n};
 	res->base_offset = part->end;
 	part->end += n;
+	if (last_sequence(first, n) < first)
+		sim_fired(FAULT_WRAPPED);
 	if (rb_producer_id(b) >= 0)
 		producers_stored(producers, part->slot, rb_producer_id(b), rb_producer_epoch(b), first,
 			last_sequence(first, n), res->base_offset, 0, now_ns);
+}
+
+void
+sim_broker_had(unsigned partition, int64_t producer, int32_t sequence)
+{
+	struct partition *part = &world.part[partition];
+
+	entry[partition][part->appended].tag = SIM_EARLIER;
+	entry[partition][part->appended].epoch = 0;
+	part->log[part->appended++] = (struct fake_batch){.producer = producer, .base_offset = part->end,
+		.sequence = sequence, .records = 1};
+	producers_stored(producers, partition, producer, 0, sequence, sequence, part->end, 0, sim_kirad_now());
+	part->end++;
+	part->published = part->durable = part->appended;
 }
 
 enum append_verdict

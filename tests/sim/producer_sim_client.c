@@ -6,6 +6,7 @@
 #include "dataplane/client/producer_io.h"
 
 #include <kira/errors.h>
+#include <kira/record_batch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,12 @@ reachable(void)
 	return !sim.away && !sim.stopped && !sim.cut_off;
 }
 
+static bool
+misfortune(uint32_t in)
+{
+	return !sim.calm && sim_once_in(in);
+}
+
 static void
 opened(struct client *c, const struct sim_open *o)
 {
@@ -163,7 +170,7 @@ run_open(struct client *c)
 	job->retry_ms = 200;
 	if (!job->repeat)
 		o.secret = (uint64_t)sim_draw(1u << 31) << 32 | sim_draw(1u << 31);
-	if (!reachable() || sim_once_in(30)) {
+	if (!reachable() || misfortune(30)) {
 		ckafka_close(job->anchor);
 		job->anchor = NULL;
 		return;
@@ -178,7 +185,7 @@ run_open(struct client *c)
 		job->verdict = OPEN_NO_SESSION;
 		if (job->repeat)
 			sim_fired(FAULT_NO_SESSION);
-	} else if (sim_once_in(20)) { /* granted, and never heard */
+	} else if (misfortune(20)) { /* granted, and never heard */
 		sim_fired(FAULT_OPEN_UNHEARD);
 		sim_broker_anchor_gone(o.id, o.secret);
 	} else {
@@ -194,7 +201,7 @@ run_raise(struct client *c)
 	job->rc = -1;
 	if (!reachable())
 		return;
-	if (sim_once_in(10)) {
+	if (misfortune(10)) {
 		sim_fired(FAULT_RAISE_UNHEARD);
 		return;
 	}
@@ -205,7 +212,7 @@ run_raise(struct client *c)
 		return;
 	}
 	/* Another data directory under the same address. */
-	if (sim_once_in(20)) {
+	if (misfortune(20)) {
 		job->id.error = KIRA_E_INVALID_REQUEST;
 		return;
 	}
@@ -444,6 +451,16 @@ sim_client_begin(unsigned client)
 	draw_options(client, &o);
 	sim.client[client].acks = o.acks;
 	begin(client, &o, o.no_idempotence ? -1 : next_id, o.no_idempotence ? -1 : 0);
+	for (int32_t i = 0; sim.plan.wrap && i < SIM_PARTITIONS; i++) {
+		struct partition *part = &clients[client].topic->part[i];
+		const int32_t last = INT32_MAX - (int32_t)sim_draw(100);
+
+		sim_broker_had((unsigned)i, next_id, last);
+		part->producer_id = next_id;
+		part->epoch = 0;
+		part->next_sequence = rb_sequence_add(last, 1);
+		part->known = true;
+	}
 	next_id++;
 }
 

@@ -52,6 +52,7 @@ sim_plan_draw(void)
 		.tcp_only = sim_once_in(10),
 		.as_kafka = sim_once_in(2),
 		.no_idempotence = sim_once_in(12),
+		.wrap = sim_once_in(6),
 		.restarts = sim_once_in(3),
 		.crash_loop = sim_once_in(10),
 		.leaps = sim_once_in(3),
@@ -60,6 +61,8 @@ sim_plan_draw(void)
 	};
 	if (p->tcp_only)
 		p->chaos = 0;
+	/* Number 0 is also what a forgotten producer begins with (PROTOCOL.md, 6). */
+	p->wrap &= !p->no_idempotence && p->day_ns == UINT64_MAX;
 	p->power_loop &= p->power_cuts && !p->tcp_only;
 	p->as_kafka &= p->tcp_only && !p->no_idempotence;
 	if (p->loss >= LOSSY)
