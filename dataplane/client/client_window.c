@@ -291,16 +291,16 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 	}
 	if (now_ns >= probe_at(w)) {
 		ret->slot = lowest_missing(w);
+		if (w->rtt.probes >= 3)
+			cc_collapse(&w->cc);
 		rtt_probe(&w->rtt);
 		w->stats.probes++;
 		w->stats.again++;
-		if (w->rtt.probes == 3)
-			cc_collapse(&w->cc);
 		transmit(w, ret->slot, now_ns);
 		ret->slot->ack_now = true;
 		return CW_AGAIN;
 	}
-	if (w->lost > 0 && w->in_flight < w->cc.cwnd) {
+	if (w->lost > 0 && w->in_flight < w->cc.cwnd && cc_may(&w->cc, now_ns)) {
 		struct cw_slot *slot = lowest_lost(w);
 
 		if (!serial_newer(slot->seq, w->credit_limit)) {
@@ -317,7 +317,7 @@ cw_next(struct client_window *w, uint64_t now_ns, struct cw_step *ret)
 		w->ping_ns = w->sent_ns = now_ns;
 		return CW_PING;
 	}
-	return may_send_new(w, now_ns) ? CW_NEW : CW_NOTHING;
+	return may_send_new(w, now_ns) && cc_may(&w->cc, now_ns) ? CW_NEW : CW_NOTHING;
 }
 
 uint64_t
@@ -329,7 +329,7 @@ cw_deadline(const struct client_window *w, uint64_t now_ns)
 		at = MIN(at, w->querying ? w->query_ns + w->rtt.pto_ns : now_ns);
 	if (now_ns < w->throttle_until_ns)
 		at = MIN(at, w->throttle_until_ns);
-	return at;
+	return w->cc.waits && w->cc.paid_ns > now_ns ? MIN(at, w->cc.paid_ns) : at;
 }
 
 /* ---- ACKs -------------------------------------------------------------------------------- */
@@ -532,6 +532,8 @@ cw_ack(struct client_window *w, const struct cwire_ack *ack, uint64_t now_ns,
 	if (ce_grew && serial_newer(w->max_seq, w->recovery_end))
 		cut(w);
 	detect_losses(w, now_ns);
+	if (w->paced && w->rtt.sampled)
+		cc_pace(&w->cc, w->rtt.srtt_ns);
 	return true;
 }
 
@@ -574,6 +576,7 @@ cw_init(struct client_window *w, const struct cw_options *o, uint64_t now_ns)
 	w->window = o->window;
 	cc_init(&w->cc, o->cc, o->window);
 	w->want_disk = o->want_disk;
+	w->paced = o->paced;
 	w->next_seq = w->oldest_unknown = o->first_seq;
 	w->log_seq = w->disk_seq = w->disk_told = w->max_seq = o->first_seq - 1;
 	w->recovery_end = o->first_seq - 1;

@@ -67,6 +67,7 @@ struct cw_options {
 	uint16_t keepalive_s;
 	bool want_disk;          /* someone waits for disk: ping for it when nothing else moves */
 	enum cw_cc cc;
+	bool paced;              /* not where each packet has its own time to go, or nobody wakes */
 	bool gso_off;            /* found so in an earlier session */
 	uint32_t first_seq;      /* 1; others are for tests of the wrap */
 };
@@ -80,7 +81,7 @@ struct client_window {
 	struct cw_slot *slots;
 	uint32_t mask;
 	uint16_t window;
-	bool want_disk, heard_ack, drain;
+	bool want_disk, paced, heard_ack, drain;
 
 	/* Serial pkt_seq marks: oldest_unknown <= log_seq + 1 or less; all <= next_seq. */
 	uint32_t next_seq, oldest_unknown, log_seq, disk_seq, disk_told, credit_limit, max_seq;

@@ -140,6 +140,7 @@ begin_udp(struct io *io, uint32_t path)
 		.keepalive_s = io->session.keepalive_s,
 		.want_disk = o->acks == KIRA_ACKS_DISK,
 		.cc = o->no_congestion_control ? CW_CREDIT_ONLY : CW_RENO,
+		.paced = true,
 		.gso_off = io->gso_off || o->no_gso,
 		.first_seq = 1,
 	};
