@@ -22,6 +22,7 @@ inject_init(struct inject *in, double loss, double duplicate, double reorder, un
 	in->lose = threshold(loss);
 	in->twice = threshold(duplicate);
 	in->hold = threshold(reorder);
+	in->hold_ns = INJECT_HOLD_NS;
 	in->depth = CLAMP(depth, 1u, (unsigned)INJECT_DEPTH_MAX);
 }
 
@@ -55,7 +56,7 @@ inject_keep(struct inject *in, void *packet, uint64_t now_ns)
 	in->held++;
 	h->packet = packet;
 	h->passed = in->passed;
-	h->until_ns = now_ns + INJECT_HOLD_NS;
+	h->until_ns = now_ns + in->hold_ns;
 }
 
 void *

@@ -32,6 +32,7 @@ struct inject_held {
 struct inject {
 	uint64_t state;
 	uint64_t lose, twice, hold; /* thresholds of a 32 bit draw; 2^32: always */
+	uint64_t hold_ns;           /* INJECT_HOLD_NS, unless the caller says otherwise after init */
 	unsigned depth, held, first; /* `held` entries from `first` on, in a circle */
 	uint64_t passed;
 	uint64_t lost, doubled, reordered; /* reordered: was overtaken by at least one packet */

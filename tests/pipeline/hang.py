@@ -7,52 +7,25 @@
 fetches go on, log and `kira stat` say DEGRADED; let go, what waited is acked and the line is taken back. Then no
 call on the disk returns (the job threads are stopped) while kirad stops: it says what it waits for, and ends
 cleanly once they do."""
-import ctypes
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness as h
-
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-_libc.ptrace.restype = ctypes.c_long
-
-
-def ptrace(request, tid):
-    if _libc.ptrace(request, tid, None, None) < 0:
-        errno = ctypes.get_errno()
-        if request == PTRACE_SEIZE and errno == 1:
-            h.skip("a child may not be traced here (ptrace): run it as root")
-        raise h.Failed("ptrace %#x of %d: %s" % (request, tid, os.strerror(errno)))
-
-
-def thread(pid, name):
-    for tid in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/comm" % (pid, tid)) as f:
-            if f.read().strip() == name:
-                return int(tid)
-    raise h.Failed("kirad has no thread %s" % name)
-
-
-def stop(tid):
-    ptrace(PTRACE_SEIZE, tid)
-    ptrace(PTRACE_INTERRUPT, tid)
-    os.waitpid(tid, WALL)
+import standstill
 
 
 def ends_while_the_disk_hangs(kirad):
-    jobs = [thread(kirad.pid, "kira-job-%d" % i) for i in range(5)]
-    for tid in jobs:
-        stop(tid)
+    jobs = [standstill.Thread(kirad.pid, "kira-job-%d" % i) for i in range(5)]
+    for job in jobs:
+        job.stop()
     kirad.process.popen.terminate()
     h.until(lambda: "stop: for 5 s waiting for the disk of %s" % kirad.data_dir in kirad.process.output(), 40,
             "the line that says what the stop waits for")
     h.check(kirad.process.poll() is None, "kirad ended though its disk hangs")
-    for tid in jobs:
-        ptrace(PTRACE_DETACH, tid)
+    for job in jobs:
+        job.go_on()
     kirad.stop()
     h.check("stop: the disk answered after" in kirad.process.output(), "no line says that the disk answered")
 
@@ -81,8 +54,8 @@ def body():
     send("1")
     send("all")
     h.check(acked_within("1", 1, 20) and acked_within("all", 1, 20), "no ack before anything happened")
-    tid = thread(kirad.pid, "kira-flush")
-    stop(tid)
+    flush = standstill.Thread(kirad.pid, "kira-flush")
+    flush.stop()
     stopped = time.monotonic()
     h.say("the flush daemon's thread stands still")
     send("all")
@@ -104,7 +77,7 @@ def body():
         got += message is not None and message.error() is None
     consumer.close()
     h.check(got == 4, "a consumer got %d of 4 records meanwhile" % got)
-    ptrace(PTRACE_DETACH, tid)
+    flush.go_on()
     h.check(acked_within("all", 2, 20), "what waited was not acked")
     h.until(lambda: "no longer degraded" in kirad.process.output(), 10, "the line that takes it back")
     h.until(lambda: kirad.count("degraded_s") == 0, 10, "degraded_s goes back to 0")

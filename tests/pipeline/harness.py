@@ -301,9 +301,10 @@ class Namespaces:
     def __init__(self):
         need_root("network namespaces")
         need("ip", "iproute2")
-        self.server, self.client = self._add("s"), self._add("c")
+        self.server, self.client = self.add("s"), self.add("c")
 
-    def _add(self, side):
+    def add(self, side):
+        """One more; its name."""
         Namespaces._count += 1
         name = "kira-%d-%d%s" % (os.getpid(), Namespaces._count, side)
         code, _, err = run(["ip", "netns", "add", name], ok=None)
@@ -317,9 +318,14 @@ class Namespaces:
 
     def join(self, server_if, client_if, server_addr=None, client_addr=None, mtu=1500):
         """A veth pair; addresses as A/LEN, None leaves the kernel without one."""
-        run(["ip", "-n", self.server, "link", "add", "name", server_if, "type", "veth",
-             "peer", "name", client_if, "netns", self.client])
-        for ns, dev, addr in ((self.server, server_if, server_addr), (self.client, client_if, client_addr)):
+        self.link((self.server, server_if, server_addr), (self.client, client_if, client_addr), mtu)
+
+    @staticmethod
+    def link(one, other, mtu=1500):
+        """A veth pair of (namespace, interface, address or None) and another."""
+        run(["ip", "-n", one[0], "link", "add", "name", one[1], "type", "veth",
+             "peer", "name", other[1], "netns", other[0]])
+        for ns, dev, addr in (one, other):
             run(["ip", "-n", ns, "link", "set", dev, "mtu", mtu, "up"])
             if addr:
                 nodad = ["nodad"] if ":" in addr else []

@@ -12,7 +12,7 @@
 
 Numbered lines flow into `kira produce` in one network namespace, over UDP to kirad on afpacket: in the other.
 kirad is killed and started again, again and again; with --loss datagrams are lost, doubled and delayed in both
-directions (lossy.c); with --blackout the data link goes down for good and the rest must come over TCP; with --large
+directions (relay.c); with --blackout the data link goes down for good and the rest must come over TCP; with --large
 one line of 500 fits no datagram and goes over TCP, between those that do, at each kill. At the end every line is there once, in order within its partition, and the tool says that all are acked."""
 import argparse
 import os
@@ -22,6 +22,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness as h
+import relaying
 
 PARTITIONS = 3
 LINES_PER_MS = 100
@@ -66,21 +67,20 @@ def body():
     rng = h.seeded()
     ns = h.Namespaces()
     ns.join("kafka0", "kafka1", "10.78.0.1/24", "10.78.0.2/24")
-    ns.join("data0", "data1", "10.77.0.1/24", "10.77.0.2/24")
+    path = None
+    if args.loss:
+        path = relaying.Path(ns, "10.77.0.1/24", "10.77.0.2/24")
+        path.start(seed=rng.randrange(1 << 31), loss=args.loss, duplicate=args.loss / 2, reorder=args.loss, depth=12)
+    else:
+        ns.join("data0", "data1", "10.77.0.1/24", "10.77.0.2/24")
     kirad = h.Kirad(device="afpacket:data0", netns=ns.server, listen="10.78.0.1:0",
                     extra=["--address", "10.77.0.1/24"]).start()
     h.run([kira, "topic", "create", "k", "--partitions", PARTITIONS, "--bootstrap", kirad.bootstrap], netns=ns.client)
 
-    env = {}
-    if args.loss:
-        lossy = os.path.join(h.BUILD, "tests", "pipeline", "libkira_lossy.so")
-        h.check(os.path.exists(lossy), "%s is not built" % lossy)
-        env = {"LD_PRELOAD": lossy, "KIRA_LOSS": str(args.loss), "KIRA_SEED": str(rng.randrange(1 << 31)),
-               "ASAN_OPTIONS": "verify_asan_link_order=0"}
     read_end, write_end = os.pipe()
     tool = h.Process("produce", [kira, "produce", "--topic", "k", "--bootstrap", kirad.bootstrap, "--acks", args.acks,
                                  "--transport", "auto" if args.blackout or args.large else "udp", "--udp-address", "10.77.0.2"],
-                     netns=ns.client, stdin=read_end, env=env)
+                     netns=ns.client, stdin=read_end)
     os.close(read_end)
     feed = Feed(write_end, args.large)
     feed.start()
@@ -128,11 +128,15 @@ def body():
         last[part] = number
         seen.add(number)
     h.check(len(seen) == lines, "%d of %d lines are there" % (len(seen), lines))
-    lossy_line = re.search(r"^lossy: lost (\d+) doubled (\d+) late (\d+)", said, re.M)
-    h.check(not args.loss or (lossy_line and all(int(n) > 0 for n in lossy_line.groups())), "no loss was injected")
+    faults = "no loss injected"
+    if path:
+        counts = path.stop()
+        faults = ", ".join("%s %s" % (what, "+".join(str(counts[way][what]) for way in ("out", "back")))
+                           for what in ("lost", "doubled", "reordered"))
+        h.check(all(counts["out"][what] > 0 for what in ("lost", "doubled", "reordered")), "a fault never happened: " + faults)
     kirad.stop()
     h.say("result: %d kills, %d lines, all there once and in order; %s; %s" % (
-        args.kills, lines, lossy_line.group(0) if lossy_line else "no loss injected", said.splitlines()[-1][:200]))
+        args.kills, lines, faults, said.splitlines()[-1][:200]))
 
 
 h.main(body)
