@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/bug.h"
+#include "base/bytes.h"
 
 #include <kira/errors.h>
 
@@ -15,6 +16,7 @@
 #include <rte_prefetch.h>
 #include <rte_ring_elem.h>
 
+#define PLAIN_HEADERS (14 + 20 + 8) /* Ethernet, IPv4, UDP */
 #define NEIGH_PER_S 1000 /* ARP, ND, ping answered a second: a flood of them shall cost little */
 
 bool
@@ -152,7 +154,7 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	struct produce_data d;
 	struct store_msg *msg;
 
-	session_active(&rx->sessions, s, now_ns);
+	session_active(&rx->sessions, s);
 	if (verdict != WINDOW_NEW || (rx->drain_said && !BUG(43))) {
 		session_ack_due(&rx->sessions, s, true, now_ns);
 		drop_packet(rx->drop, m, verdict == WINDOW_OVER_CREDIT ? DROP_OVER_CREDIT :
@@ -173,7 +175,8 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	}
 	/* D6: room first, received second. Once an ACK has named a packet the producer never sends
 	 * it again, so a ring that then fell short would lose it for good. */
-	stage = &rx->stage[storage_lcore(part)];
+	/* With one of them the partition, which is far away, is not looked at here. */
+	stage = &rx->stage[rx->store_lcores > 1 ? storage_lcore(part) : 0];
 	if (stage->n == stage->room) {
 		if (BUG(31))
 			receive(rx, s, h, &d, p, now_ns);
@@ -329,7 +332,28 @@ rx_packet(struct rx_lcore *rx, struct rte_mbuf *m, uint64_t now_ns)
 		drop_packet(rx->drop, m, why[verdict]);
 }
 
+/* The session of a packet further on is on its way while those before it are looked at. Where it is named is
+ * guessed, as in a frame without tags over IPv4: a hint may miss. */
+static void
+rx_fetch(const struct rx_lcore *rx, const struct rte_mbuf *m)
+{
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, PLAIN_HEADERS);
+
+	sessions_fetch(&rx->sessions, get_be32(p + KUP_OFF_SESSION), get_be32(p + KUP_DATA_SEQ));
+}
+
 /* ---- The rest of a turn ------------------------------------------------------------------- */
+
+bool
+rx_on_disk(struct rx_lcore *rx, struct session *s)
+{
+	const uint32_t was = s->window.disk_seq;
+
+	if (!window_disk(&s->window, rx->commit_done) || !s->want_disk)
+		return false;
+	counter_add(&rx->count->disk_acked, s->window.disk_seq - was);
+	return true;
+}
 
 /* Judged before a completion is taken or a mark looked at: the completion of a packet whose sync
  * has failed may still lie in the ring, so a disk_seq that has caught up proves nothing. */
@@ -353,7 +377,7 @@ rx_judge_disk(struct rx_lcore *rx, uint64_t now_ns)
 	for (uint32_t i = 0; i < ss->live_n; i++) {
 		struct session *s = &ss->session[ss->live[i]];
 
-		if (s->state != SESSION_ENDED && window_disk(&s->window, done) && s->want_disk) {
+		if (s->state != SESSION_ENDED && rx_on_disk(rx, s)) {
 			session_ack_due(ss, s, true, now_ns);
 			work++;
 		}
@@ -419,6 +443,8 @@ rx_take_completions(struct rx_lcore *rx, uint64_t now_ns)
 		const unsigned n = rte_ring_sc_dequeue_burst_elem(rx->done[l], done, sizeof(done[0]),
 			RX_DONE_BURST, NULL);
 
+		for (unsigned i = 0; i < n; i++)
+			sessions_fetch(&rx->sessions, done[i].session_id, done[i].pkt_seq);
 		for (unsigned i = 0; i < n; i++) {
 			struct session *s = sessions_find(&rx->sessions, done[i].session_id);
 
@@ -480,11 +506,15 @@ rx_turn(struct rx_lcore *rx, uint64_t now_ns)
 	nic_guard_leave(rx->guard);
 	work += n;
 	rx_read_room(rx);                  /* rte_ring_free_count, once; only we fill these rings */
-	for (uint16_t i = 0; i < n && i < RX_AHEAD; i++)
+	for (uint16_t i = 0; i < n && i < 2 * RX_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkt[i], void *));
+	for (uint16_t i = 0; i < n && i < RX_AHEAD; i++)
+		rx_fetch(rx, pkt[i]);
 	for (uint16_t i = 0; i < n; i++) {
+		if (i + 2 * RX_AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(pkt[i + 2 * RX_AHEAD], void *));
 		if (i + RX_AHEAD < n)
-			rte_prefetch0(rte_pktmbuf_mtod(pkt[i + RX_AHEAD], void *));
+			rx_fetch(rx, pkt[i + RX_AHEAD]);
 		bytes += pkt[i]->pkt_len;
 		rx_packet(rx, pkt[i], now_ns); /* stages it, or drops it with a reason */
 	}

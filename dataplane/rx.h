@@ -69,6 +69,9 @@ void rx_send_pong(struct rx_lcore *rx, struct session *s, const struct produce_h
 	uint16_t len);
 void rx_send_reset(struct rx_lcore *rx, struct session *s, uint32_t echo);
 
+/* Moves disk_seq as far as the commits that are done allow; true: it did, and the client waits for it. */
+bool rx_on_disk(struct rx_lcore *rx, struct session *s);
+
 bool rx_has_work(const struct rx_lcore *rx);     /* something in a ring: the last look before sleep */
 bool rx_has_pending(const struct rx_lcore *rx);  /* an answer is due soon: do not sleep */
 bool rx_drained(const struct rx_lcore *rx);      /* any thread, once draining */

@@ -58,7 +58,7 @@ fill(struct rx_lcore *rx, struct session *s, uint32_t bytes, uint64_t now_ns)
 	a->flags = rx->drain_said ? KUP_FLAG_DRAIN : 0;
 	if (!rx->drain_said)
 		session_raise_credit(&rx->sessions, s);
-	(void)window_disk(w, rx->commit_done);
+	(void)rx_on_disk(rx, s);
 	a->log_seq = w->log_seq;
 	a->disk_seq = w->disk_seq;
 	a->credit_limit = w->credit_limit;

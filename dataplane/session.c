@@ -14,19 +14,28 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define SESSIONS_PER_CREDIT 4     /* C/4: each keeps KUP_IDLE_CREDIT, and half of C is left to share */
 #define FIRST_CREDIT        16    /* a client begins with 10 in flight */
 #define RETRY_MS            500   /* with 89: by then silent clients' credit has come back */
 #define SILENT_KEEPALIVES   3
+#define LARGE_PAGE          ((size_t)2 << 20)
+#define SWEEP_AHEAD         8
+#define ACTIVE_MIN_SWEEPS   2     /* 10 ms at least */
+#define ACTIVE_MAX_SWEEPS   10
 
-/* Touched at start: an lcore takes no page fault. */
+/* Touched at start: an lcore takes no page fault. Large tables in large pages, where the kernel has some to
+ * give: of hundreds of sessions each packet is one of another, and every small page would be looked up anew. */
 static void *
 touched(size_t n, size_t size)
 {
-	const size_t bytes = round_up(n * size, CACHE_LINE);
-	void *p = aligned_alloc(CACHE_LINE, bytes);
+	const size_t align = n * size < LARGE_PAGE ? CACHE_LINE : LARGE_PAGE;
+	const size_t bytes = round_up(n * size, align);
+	void *p = aligned_alloc(align, bytes);
 
+	if (p && align == LARGE_PAGE)
+		(void)madvise(p, bytes, MADV_HUGEPAGE);
 	return p ? memset(p, 0, bytes) : NULL;
 }
 
@@ -322,6 +331,19 @@ wipe(struct sessions *ss, struct session *s)
 	ss->unused_n++;
 }
 
+/* It sends no more: nothing came of it while the queue took all of its credit twice. By time alone a session
+ * that waits for its turn among hundreds, or the whole queue of an lcore that was put aside, would be taken
+ * for idle; the first to be heard would get the others' part, and these were left with KUP_IDLE_CREDIT
+ * for as long as it uses that. Where little comes in, time decides, by sweeps: one however long it was. */
+static bool
+silent(const struct sessions *ss, const struct session *s)
+{
+	const uint32_t sweeps = ss->sweeps - s->data_sweep;
+
+	return sweeps > ACTIVE_MAX_SWEEPS ||
+		(sweeps >= ACTIVE_MIN_SWEEPS && ss->data_n - s->data_at > 2 * ss->credit);
+}
+
 static bool
 sweep_one(struct sessions *ss, struct session *s, uint64_t now_ns)
 {
@@ -331,7 +353,7 @@ sweep_one(struct sessions *ss, struct session *s, uint64_t now_ns)
 		wipe(ss, s);
 		return true;
 	}
-	if (s->active && now_ns - s->data_ns > SESSION_SWEEP_NS) {
+	if (s->active && silent(ss, s)) {
 		s->active = false;
 		ss->active--;
 	}
@@ -358,9 +380,13 @@ sessions_sweep(struct sessions *ss, uint64_t now_ns)
 
 	if (now_ns - ss->swept_ns < SESSION_SWEEP_NS)
 		return 0;
+	ss->sweeps++;
 	ss->swept_ns = now_ns;
-	for (uint32_t i = ss->live_n; i-- > 0;)
+	for (uint32_t i = ss->live_n; i-- > 0;) {
+		if (i >= SWEEP_AHEAD)
+			sessions_fetch(ss, ss->live[i - SWEEP_AHEAD], 0);
 		changed += sweep_one(ss, &ss->session[ss->live[i]], now_ns);
+	}
 	gauges(ss);
 	return changed;
 }

@@ -5,12 +5,14 @@
 #ifndef KIRA_DATAPLANE_SESSION_H
 #define KIRA_DATAPLANE_SESSION_H
 
+#include "base/assert.h"
+#include "base/bits.h"
 #include "dataplane/ack.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/rx_counters.h"
 #include "dataplane/window.h"
 
-#define SESSION_SWEEP_NS 10000000u /* 10 ms: leases, silence, lapse; also what "sent lately" means */
+#define SESSION_SWEEP_NS 10000000u /* 10 ms: leases, silence, lapse */
 #define SESSION_NOT_PENDING UINT32_MAX
 #define REPLY_HEAD_MAX 70          /* Ethernet, two tags, IPv6, UDP */
 
@@ -32,7 +34,6 @@ struct session {
 	struct ack_identity who;   /* id as on the wire, secret */
 	uint64_t bytes_in, bytes_out; /* UDP payload; out never exceeds in */
 	uint64_t heard_ns;         /* last valid datagram */
-	uint64_t data_ns;          /* last DATA of them */
 	uint64_t ack_at_ns;        /* pending: when an ACK is due at the latest */
 	uint64_t until_ns;         /* ORPHAN: end of the lease; ENDED: of the quarantine */
 	uint64_t echo_ns;          /* when the DATA of ts_echo came */
@@ -55,10 +56,15 @@ struct session {
 	uint8_t spread_left;       /* partition -1: packets until the next partition, */
 	int32_t spread_at;         /* and the one in use */
 	uint32_t live_at;          /* place in live[] */
+	uint32_t data_at, data_sweep; /* sessions.data_n and sweeps when its last DATA came */
 	struct reply reply;
 	struct window window;
 	const struct dataplane_topic *topic[KUP_HANDLES_MAX];
 };
+
+/* What every packet needs lies in front: identity to reply, and the window's numbers. */
+#define SESSION_HOT_LINES 5
+BUILD_ASSERT(offsetof(struct session, window.mark) <= SESSION_HOT_LINES * CACHE_LINE);
 
 struct sessions {
 	struct session *session;   /* [slots + 1]; slot 0 is never granted: no id is 0 */
@@ -73,6 +79,7 @@ struct sessions {
 	uint32_t slots, owner;
 	uint32_t credit, credit_out; /* C; sum of the weights, at most C */
 	uint32_t active;
+	uint32_t data_n, sweeps;   /* DATA so far, of all; sweeps so far. Both wrap */
 	uint32_t alive, quarantined;
 	uint64_t swept_ns;
 	struct rx_counters *count;
@@ -94,6 +101,24 @@ sessions_find(struct sessions *ss, uint32_t id)
 	if (slot > ss->slots || ss->session[slot].state == SESSION_FREE)
 		return NULL;
 	return &ss->session[slot];
+}
+
+/* A hint, some packets ahead: DATA `seq` of that session, or its completion, is about to be looked at. Any
+ * numbers will do. With hundreds of sessions each would be waited for. */
+static inline void
+sessions_fetch(const struct sessions *ss, uint32_t id, uint32_t seq)
+{
+	const uint32_t slot = id & 0xffffff, at = seq & (KUP_WINDOW_MAX - 1u);
+	const struct session *s = &ss->session[slot];
+
+	if (slot > ss->slots)
+		return;
+	for (unsigned line = 0; line < SESSION_HOT_LINES; line++)
+		__builtin_prefetch((const uint8_t *)s + line * CACHE_LINE, 1);
+	__builtin_prefetch(&s->window.received[at / 64], 1);
+	__builtin_prefetch(&s->window.final[at / 64], 1);
+	__builtin_prefetch(&s->topic[0]);
+	__builtin_prefetch(&ss->outcome[slot * (size_t)KUP_RESULTS_KEPT + at], 1);
 }
 
 void session_end(struct sessions *ss, struct session *s, uint16_t reason, uint64_t now_ns);
@@ -130,9 +155,10 @@ sessions_weigh(struct sessions *ss, struct session *s)
 
 /* DATA came: it counts among those that share the credit. */
 static inline void
-session_active(struct sessions *ss, struct session *s, uint64_t now_ns)
+session_active(struct sessions *ss, struct session *s)
 {
-	s->data_ns = now_ns;
+	s->data_at = ss->data_n++;
+	s->data_sweep = ss->sweeps;
 	ss->active += !s->active;
 	s->active = true;
 }

@@ -39,6 +39,7 @@ struct window_mark {
 };
 
 struct window {
+	struct window_outcome *outcome; /* [KUP_RESULTS_KEPT] */
 	/* Serial. log_seq <= final_seq <= max_seq <= credit_limit <= log_seq + 1024 */
 	uint32_t log_seq;    /* all up to here final, and nothing that must be reported unreported */
 	uint32_t final_seq;  /* all up to here final */
@@ -57,7 +58,6 @@ struct window {
 	struct window_mark mark[KUP_MARKS]; /* oldest first */
 	/* By the low bits of pkt_seq; only (log_seq, max_seq] can be set. */
 	uint64_t received[WINDOW_WORDS], final[WINDOW_WORDS], unreported[WINDOW_WORDS];
-	struct window_outcome *outcome; /* [KUP_RESULTS_KEPT] */
 };
 
 /* `outcome`: KUP_RESULTS_KEPT of the caller's. `first`: 0. */

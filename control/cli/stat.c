@@ -217,6 +217,25 @@ print_rewritten(const struct view *v)
 			(double)after / (double)MIB, 100 - (double)after * 100 / (double)before);
 }
 
+/* How many batches a data sync stands for; nothing where nobody waits for the disk. */
+static void
+print_group_commit(const struct view *v)
+{
+	const uint64_t syncs = storage_counter(v, "syncs");
+	const uint32_t n = kira_counters_entries(v->map);
+	uint64_t acked = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kira_counters_entry *e = kira_counters_entry(v->map, i);
+
+		if (strncmp(e->group, "rx", 2) == 0 && strncmp(e->name, "disk_acked", sizeof(e->name)) == 0)
+			acked += kira_counters_value(v->map, e);
+	}
+	if (acked > 0 && syncs > 0)
+		printf("group commit: %" PRIu64 " datagrams acked at disk by %" PRIu64 " data syncs, %.0f each\n",
+			acked, syncs, (double)acked / (double)syncs);
+}
+
 /* `was`, if not NULL: the values `seconds` ago, by entry. `now`, if not NULL, takes those of
  * now. */
 static void
@@ -227,6 +246,7 @@ print_text(const struct view *v, bool all, const uint64_t *was, uint64_t *now, d
 
 	print_head(v);
 	print_rewritten(v);
+	print_group_commit(v);
 	if (!was)
 		stat_appends_print(v->map, stdout);
 	for (uint32_t i = 0; i < n; i++) {

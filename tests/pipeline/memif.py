@@ -56,12 +56,19 @@ def body():
     counters = kirad.counters()
     h.check(counters["udp_records"] == got["records_acked"], "kirad stored %d records from datagrams, %d were acked" % (
         counters["udp_records"], got["records_acked"]))
+    each = ""
+    if args.acks == "disk" and args.batch <= 1500:
+        h.check(counters["disk_acked"] == got["records_acked"] // (got["records_sent"] // counters["udp_batches"]),
+                "%d datagrams were counted as acked at disk" % counters["disk_acked"])
+        h.check(counters["disk_acked"] >= 100 * counters["syncs"], "no group commit: %d batches acked at disk, %d data syncs" % (
+            counters["disk_acked"], counters["syncs"]))
+        each = ", %d batches per data sync" % (counters["disk_acked"] // counters["syncs"])
     h.check(b.dense(kirad, "memif", args.partitions) == got["records_acked"], "kcat counts other records")
     h.check(kirad.lives(), "kirad ended")
     kirad.stop()
-    h.say("result: acks %s, %d sessions, %d partitions: %d records, %.0f records/s, %.1f MB/s, p50 %s p99 %s us, limit %s" % (
+    h.say("result: acks %s, %d sessions, %d partitions: %d records, %.0f records/s, %.1f MB/s, p50 %s p99 %s us, limit %s%s" % (
         args.acks, args.sessions, args.partitions, got["records_acked"], got["records_acked"] / got["seconds"],
-        got["bytes"] / got["seconds"] / 1e6, got["ack_p50_us"], got["ack_p99_us"], got["limited_by"].split(":")[0]))
+        got["bytes"] / got["seconds"] / 1e6, got["ack_p50_us"], got["ack_p99_us"], got["limited_by"].split(":")[0], each))
 
 
 h.main(body)

@@ -133,10 +133,10 @@ credit_is_shared_and_its_sum_stays_below_c(void)
 	begin();
 	a = grant(1);
 	b = grant(2);
-	session_active(&ss, a, now);
+	session_active(&ss, a);
 	session_raise_credit(&ss, a);
 	CU_ASSERT_EQUAL(window_outstanding(&a->window), 32); /* its window */
-	session_active(&ss, b, now);
+	session_active(&ss, b);
 	CU_ASSERT_EQUAL(ss.active, 2);
 	session_raise_credit(&ss, b);
 	CU_ASSERT_EQUAL(ss.credit_out, window_outstanding(&a->window) +
@@ -147,8 +147,33 @@ credit_is_shared_and_its_sum_stays_below_c(void)
 	for (uint32_t i = 0; i < ss.live_n; i++)
 		session_raise_credit(&ss, &ss.session[ss.live[i]]);
 	CU_ASSERT_EQUAL(ss.credit_out, CREDIT);
-	/* Not sent for 10 ms: no share. */
-	later(20);
+	sessions_close(&ss);
+}
+
+static void
+who_waits_for_its_turn_among_many_is_not_taken_for_silent(void)
+{
+	struct session *a, *b;
+
+	begin();
+	a = grant(1);
+	b = grant(2);
+	session_active(&ss, a);
+	/* However long the lcore was away: one sweep, and nothing was taken meanwhile. */
+	now += NS_PER_S;
+	(void)sessions_sweep(&ss, now);
+	CU_ASSERT_TRUE(a->active);
+	for (unsigned i = 0; i < 2 * CREDIT - 1; i++)
+		session_active(&ss, b);
+	later(10);
+	CU_ASSERT_TRUE(a->active);
+	/* Twice the queue's credit went by, and nothing of it: no share. */
+	session_active(&ss, b);
+	later(10);
+	CU_ASSERT_FALSE(a->active);
+	CU_ASSERT_EQUAL(ss.active, 1);
+	for (unsigned i = 0; i < 11; i++)
+		later(10);
 	CU_ASSERT_EQUAL(ss.active, 0);
 	sessions_close(&ss);
 }
@@ -161,7 +186,7 @@ the_last_two_credits_of_a_session_are_its_own(void)
 	begin();
 	a = grant(1);
 	b = grant(2);
-	session_active(&ss, b, now);
+	session_active(&ss, b);
 	/* a has used up all it was given. */
 	for (uint32_t i = 1; i <= 16; i++) {
 		(void)window_receive(&a->window, i, 1, 0, 1);
@@ -348,6 +373,7 @@ static const struct ut_test tests[] = {
 	UT("grant", an_id_names_its_owner_and_is_never_zero),
 	UT("grant", grants_end_with_89_when_slots_or_credit_do),
 	UT("credit", credit_is_shared_and_its_sum_stays_below_c),
+	UT("credit", who_waits_for_its_turn_among_many_is_not_taken_for_silent),
 	UT("credit", the_last_two_credits_of_a_session_are_its_own),
 	UT("credit", an_ended_session_counts_with_what_storage_has_of_it),
 	UT("state", without_anchor_a_session_ends_after_its_lease),
