@@ -219,6 +219,8 @@ set_up(struct blast *b, const struct blast_options *o, const struct topic *t, st
 	b->run.frame = &b->frame;
 	b->run.acks = o->acks;
 	b->run.partitions = t->partitions;
+	b->run.session_partitions = o->session_partitions && o->session_partitions < (uint64_t)t->partitions
+		? (int32_t)o->session_partitions : t->partitions;
 	b->run.schedule.rate = o->rate;
 	b->run.schedule.batch_records = b->frame.records;
 	b->run.schedule.batches_max = batches;

@@ -22,7 +22,7 @@
 #include <time.h>
 
 #define PER_SESSION     16    /* frames of one session before the next one's turn */
-#define GOODBYE_NS      (50 * NS_PER_MS) /* for the RESETs that answer CLOSE */
+#define GOODBYE_NS      (200 * NS_PER_MS) /* for CLOSE and the RESETs that answer it */
 #define LOOK_NS         (10 * NS_PER_MS) /* between looks at link, anchors and probes */
 /* A round trip on an idle host takes some 20 us: who waits ten times that waits for a disk or for its
  * schedule, and a nap (which makes an ack look this much later at most) costs nothing. */
@@ -275,20 +275,18 @@ static void
 say_goodbye(struct blast *b)
 {
 	const uint64_t now = clock_now_ns();
+	unsigned said = 0;
 
-	for (unsigned i = 0; i < b->broker.sessions && nic_link(&b->nic); i++) {
-		for (unsigned tries = 0; tries < 100 && port_full(b) && !port_flush(b); tries++)
-			(void)port_receive(b, now);
-		if (port_full(b) || !port_spares(b))
-			break;
-		port_plain_surely(b, session_close_frame(&b->session[i],
-			rte_pktmbuf_mtod(b->spare_plain, uint8_t *)));
-	}
 	/* Until the last answer is here, so that what the broker said and what was heard are the same. */
-	while ((!port_flush(b) || !all_closed(b)) && nic_link(&b->nic)
-			&& clock_now_ns() - now < GOODBYE_NS)
+	while (nic_link(&b->nic) && clock_now_ns() - now < GOODBYE_NS) {
+		for (; said < b->broker.sessions && !port_full(b) && port_spares(b); said++)
+			port_plain_surely(b, session_close_frame(&b->session[said],
+				rte_pktmbuf_mtod(b->spare_plain, uint8_t *)));
+		if (port_flush(b) && all_closed(b))
+			break;
 		if (port_receive(b, now) == 0)
 			(void)sched_yield();
+	}
 	broker_disconnect(&b->broker);
 }
 

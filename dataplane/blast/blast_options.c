@@ -43,6 +43,8 @@ static const struct row table[] = {
 		"largest RecordBatch; 1440 fits MTU 1500"},
 	{"sessions", "N", WHOLE, AT(sessions), 1, BLAST_SESSIONS_MAX, "4",
 		"produce sessions, each with a producer id of its own"},
+	{"session-partitions", "N", WHOLE, AT(session_partitions), 0, BLAST_PARTITIONS_MAX, "0",
+		"each session writes to N of the partitions, the next one to the next N; 0: to all"},
 	{"acks", "none|log|disk", TEXT, AT(acks_name), 0, 0, "log", "what counts as acked"},
 	{"cpus", "LIST", TEXT, AT(cpus), 0, 0, NULL, "the generator runs on the first one"},
 	{"loss", "F", FRACTION, AT(loss), 0, 1, "0",

@@ -16,6 +16,7 @@ struct blast_options {
 	const char *bootstrap, *device, *topic, *cpus, *address, *gateway, *transport, *acks_name;
 	const char *run_dir, *eal_extra;
 	uint64_t partitions;    /* 0: what the topic has */
+	uint64_t session_partitions; /* 0: each session writes to all of them */
 	uint64_t sessions, record_bytes, batch_bytes, rate, max_bytes, max_records, seed;
 	uint64_t reorder_depth;
 	double seconds, give_up_after, loss, duplicate, reorder, hostile;

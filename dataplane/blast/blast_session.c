@@ -34,7 +34,8 @@ session_init(struct blast_session *s, struct blast_run *run, uint16_t from_port,
 	if (!s->slots || !s->batch || !s->again || !s->next_number)
 		return err_sys(err, -ENOMEM, "memory for a session");
 	/* Sessions begin at different partitions, so that few sessions still spread. */
-	s->next_partition = from_port % run->partitions;
+	s->first_partition = from_port * run->session_partitions % run->partitions;
+	s->next_partition = from_port % run->session_partitions;
 	return 0;
 }
 
@@ -316,8 +317,8 @@ next_batch(struct blast_session *s, uint64_t now_ns, struct session_batch *ret)
 	}
 	if (!schedule_take(&run->schedule, now_ns, &ret->sched_ns))
 		return false;
-	ret->partition = s->next_partition;
-	s->next_partition = s->next_partition + 1 == run->partitions ? 0 : s->next_partition + 1;
+	ret->partition = (s->first_partition + s->next_partition) % run->partitions;
+	s->next_partition = s->next_partition + 1 == run->session_partitions ? 0 : s->next_partition + 1;
 	ret->number = s->next_number[ret->partition];
 	s->next_number[ret->partition] += run->frame->records;
 	ret->refusals = 0;

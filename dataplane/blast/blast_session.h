@@ -31,6 +31,7 @@ struct blast_run {
 	const struct frame_template *frame;
 	enum blast_acks acks;
 	int32_t partitions;
+	int32_t session_partitions; /* of them, that one session writes to; >= 1 */
 	int64_t wall_ms;           /* at start_ns of the schedule */
 	struct schedule schedule;
 	struct histogram ack_ns;   /* scheduled send to the level asked for */
@@ -65,7 +66,7 @@ struct blast_session {
 	int64_t producer_id;
 	int16_t epoch;
 	uint16_t handle;
-	int32_t next_partition;
+	int32_t first_partition, next_partition; /* those it writes to lie in a circle from the first on */
 	uint64_t *next_number;         /* per partition */
 	uint64_t batches_done;         /* at their level */
 	uint32_t ping_id, probe_sent_us;

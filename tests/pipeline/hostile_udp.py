@@ -67,29 +67,6 @@ def frame(dst, src, payload, sport, dport, src_ip=CLIENT, udp_len=None, ihl=5, f
     return dst + src + tags + b"\x08\0" + ip + udp
 
 
-def open_session(host, port, udp_port, topic):
-    """(connection that anchors it, session id, secret, udp port to send to, first credit)"""
-    c = k.Connection(host, port)
-    body = (k.i32(0) + k.i64(0) + k.uvarint(5) + socket.inet_aton(CLIENT) + struct.pack(">H", udp_port) + k.i16(1472)
-            + k.i16(64) + k.i32(1) + k.uvarint(2) + k.cstring(topic) + b"\1\0" + b"\0")
-    got = c.ask(k.request(k.OPEN_SESSION, 0, body))
-    h.check(got is not None, "OpenSession closes the connection")
-    at = 5
-    throttle, error = struct.unpack_from(">ih", got, at)
-    at += 6
-    n = got[at] - 1 if got[at] else 0
-    message = got[at + 1:at + 1 + n].decode()
-    at += 1 + n
-    h.check(error == 0, "OpenSession: error %d %s" % (error, message))
-    at += 2                                                            # api_max
-    sid, secret, _inc = struct.unpack_from(">IQQ", got, at)
-    at += 20
-    n = got[at] - 1
-    at += 1 + n
-    to_port, _dgram, _window, credit = struct.unpack_from(">HHHI", got, at)
-    return c, sid, secret, to_port, credit
-
-
 def datagram(kind, sid, secret, rest, pad=256, flags=0):
     d = struct.pack(">BBBBIQ", 0x4B, 0x10 | kind, flags, 0, sid, secret) + rest
     return d + b"\0" * max(0, pad - len(d))
@@ -127,7 +104,7 @@ def body():
         return raw, udp
     raw, udp = in_netns(ns.client, sockets)
     sport = udp.getsockname()[1]
-    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: open_session(kirad.host, kirad.port, sport, "u"))
+    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: k.open_session(kirad.host, kirad.port, CLIENT, sport, "u"))
     h.say("session %08x on port %d, credit %d" % (sid, dport, credit))
 
     def put(payload, **more):
@@ -258,7 +235,7 @@ def body():
     h.say("%d mutated frames" % n)
     # The session may have been closed by a mutated CLOSE; a new one must work.
     anchor.close()
-    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: open_session(kirad.host, kirad.port, sport, "u"))
+    anchor, sid, secret, dport, credit = in_netns(ns.client, lambda: k.open_session(kirad.host, kirad.port, CLIENT, sport, "u"))
     alive("all of it")
     _, out, _ = h.run(["kcat", "-b", kirad.bootstrap, "-C", "-t", "u", "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"],
                       netns=ns.client)

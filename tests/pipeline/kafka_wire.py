@@ -145,6 +145,38 @@ class Connection:
         self.close()
 
 
+class Refused(Exception):
+    """OpenSession was answered by an error; .error is its code."""
+
+    def __init__(self, error, message):
+        super().__init__("OpenSession: error %d %s" % (error, message))
+        self.error = error
+
+
+def open_session(host, port, address, udp_port, topic):
+    """(connection that anchors it, session id, secret, udp port to send to, first credit)"""
+    c = Connection(host, port)
+    body = (i32(0) + i64(0) + uvarint(5) + socket.inet_aton(address) + struct.pack(">H", udp_port) + i16(1472)
+            + i16(64) + i32(1) + uvarint(2) + cstring(topic) + b"\1\0" + b"\0")
+    got = c.ask(request(OPEN_SESSION, 0, body))
+    if got is None:
+        raise Refused(-1, "the connection was closed")
+    error, = struct.unpack_from(">h", got, 9)                         # behind correlation, tags, throttle
+    at = 11
+    n = got[at] - 1 if got[at] else 0
+    message = got[at + 1:at + 1 + n].decode()
+    at += 1 + n
+    if error != 0:
+        raise Refused(error, message)
+    at += 2                                                            # api_max
+    sid, secret, _inc = struct.unpack_from(">IQQ", got, at)
+    at += 20
+    n = got[at] - 1
+    at += 1 + n
+    to_port, _dgram, _window, credit = struct.unpack_from(">HHHI", got, at)
+    return c, sid, secret, to_port, credit
+
+
 def api_versions(host, port):
     """{key: (min, max)} of a broker."""
     with Connection(host, port) as c:

@@ -24,7 +24,7 @@ start(double share)
 	CU_ASSERT_EQUAL_FATAL(frame_template_build(&template, 100, 1400, &err), 0);
 	run.frame = &template;
 	run.acks = BLAST_ACKS_LOG;
-	run.partitions = 3;
+	run.partitions = run.session_partitions = 3;
 	for (unsigned i = 0; i <= SESSIONS; i++) {
 		const struct ckafka_session g = {
 			.wire = {.id = i + 1, .secret = (i + 1) * 1000ull, .incarnation = 7},

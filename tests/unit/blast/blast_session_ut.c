@@ -41,7 +41,7 @@ start(enum blast_acks acks)
 	memcpy(data, frame_template.bytes, frame_template.frame_bytes);
 	run.frame = &frame_template;
 	run.acks = acks;
-	run.partitions = PARTITIONS;
+	run.partitions = run.session_partitions = PARTITIONS;
 	run.schedule = (struct schedule){.start_ns = now, .stop_ns = UINT64_MAX,
 		.batch_records = frame_template.records};
 	CU_ASSERT_EQUAL_FATAL(session_init(&s, &run, 20000, &err), 0);
@@ -244,6 +244,27 @@ a_forged_secret_acks_nothing(void)
 }
 
 static void
+a_session_keeps_to_its_own_partitions_and_the_next_one_to_the_next(void)
+{
+	struct err err;
+
+	start(BLAST_ACKS_LOG);
+	session_free(&s);
+	run.partitions = 6;
+	run.session_partitions = 2;
+	for (uint16_t port = 20000; port < 20006; port++) {
+		unsigned seen = 0;
+
+		CU_ASSERT_EQUAL_FATAL(session_init(&s, &run, port, &err), 0);
+		grant(5);
+		for (unsigned i = 0; i < 6; i++)
+			seen |= 1u << next_data().partition;
+		CU_ASSERT_EQUAL(seen, 3u << port * 2 % 6);
+		session_free(&s);
+	}
+}
+
+static void
 what_was_acked_within_100_ms_is_remembered_and_older_acks_are_not(void)
 {
 	memset(&run, 0, sizeof(run));
@@ -258,6 +279,7 @@ what_was_acked_within_100_ms_is_remembered_and_older_acks_are_not(void)
 
 static const struct ut_test tests[] = {
 	UT("session", partitions_take_turns_and_each_counts_from_zero),
+	UT("session", a_session_keeps_to_its_own_partitions_and_the_next_one_to_the_next),
 	UT("session", an_ack_counts_each_record_once),
 	UT("session", at_disk_the_log_mark_completes_nothing),
 	UT("session", a_new_session_sends_what_was_not_acked_and_nothing_else),
