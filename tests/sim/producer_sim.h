@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SIM_CLIENTS    2
-#define SIM_BATCHES    300 /* of each client */
+#define SIM_BATCHES    1200 /* of each client at most; mostly a quarter of it */
 #define SIM_PARTITIONS 3
 #define SIM_MANY       10000 /* batches of room: never full */
 
@@ -30,7 +30,7 @@ enum sim_bursts { SIM_CARRIES, SIM_SHORTENS, SIM_SWALLOWS };
 
 /* What may happen in a run; drawn before it begins. */
 struct sim_plan {
-	uint32_t loss, doubling, damage; /* permille of the datagrams, each way */
+	uint32_t loss, doubling, damage, marks; /* permille of the datagrams, each way; marks: to kirad */
 	uint32_t distance_us, jitter_us, late_in;
 	enum sim_bursts bursts;
 	unsigned chaos;                  /* 0: the wire alone misbehaves .. 3 */
@@ -38,6 +38,9 @@ struct sim_plan {
 	unsigned ring;                   /* packets between the lcores; 0: the credit, as in kirad */
 	uint16_t ack_every, keepalive_s;
 	uint32_t ack_delay_us;
+	unsigned batches;                /* of each client */
+	unsigned alive;                  /* at a time */
+	uint16_t window;                 /* asked for at most */
 	unsigned large_in;               /* one batch of so many fits no datagram */
 	unsigned pace;                   /* a batch in about so many turns, until it is calm */
 	unsigned sync_in;                /* turns, about, of a sync */

@@ -326,6 +326,9 @@ take_counters(void)
 {
 	sim.fired[FAULT_LEASE_OVER] += counter_read(&world.rx_count.ended_lease);
 	sim.fired[FAULT_ENDED_DISK] += counter_read(&world.rx_count.ended_disk);
+	sim.fired[FAULT_SILENT] += counter_read(&world.rx_count.ended_silence);
+	sim.fired[FAULT_RESET] += counter_read(&world.rx_count.resets);
+	sim.fired[FAULT_OVER_CREDIT] += counter_read(&world.drop[DROP_OVER_CREDIT]);
 	sim.fired[FAULT_RING_FULL] += counter_read(&world.drop[DROP_RING_FULL]);
 	sim.fired[FAULT_ACK_WAITS] += counter_read(&world.rx_count.ack_waits);
 	sim.fired[FAULT_QUERIED] += counter_read(&world.rx_count.queries);

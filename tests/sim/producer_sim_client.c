@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIVE_MAX  200
 #define LONG_MS    100000000 /* a delivery timeout that nothing here reaches */
 #define MEMORY     8192
 #define STOOD_NS   (50 * NS_PER_MS)
-#define SOCKET_MAX 400 /* datagrams that wait for a process which stands still */
+#define SOCKET_MAX 1000 /* datagrams that wait for a process which stands still */
 
 struct ckafka { /* the anchor */
 	uint32_t id;
@@ -162,7 +161,7 @@ static void
 run_open(struct client *c)
 {
 	struct job *job = &c->p.job;
-	struct sim_open o = {.repeat = job->repeat, .window = (uint16_t)(2 + sim_draw(200)),
+	struct sim_open o = {.repeat = job->repeat, .window = (uint16_t)(2 + sim_draw(sim.plan.window - 1u)),
 		.want_disk = c->p.o.acks == KIRA_ACKS_DISK, .id = job->session_id,
 		.secret = job->secret};
 
@@ -352,8 +351,8 @@ sim_client_turn(unsigned client)
 	/* A client that, as Kafka's, sends on behind the first batch of a producer that is not known. */
 	for (int32_t i = 0; sim.plan.as_kafka && i < SIM_PARTITIONS; i++)
 		c->topic->part[i].known = true;
-	while (sim.client[client].made < SIM_BATCHES && !sim.pausing && (sim.calm || sim_once_in(sim.plan.pace))
-			&& io->alive < ALIVE_MAX && sim_draw(3) > 0)
+	while (sim.client[client].made < sim.plan.batches && !sim.pausing && (sim.calm || sim_once_in(sim.plan.pace))
+			&& io->alive < sim.plan.alive && sim_draw(3) > 0)
 		make(client);
 	route_turn(io);
 	setup_turn(client);
@@ -372,7 +371,7 @@ sim_client_turn(unsigned client)
 bool
 sim_client_done(unsigned client)
 {
-	return sim.client[client].told + sim.client[client].gone == SIM_BATCHES && sim_client_idle(client);
+	return sim.client[client].told + sim.client[client].gone == sim.plan.batches && sim_client_idle(client);
 }
 
 bool

@@ -2,6 +2,8 @@
  * producer_sim_plan.c - what goes wrong in a run, and when. See producer_sim.h. */
 #include "tests/sim/producer_sim.h"
 
+#include <kira/wire.h>
+
 /* Of about so many turns one. */
 #define FAILS_IN   400
 #define RESTART_IN 1500 /* after a failed sync */
@@ -29,6 +31,7 @@ sim_plan_draw(void)
 		.loss = sim_once_in(4) ? sim_draw(301) : sim_draw(4) * 30,
 		.doubling = sim_draw(3) * 20,
 		.damage = sim_draw(2) * 5,
+		.marks = one_of((const uint32_t[]){0, 0, 20}, 3),
 		.distance_us = one_of((const uint32_t[]){20, 20, 500, 10000}, 4),
 		.jitter_us = one_of((const uint32_t[]){1, 100, 300, 3000}, 4),
 		.chaos = sim_draw(4),
@@ -39,6 +42,9 @@ sim_plan_draw(void)
 		.ack_every = (uint16_t)one_of((const uint32_t[]){1, 16, 16, 64}, 4),
 		.ack_delay_us = one_of((const uint32_t[]){0, 50, 50, 10000}, 4),
 		.keepalive_s = (uint16_t)one_of((const uint32_t[]){1, 10, 10, 60}, 4),
+		.batches = SIM_BATCHES / 4,
+		.alive = 200,
+		.window = 200,
 		.large_in = one_of((const uint32_t[]){25, 25, 4}, 3),
 		.pace = (const unsigned[]){6, 6, 40, 150}[sim_draw(4)],
 		.sync_in = (const unsigned[]){5, 10, SLOW_SYNC}[sim_draw(3)],
@@ -59,6 +65,14 @@ sim_plan_draw(void)
 		.calm_ns = sim.now_ns + (5 + sim_draw(20)) * NS_PER_S,
 		.day_ns = sim_once_in(6) ? sim.now_ns + sim_draw(5000) * NS_PER_MS : UINT64_MAX,
 	};
+	if (sim_once_in(12)) { /* much in flight, early and without an outcome */
+		p->batches = SIM_BATCHES;
+		p->alive = 1000;
+		p->window = KUP_WINDOW_MAX;
+		p->credit = 200 + sim_draw(2000);
+		p->pace = 1;
+		sim_fired(FAULT_DEEP);
+	}
 	if (p->tcp_only)
 		p->chaos = 0;
 	/* Number 0 is also what a forgotten producer begins with (PROTOCOL.md, 6). */

@@ -17,8 +17,9 @@
 #include <string.h>
 
 #define FLYING_MAX 4096
+#define ECN_AT     15 /* in an untagged IPv4 frame */
 #define LATE_MS    3000 /* one of late_in comes so late at most: from an earlier session, even */
-#define SOCKET_MAX 400 /* datagrams that wait for a kirad which stands still */
+#define SOCKET_MAX 1000 /* datagrams that wait for kirad: its port has no more room */
 
 struct flying {
 	uint64_t at_ns;
@@ -95,6 +96,11 @@ fly(bool to_broker, const struct frame *f)
 			a->at_ns += sim_draw(LATE_MS) * NS_PER_MS;
 			sim_fired(FAULT_LATE);
 		}
+		if (to_broker && sim_draw(1000) < p->marks) {
+			a->frame.bytes[ECN_AT] |= 3;
+			world_sums(&a->frame);
+			sim_fired(FAULT_MARKED);
+		}
 		if (sim_draw(1000) < p->damage)
 			damage(&a->frame, to_broker);
 	}
@@ -115,9 +121,9 @@ to_clients(const struct frame *f)
 static void
 to_kirad(const struct frame *f)
 {
-	if (sim.away || (sim.stopped && n_socket == SOCKET_MAX))
+	if (sim.away || n_socket == SOCKET_MAX)
 		return;
-	n_socket = sim.stopped ? n_socket + 1 : 0;
+	n_socket++;
 	sim_watch_arrived(f);
 	world_put(f);
 }
@@ -143,6 +149,7 @@ sim_wire_turn(void)
 void
 sim_wire_answers(void)
 {
+	n_socket = 0; /* all that waited was taken before */
 	for (unsigned i = 0; i < world.out_n; i++) {
 		sim_watch_answer(&world.out[i]);
 		fly(false, &world.out[i]);

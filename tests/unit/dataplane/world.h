@@ -9,7 +9,7 @@
 #include "tests/unit/dataplane/fake_storage.h"
 
 #define WORLD_PARTITIONS 3
-#define WORLD_OUT        256
+#define WORLD_OUT        1200 /* at most one for each that can be put before a turn */
 #define WORLD_PORT       9104
 #define WORLD_CLIENT     5000
 #define FRAME_MAX        1514
