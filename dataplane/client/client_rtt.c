@@ -66,9 +66,9 @@ rtt_probe(struct client_rtt *r)
 }
 
 uint64_t
-rtt_loss_after_ns(const struct client_rtt *r)
+rtt_loss_after_ns(const struct client_rtt *r, uint32_t eighths)
 {
 	const uint64_t rtt = MAX(r->srtt_ns, r->last_ns);
 
-	return MAX(rtt + rtt / 8, RTT_GRAIN_NS);
+	return MAX(rtt + rtt / 8 * eighths, RTT_GRAIN_NS);
 }

@@ -26,7 +26,8 @@ void rtt_heard(struct client_rtt *r);
 /* A probe goes out: the next waits twice as long. */
 void rtt_probe(struct client_rtt *r);
 
-/* A packet overtaken by a later one is lost so long after its transmission. */
-uint64_t rtt_loss_after_ns(const struct client_rtt *r);
+/* A packet overtaken by a later one is lost so long after its transmission: a round trip and some
+ * eighths of it, 1..8. */
+uint64_t rtt_loss_after_ns(const struct client_rtt *r, uint32_t eighths);
 
 #endif

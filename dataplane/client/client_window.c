@@ -232,12 +232,19 @@ cut(struct client_window *w)
 	cc_cut(&w->cc);
 }
 
+/* What is overtaken may be late by time as well as by count: both grow together, to two round trips. */
+static uint64_t
+loss_after_ns(const struct client_window *w)
+{
+	return rtt_loss_after_ns(&w->rtt, MIN(w->reorder / REORDER_START, 8u));
+}
+
 /* Transmissions are numbered, so the list is in the order of both criteria: stop at the first
  * packet that is not lost. */
 static void
 detect_losses(struct client_window *w, uint64_t now_ns)
 {
-	const uint64_t after = rtt_loss_after_ns(&w->rtt);
+	const uint64_t after = loss_after_ns(w);
 	bool beyond = false;
 
 	while (w->evidence && w->head != NIL) {
@@ -269,7 +276,7 @@ loss_at(const struct client_window *w)
 {
 	if (!w->evidence || w->head == NIL || (int32_t)(w->evidence_tx - w->slots[w->head].last_tx) <= 0)
 		return CW_NEVER;
-	return w->slots[w->head].sent_ns + rtt_loss_after_ns(&w->rtt) + 1;
+	return w->slots[w->head].sent_ns + loss_after_ns(w) + 1;
 }
 
 /* ---- Next -------------------------------------------------------------------------------- */

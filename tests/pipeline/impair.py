@@ -11,7 +11,7 @@
 # timeout: 240
 """impair.py - `kira produce` over UDP to kirad, two namespaces apart, through a network that is bad on purpose (relay.c).
 
---matrix   loss of 0, 0.1, 1, 5, 20 % x doubling of 5 % or none x 64 datagrams overtaking 5 % of them, or none, without
+--matrix   loss of 0, 0.1, 1, 5, 20 % x doubling of 5 % or none x 64 datagrams overtaking a quarter, or none, without
            congestion control: each record is there once, in order; sent again is what was lost and next to nothing else
 --some     five corners of it, and a slow link with a short queue that congestion control has to find
 --goodput  what loss costs on a link both ends carry easily, in one run with clean ones between; beside it without a
@@ -34,7 +34,7 @@ import standstill
 
 DATA, PEER, KAFKA, KAFKA_PEER = "10.77.0.1/24", "10.77.0.2/24", "10.78.0.1/24", "10.78.0.2/24"
 LOSSES = (0, 0.001, 0.01, 0.05, 0.2)
-DOUBLED, REORDERED, DEPTH = 0.05, 0.05, 64
+DOUBLED, REORDERED, DEPTH = 0.05, 0.25, 64
 DATAGRAMS = 30000               # of a cell, about; --some: half
 GATES = {0.001: 0.95, 0.01: 0.85, 0.05: 0.50}
 # The link of --goodput: an eighth of what goes through the relay without one on two idle cores [m], so that the link

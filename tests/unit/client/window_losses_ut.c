@@ -58,6 +58,30 @@ an_overtaken_packet_is_lost_by_time_as_well(void)
 }
 
 static void
+where_packets_come_late_one_is_waited_for_longer_too(void)
+{
+	static const struct {
+		uint32_t reorder;
+		uint64_t after_ns;
+	} want[] = {{3, 9 * MS}, {6, 10 * MS}, {24, 16 * MS}, {192, 16 * MS}};
+	const struct cw_options o = options();
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(want); i++) {
+		struct told_ack t;
+
+		start(&o);
+		(void)send_new(2);
+		now += 8 * MS; /* the round trip */
+		t = make_ack(0, 2);
+		t.a.ts_echo = slots[2].tx_ts;
+		sack(&t, 2);
+		(void)take(&t);
+		w.reorder = want[i].reorder;
+		CU_ASSERT_EQUAL(cw_deadline(&w, now), slots[1].sent_ns + want[i].after_ns + 1);
+	}
+}
+
+static void
 a_spurious_retransmission_doubles_the_reorder_threshold(void)
 {
 	const struct cw_options o = options();
@@ -338,6 +362,7 @@ what_is_unknown_can_be_walked_for_the_next_session(void)
 static const struct ut_test tests[] = {
 	UT("losses", three_later_transmissions_received_declare_a_packet_lost_and_cut_the_window_once),
 	UT("losses", an_overtaken_packet_is_lost_by_time_as_well),
+	UT("losses", where_packets_come_late_one_is_waited_for_longer_too),
 	UT("losses", a_spurious_retransmission_doubles_the_reorder_threshold),
 	UT("losses", a_true_retransmission_leaves_the_threshold_alone),
 	UT("losses", a_lost_tail_is_probed_and_one_answer_exposes_the_rest),
