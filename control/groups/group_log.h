@@ -42,6 +42,7 @@ struct group_write {
 	/* `error` 0: stored at its level. COORDINATOR_NOT_AVAILABLE(15): not stored. REQUEST_TIMED_OUT(7): perhaps
 	 * stored. UNKNOWN_SERVER_ERROR(-1): larger than a batch may be, not stored. May append again, to `w` too. */
 	void (*stored)(struct group_write *w, int16_t error, uint64_t now_ns);
+	void *owner;               /* of whoever waits */
 	/* Of the log, while `pending`. */
 	bool pending;
 	enum group_log_level level;

@@ -37,6 +37,35 @@ struct group_wait {
 	struct group_member *member; /* NULL: not parked */
 };
 
+struct group_protocol;
+
+struct group_join_request {
+	struct view group, member, instance;    /* instance.p NULL: none */
+	struct view client_id, client_host;     /* "/1.2.3.4" */
+	int32_t session_ms, rebalance_ms;       /* rebalance_ms < 0: as session_ms */
+	struct view protocol_type;
+	int32_t protocols;
+	const struct group_protocol *protocol;  /* group.h */
+	bool id_required;                       /* v4+: a new dynamic member is answered 79 first */
+	bool skip_offered;                      /* v9+: a leader may be told to skip its assignment */
+};
+
+struct group_claim {
+	struct view group, member, instance;    /* instance.p NULL: none */
+	int32_t generation;
+};
+
+struct group_assignment {
+	struct view member, assignment;
+};
+
+struct group_sync_request {
+	struct group_claim claim;
+	struct view protocol_type, protocol;    /* p NULL: not said */
+	int32_t assignments;
+	const struct group_assignment *assignment;
+};
+
 struct group_joined {
 	int16_t error;
 	int32_t generation;
@@ -91,13 +120,44 @@ struct group {
 	struct group_member *members, *members_last; /* in the order they joined */
 	unsigned member_count;
 	struct group_member *leader;            /* NULL: none yet */
+	struct group_pending *pending, *pending_last;
+	unsigned pending_count;
+
+	struct timer timer;                     /* PREPARING: of the join; then: of the syncs */
+	bool initial;                           /* PREPARING: from EMPTY, so it waits for more */
+	bool grown;                             /* while `initial`: a member came since it began to wait */
+	bool shrunk;                            /* by LeaveGroup, not yet acted upon */
+	int64_t initial_left_ms;                /* how often it may wait again, at most the rebalance timeout */
+	struct group_write write;               /* COMPLETING: the leader's assignment */
 };
+
+/* ---- Requests ---- */
+
+/* Each is answered once, within the call or later, by groups->joined or ->synced. */
+void group_join(struct groups *gs, const struct group_join_request *q, struct group_wait *w,
+	uint64_t now_ns);
+void group_sync(struct groups *gs, const struct group_sync_request *q, struct group_wait *w,
+	uint64_t now_ns);
+/* The connection of a parked request died: its member stays. */
+void group_forget(struct group_wait *w);
+
+int16_t group_heartbeat(struct groups *gs, const struct group_claim *q, uint64_t now_ns);
+/* Of one member; an instance without a member id: whoever holds it. NULL: no such group. After the last
+ * one: group_left(). */
+int16_t group_leave(struct group *g, struct view member, struct view instance);
+void group_left(struct group *g, uint64_t now_ns);
+
+const char *group_state_name(enum group_state state);
 
 /* ---- The table ---- */
 
 struct group *groups_find(const struct groups *gs, struct view id);
 /* Find, or make an EMPTY one. NULL: memory_max. */
 struct group *groups_obtain(struct groups *gs, struct view id, uint64_t now_ns);
+/* Once in a while: EMPTY groups without offsets go. */
+void groups_sweep(struct groups *gs);
+/* Forget all. */
+void groups_close(struct groups *gs);
 /* Remove an EMPTY group, its offsets, and what the log says of it. `w` (or NULL): stored() when that is
  * appended. */
 void groups_remove(struct groups *gs, struct group *g, struct group_write *w);
@@ -106,11 +166,6 @@ bool groups_memory_take(struct groups *gs, uint64_t bytes);
 void groups_memory_give(struct groups *gs, uint64_t bytes);
 
 /* ---- For committed offsets ---- */
-
-struct group_claim {
-	struct view group, member, instance;    /* instance.p NULL: none */
-	int32_t generation;
-};
 
 /* May these offsets be committed? 0 and the group; made where a simple consumer (generation -1, no member)
  * names one that is not there. Restarts the member's session. Else an error: 24, 25, 22, 27, 82; 15 where
