@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#define KEPT  (2 * KUP_WINDOW_MAX)
 #define SLOTS 512 /* more than there are sessions: a place by the low bits of the id */
 
 /* Of the session that had the place last. */
@@ -18,12 +19,14 @@ static struct watched {
 	uint64_t secret;
 	uint32_t log_seq, disk_seq, max_seq, err_total, ack_num;
 	uint32_t query_first, query_count, query_length; /* count 0: none to answer */
+	uint32_t failures, failed[KEPT]; /* packets told with an error so far; their pkt_seq, by its low bits */
 } session[SLOTS];
 
 void
 sim_watch_begin(void)
 {
-	memset(session, 0, sizeof(session));
+	for (unsigned i = 0; i < SLOTS; i++)
+		session[i].secret = 0;
 }
 
 static struct watched *
@@ -79,6 +82,20 @@ answered(const struct watched *s, const struct cwire_ack *ack)
 	return n;
 }
 
+static void
+note_failures(struct watched *s, const struct cwire_ack *ack)
+{
+	for (unsigned i = 0; i < ack->results; i++) {
+		struct cwire_result r;
+
+		cwire_result(ack, i, &r);
+		for (uint32_t seq = r.first_seq; r.error != 0 && seq != r.first_seq + r.count; seq++) {
+			s->failures += s->failed[seq % KEPT] != seq;
+			s->failed[seq % KEPT] = seq;
+		}
+	}
+}
+
 static bool
 went_back(uint32_t from, uint32_t to)
 {
@@ -103,6 +120,9 @@ sim_watch_answer(const struct frame *f)
 		sim_wrong("an ACK out of its number");
 	if (went_back(ack.disk_seq, ack.log_seq) || went_back(ack.log_seq, ack.max_seq))
 		sim_wrong("an ACK that contradicts itself");
+	note_failures(s, &ack);
+	if (ack.err_total != s->failures)
+		sim_wrong("err_total is not what was told of failures, each once");
 	if (s->query_count > 0) {
 		if (f->payload_len > s->query_length)
 			sim_wrong("an answer longer than its QUERY");
