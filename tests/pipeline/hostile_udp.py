@@ -7,7 +7,8 @@
 # needs: root
 # timeout: 240
 """hostile_udp.py - malformed frames and datagrams are dropped under a name, answered by nothing, and
-hurt nothing; with a session's secret in hand they still cannot crash kirad or get more out than in.
+hurt nothing; with a session's secret in hand they still cannot crash kirad or get more out than in, and from
+another address or port the secret is worth nothing.
 
 kirad runs on afpacket: or afxdp: in a namespace; frames come raw from the other end of a veth pair, some with a
 real session (OpenSession over TCP) and damaged behind the secret."""
@@ -74,6 +75,72 @@ def datagram(kind, sid, secret, rest, pad=256, flags=0):
 
 def data(sid, secret, seq, batch, handle=1, partition=0, frag=(0, 1), flags=1):
     return datagram(1, sid, secret, struct.pack(">IIHBBi", seq, 1, handle, frag[0], frag[1], partition) + batch, flags=flags)
+
+
+def outweigh(udp, to, sid, secret, seq, good, rng):
+    """The cheapest questions with the longest answers, from a session with 40 outcomes to tell: what comes back is
+    never more than what went out. `seq`: the first that is free."""
+    bad = k.batch([b"x"], crc=5)
+    came = went = longest = 0
+
+    def ask(question, limit):
+        nonlocal came, went, longest
+        went += len(question)
+        udp.sendto(question, to)
+        udp.settimeout(limit)
+        try:
+            while True:
+                answer = udp.recv(2048)
+                came += len(answer)
+                longest = max(longest, len(answer))
+                h.check(came <= went, "%d bytes came back for %d" % (came, went))
+                udp.settimeout(0.002)
+        except TimeoutError:
+            pass
+    for i in range(40):
+        # Every other outcome another one: no two of them fit into one result.
+        ask(data(sid, secret, seq + i, bad if i % 2 else good, partition=0 if i % 2 else 7), 5)
+    came = went = longest = 0
+    for i in range(400):
+        ask(rng.choice((datagram(5, sid, secret, struct.pack(">IHH", 1, 1024, 0)),
+                        datagram(5, sid, secret, struct.pack(">IHH", seq, 40, 0)),
+                        datagram(3, sid, secret, struct.pack(">II", i, 1), flags=1),
+                        data(sid, secret, rng.randrange(1, seq + 40), good),
+                        data(sid, secret, seq + 5000, good))), 0.2)
+    udp.settimeout(5)
+    h.check(longest >= 200, "no answer was longer than %d bytes: nothing to tell" % longest)
+    h.say("400 questions of %d bytes: %d bytes came back, %d at once at most" % (went, came, longest))
+
+
+def moved(ns, kirad):
+    """A session of any port belongs to the first that sends; a repeated OpenSession moves it."""
+    def socket_there():
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((CLIENT, 0))
+        return s
+    first, second = in_netns(ns.client, socket_there), in_netns(ns.client, socket_there)
+    first_port, second_port = first.getsockname()[1], second.getsockname()[1]
+    anchor, sid, secret, port, _ = in_netns(ns.client, lambda: k.open_session(kirad.host, kirad.port, CLIENT, 0, "u"))
+
+    def hears(s, limit):
+        s.settimeout(limit)
+        s.sendto(datagram(3, sid, secret, struct.pack(">II", 9, 9)), (SERVER, port))
+        try:
+            return s.recv(2048)[1] == 0x14
+        except TimeoutError:
+            return False
+    h.check(hears(first, 5), "the first sender of a session of any port is not answered")
+    h.check(not hears(second, 0.3), "a second port is answered, too")
+    h.check(hears(first, 5), "the first one no more")
+    again = in_netns(ns.client, lambda: k.open_session(kirad.host, kirad.port, CLIENT, second_port, "u", (sid, secret)))
+    h.check(again[1:4] == (sid, secret, port), "OpenSession did not repeat the session: %s" % (again[1:4],))
+    h.check(hears(second, 5), "the port that it moved to is not answered")
+    h.check(not hears(first, 0.3), "the one that it left, %d, is still answered" % first_port)
+    first.sendto(datagram(7, sid, secret, struct.pack(">II", 9, 9)), (SERVER, port))
+    h.check(not hears(first, 0.3) and hears(second, 5), "a CLOSE from where it left ended the session")
+    for c in (anchor, again[0]):
+        c.close()
+    h.say("a session belongs to one port at a time, and moves by OpenSession alone")
 
 
 def body():
@@ -210,11 +277,14 @@ def body():
         seq += 1
     h.say("%d refused batches: each with its code" % len(refused))
 
+    outweigh(udp, (SERVER, dport), sid, secret, seq, good, rng)
+    moved(ns, kirad)
+
     # Random damage, with and without the secret.
     seeds = [datagram(3, sid, secret, struct.pack(">II", 1, 1)), datagram(5, sid, secret, struct.pack(">IHH", 1, 3, 0)),
              data(sid, secret, seq, good), data(sid, secret, seq, k.batch([b"a"] * 40, producer=(99, 0, 0)))]
     stop = time.monotonic() + args.minutes * 60 if args.minutes else None
-    n, sent_bytes = 0, 0
+    n = 0
     while (time.monotonic() < stop) if stop else (n < args.mutations):
         f = bytearray(frame(dst, src, rng.choice(seeds), sport, dport))
         for _ in range(rng.choice((1, 1, 2, 5))):

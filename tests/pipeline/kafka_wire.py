@@ -153,10 +153,11 @@ class Refused(Exception):
         self.error = error
 
 
-def open_session(host, port, address, udp_port, topic):
-    """(connection that anchors it, session id, secret, udp port to send to, first credit)"""
+def open_session(host, port, address, udp_port, topic, session=(0, 0)):
+    """(connection that anchors it, session id, secret, udp port to send to, first credit); `session`: id and
+    secret of one to repeat."""
     c = Connection(host, port)
-    body = (i32(0) + i64(0) + uvarint(5) + socket.inet_aton(address) + struct.pack(">H", udp_port) + i16(1472)
+    body = (struct.pack(">IQ", *session) + uvarint(5) + socket.inet_aton(address) + struct.pack(">H", udp_port) + i16(1472)
             + i16(64) + i32(1) + uvarint(2) + cstring(topic) + b"\1\0" + b"\0")
     got = c.ask(request(OPEN_SESSION, 0, body))
     if got is None:
