@@ -99,7 +99,8 @@ def body():
         cost, got = sides.run(args.sessions, args.seconds)
         after, _ = sides.run(1, args.seconds)
         if not (before and cost and after):
-            h.say("block %d: thrown, kirad did not answer for seconds" % (i + 1))
+            h.say("block %d: thrown, kirad did not answer for seconds (%s)" % (
+                i + 1, ", ".join("%.0f ns" % c if c else "gone" for c in (before, cost, after))))
             continue
         ratios.append(2 * cost / (before + after))
         fair.append(got["session_records_max"] / max(got["session_records_min"], 1))
