@@ -250,8 +250,7 @@ store_batch(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int6
 	}
 }
 
-/* A burst: passes before it, so that what the append touches is on its way before it is needed, each
- * by what the pass before has brought. */
+/* A burst: two passes, so that what the append touches is on its way before it is needed. */
 static void
 store_burst(struct store_lcore *st, struct store_msg *const *msg, unsigned n, uint64_t now_ns,
 	int64_t wall_ms)
@@ -259,16 +258,10 @@ store_burst(struct store_lcore *st, struct store_msg *const *msg, unsigned n, ui
 	for (unsigned i = 0; i < n; i++)
 		rte_prefetch0(msg[i]);
 	for (unsigned i = 0; i < n; i++) {
+		rte_prefetch0(msg[i]->part);
 		rte_prefetch0(msg[i]->batch);
 		rte_prefetch0(msg[i]->batch + CACHE_LINE);
-		storage_fetch_partition(msg[i]->part);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		rte_prefetch0(store_lane(st, msg[i]));
-		storage_fetch_segment(msg[i]->part, msg[i]->batch);
-	}
-	for (unsigned i = 0; i < n; i++)
-		storage_fetch_tail(msg[i]->part, msg[i]->batch);
 	for (unsigned i = 0; i < n; i++)
 		store_batch(st, msg[i], now_ns, wall_ms);
 }

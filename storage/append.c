@@ -254,43 +254,6 @@ make_room(struct partition *part, uint64_t total, int32_t count, uint64_t now_ns
 	return true;
 }
 
-/* ---- Ahead of an append ------------------------------------------------------------------- */
-
-void
-storage_fetch_partition(const struct partition *part)
-{
-	__builtin_prefetch(&part->active, 1);
-	__builtin_prefetch(&part->slot);
-	__builtin_prefetch(&part->config);
-	__builtin_prefetch(&part->state);
-	__builtin_prefetch(&part->tail, 1);
-}
-
-void
-storage_fetch_segment(const struct partition *part, const uint8_t *batch)
-{
-	const struct segment *seg = part->active;
-
-	__builtin_prefetch(&seg->map);
-	__builtin_prefetch(&seg->index.since, 1);
-	__builtin_prefetch(&seg->ready);
-	producers_fetch_bucket(words_of(part)->producers, part->slot, rb_producer_id(batch));
-}
-
-/* Two lines of the map: what they cost most is the walk for their page. The rest the CPU's own prefetcher
- * finds once the copy has begun. */
-void
-storage_fetch_tail(const struct partition *part, const uint8_t *batch)
-{
-	const struct segment *seg = part->active;
-	const uint8_t *to = seg->map + part->position;
-
-	__builtin_prefetch(to, 1);
-	__builtin_prefetch(to + CACHE_LINE, 1);
-	index_fetch(&seg->index);
-	producers_fetch(words_of(part)->producers, part->slot, rb_producer_id(batch));
-}
-
 /* ---- Append ------------------------------------------------------------------------------- */
 
 static enum append_verdict

@@ -35,16 +35,6 @@ struct index {
 	uint32_t max_delta;
 };
 
-/* A hint ahead of index_add(): where the next entry goes, if it is due. */
-static inline void
-index_fetch(const struct index *ix)
-{
-	if (ix->since <= INDEX_INTERVAL)
-		return;
-	__builtin_prefetch(&ix->entry[atomic_load_explicit(&ix->n, memory_order_relaxed)], 1);
-	__builtin_prefetch(&ix->time[atomic_load_explicit(&ix->times, memory_order_relaxed)], 1);
-}
-
 /* Enough for a segment of `size` bytes; pages come when touched. */
 int index_open(struct index *ix, const struct io *io, uint64_t size);
 void index_close(struct index *ix, const struct io *io);

@@ -99,7 +99,7 @@ producers_close(struct producers *p)
 }
 
 static uint32_t *
-bucket_of(const struct producers *p, unsigned slot, int64_t id)
+bucket_of(struct producers *p, unsigned slot, int64_t id)
 {
 	uint64_t h = ((uint64_t)id ^ ((uint64_t)slot << 40)) * 0x9e3779b97f4a7c15u;
 
@@ -114,23 +114,6 @@ find(struct producers *p, unsigned slot, int64_t id)
 	while (i && (p->at[i].id != id || p->at[i].slot != slot))
 		i = p->at[i].chain;
 	return i ? &p->at[i] : NULL;
-}
-
-void
-producers_fetch_bucket(const struct producers *p, unsigned slot, int64_t id)
-{
-	__builtin_prefetch(bucket_of(p, slot, id));
-	__builtin_prefetch(&p->of[slot]);
-}
-
-void
-producers_fetch(const struct producers *p, unsigned slot, int64_t id)
-{
-	const struct producer *e = &p->at[*bucket_of(p, slot, id)];
-
-	__builtin_prefetch(e, 1);
-	__builtin_prefetch((const uint8_t *)e + CACHE_LINE, 1);
-	__builtin_prefetch((const uint8_t *)e + 2 * CACHE_LINE, 1);
 }
 
 static void

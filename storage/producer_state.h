@@ -32,10 +32,6 @@ enum producer_verdict {
 	PRODUCER_AHEAD,      /* above the next one: hold it, or 45 */
 };
 
-/* Hints ahead of producers_judge(): the way to a producer, then the first of that way. */
-void producers_fetch_bucket(const struct producers *p, unsigned slot, int64_t id);
-void producers_fetch(const struct producers *p, unsigned slot, int64_t id);
-
 /* `slot`: the partition. `strict`: an unknown producer must begin at 0 (UDP, which may reorder);
  * else its state has expired and it may go on anywhere, as in Kafka. */
 enum producer_verdict producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch,

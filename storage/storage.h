@@ -159,13 +159,6 @@ struct append_result {
 	int64_t append_ms;     /* LogAppendTime; -1 for CreateTime topics */
 };
 
-/* Hints, in this order, some batches ahead of storage_append(): what it will touch is fetched into the
- * cache, each step by what the one before brought. With 1,000 partitions and many producers nearly
- * all of it is far away. `batch`: at least RB_HEADER bytes, not judged yet. */
-void storage_fetch_partition(const struct partition *part);
-void storage_fetch_segment(const struct partition *part, const uint8_t *batch);
-void storage_fetch_tail(const struct partition *part, const uint8_t *batch);
-
 /* Judge, number and copy one batch. `batch` may be patched in place (LogAppendTime). Stores are
  * private until storage_publish(). Call in runs: several batches of one partition, one publish. */
 enum append_verdict storage_append(struct partition *part, uint8_t *batch, uint32_t length,
