@@ -6,62 +6,17 @@
  * A count is let in only if count x smallest element fits into the bytes left (kr_array). */
 #include "control/kafka/requests.h"
 
-static struct reader
-open_body(const struct request *rq, struct arena *a)
-{
-	if (a)
-		a->used = 0;
-	return kr_open(rq->body, rq->length, rq->flexible);
-}
-
-/* Room for n elements of `size` bytes, zeroed; NULL and bad where the arena is too small. */
-static void *
-take(struct arena *a, struct reader *r, int32_t n, size_t size)
-{
-	const size_t bytes = ((size_t)n * size + 15) & ~(size_t)15;
-	void *p;
-
-	if (r->bad || n < 0 || bytes > ARENA_BYTES - a->used) {
-		r->bad = true;
-		return NULL;
-	}
-	p = a->bytes + a->used;
-	a->used += (uint32_t)bytes;
-	memset(p, 0, bytes);
-	return p;
-}
-
-/* An array that must not be null. */
-static int32_t
-count(struct reader *r, size_t smallest)
-{
-	const int32_t n = kr_array(r, INT32_MAX, smallest);
-
-	if (n < 0)
-		r->bad = true;
-	return r->bad ? 0 : n;
-}
-
-/* A string that must not be null. */
-static struct view
-text(struct reader *r)
-{
-	const struct view v = kr_string(r);
-
-	if (!v.p)
-		r->bad = true;
-	return v;
-}
+#include "control/kafka/decode.h"
 
 bool
 q_api_versions(struct q_api_versions *ret, const struct request *rq)
 {
-	struct reader r = open_body(rq, NULL);
+	struct reader r = decode_open(rq, NULL);
 
 	*ret = (struct q_api_versions){0};
 	if (rq->version >= 3) {
-		ret->software = text(&r);
-		ret->software_version = text(&r);
+		ret->software = decode_text(&r);
+		ret->software_version = decode_text(&r);
 	}
 	kr_tags(&r);
 	return !r.bad;
@@ -70,7 +25,7 @@ q_api_versions(struct q_api_versions *ret, const struct request *rq)
 bool
 q_metadata(struct q_metadata *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 	int32_t n;
 
 	*ret = (struct q_metadata){.auto_create = true};
@@ -79,13 +34,13 @@ q_metadata(struct q_metadata *ret, const struct request *rq, struct arena *a)
 		r.bad = true;
 	ret->all = rq->version == 0 ? n == 0 : n < 0;
 	ret->topics = n < 0 ? 0 : n;
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		if (rq->version >= 10) {
 			ret->topic[i].id = kr_take(&r, UUID_BYTES);
 			ret->topic[i].name = kr_string(&r);
 		} else {
-			ret->topic[i].name = text(&r);
+			ret->topic[i].name = decode_text(&r);
 		}
 		kr_tags(&r);
 	}
@@ -115,7 +70,7 @@ fetch_partition(struct reader *r, struct q_fetch_partition *p, int16_t version)
 bool
 q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 	int32_t n, m;
 
 	*ret = (struct q_fetch){.session_id = 0, .session_epoch = -1};
@@ -128,14 +83,14 @@ q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
 		ret->session_id = kr_i32(&r);
 		ret->session_epoch = kr_i32(&r);
 	}
-	ret->topics = count(&r, 3);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 3);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		struct q_fetch_topic *t = &ret->topic[i];
 
-		t->name = text(&r);
-		t->partitions = count(&r, 16);
-		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		t->name = decode_text(&r);
+		t->partitions = decode_count(&r, 16);
+		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
 		for (int32_t j = 0; j < t->partitions && !r.bad; j++)
 			fetch_partition(&r, &t->partition[j], rq->version);
 		ret->partitions += t->partitions;
@@ -143,10 +98,10 @@ q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
 	}
 	if (rq->version >= 7) {
 		/* forgottenTopics: of fetch sessions, which are declined. Walked over. */
-		n = count(&r, 2);
+		n = decode_count(&r, 2);
 		for (int32_t i = 0; i < n && !r.bad; i++) {
-			(void)text(&r);
-			m = count(&r, 4);
+			(void)decode_text(&r);
+			m = decode_count(&r, 4);
 			(void)kr_take(&r, (size_t)m * 4);
 			kr_tags(&r);
 		}
@@ -160,20 +115,20 @@ q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
 bool
 q_list_offsets(struct q_list_offsets *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_list_offsets){0};
 	(void)kr_i32(&r); /* replicaId */
 	if (rq->version >= 2)
 		(void)kr_i8(&r); /* isolationLevel */
-	ret->topics = count(&r, 3);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 3);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		struct q_list_topic *t = &ret->topic[i];
 
-		t->name = text(&r);
-		t->partitions = count(&r, 12);
-		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		t->name = decode_text(&r);
+		t->partitions = decode_count(&r, 12);
+		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
 		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
 			t->partition[j].partition = kr_i32(&r);
 			t->partition[j].leader_epoch = rq->version >= 4 ? kr_i32(&r) : -1;
@@ -189,20 +144,20 @@ q_list_offsets(struct q_list_offsets *ret, const struct request *rq, struct aren
 bool
 q_produce(struct q_produce *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_produce){0};
 	ret->transactional_id = kr_string(&r);
 	ret->acks = kr_i16(&r);
 	ret->timeout_ms = kr_i32(&r);
-	ret->topics = count(&r, 3);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 3);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		struct q_produce_topic *t = &ret->topic[i];
 
-		t->name = text(&r);
-		t->partitions = count(&r, 5);
-		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		t->name = decode_text(&r);
+		t->partitions = decode_count(&r, 5);
+		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
 		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
 			t->partition[j].partition = kr_i32(&r);
 			t->partition[j].records = kr_bytes(&r);
@@ -218,19 +173,19 @@ q_produce(struct q_produce *ret, const struct request *rq, struct arena *a)
 bool
 q_leader_epoch(struct q_leader_epoch *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_leader_epoch){0};
 	if (rq->version >= 3)
 		(void)kr_i32(&r); /* replicaId */
-	ret->topics = count(&r, 3);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 3);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		struct q_epoch_topic *t = &ret->topic[i];
 
-		t->name = text(&r);
-		t->partitions = count(&r, 12);
-		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		t->name = decode_text(&r);
+		t->partitions = decode_count(&r, 12);
+		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
 		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
 			t->partition[j].partition = kr_i32(&r);
 			t->partition[j].leader_epoch = kr_i32(&r);
@@ -246,19 +201,19 @@ q_leader_epoch(struct q_leader_epoch *ret, const struct request *rq, struct aren
 bool
 q_find_coordinator(struct q_find_coordinator *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 	struct view key = {NULL, 0};
 
 	*ret = (struct q_find_coordinator){.keys = 1};
 	if (rq->version <= 3)
-		key = text(&r);
+		key = decode_text(&r);
 	if (rq->version >= 1)
 		ret->key_type = kr_i8(&r);
 	if (rq->version >= 4)
-		ret->keys = count(&r, 1);
-	ret->key = take(a, &r, ret->keys, sizeof(*ret->key));
+		ret->keys = decode_count(&r, 1);
+	ret->key = decode_take(a, &r, ret->keys, sizeof(*ret->key));
 	for (int32_t i = 0; i < ret->keys && !r.bad; i++)
-		ret->key[i] = rq->version >= 4 ? text(&r) : key;
+		ret->key[i] = rq->version >= 4 ? decode_text(&r) : key;
 	kr_tags(&r);
 	return !r.bad;
 }
@@ -266,7 +221,7 @@ q_find_coordinator(struct q_find_coordinator *ret, const struct request *rq, str
 bool
 q_describe_cluster(struct q_describe_cluster *ret, const struct request *rq)
 {
-	struct reader r = open_body(rq, NULL);
+	struct reader r = decode_open(rq, NULL);
 
 	ret->cluster_operations = kr_bool(&r);
 	ret->endpoint_type = rq->version >= 1 ? kr_i8(&r) : 1;
@@ -277,7 +232,7 @@ q_describe_cluster(struct q_describe_cluster *ret, const struct request *rq)
 bool
 q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq)
 {
-	struct reader r = open_body(rq, NULL);
+	struct reader r = decode_open(rq, NULL);
 
 	ret->transactional_id = kr_string(&r);
 	ret->timeout_ms = kr_i32(&r);
@@ -290,16 +245,16 @@ q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq)
 static void
 create_topic(struct reader *r, struct q_create_topic *t, struct arena *a)
 {
-	t->name = text(r);
+	t->name = decode_text(r);
 	t->partitions = kr_i32(r);
 	t->replication_factor = kr_i16(r);
-	t->assignments = count(r, 5);
-	t->assignment = take(a, r, t->assignments, sizeof(*t->assignment));
+	t->assignments = decode_count(r, 5);
+	t->assignment = decode_take(a, r, t->assignments, sizeof(*t->assignment));
 	for (int32_t i = 0; i < t->assignments && !r->bad; i++) {
 		struct q_assignment *as = &t->assignment[i];
 
 		as->partition = kr_i32(r);
-		as->brokers = count(r, 4);
+		as->brokers = decode_count(r, 4);
 		for (int32_t j = 0; j < as->brokers && !r->bad; j++) {
 			const int32_t broker = kr_i32(r);
 
@@ -308,10 +263,10 @@ create_topic(struct reader *r, struct q_create_topic *t, struct arena *a)
 		}
 		kr_tags(r);
 	}
-	t->configs = count(r, 2);
-	t->config = take(a, r, t->configs, sizeof(*t->config));
+	t->configs = decode_count(r, 2);
+	t->config = decode_take(a, r, t->configs, sizeof(*t->config));
 	for (int32_t i = 0; i < t->configs && !r->bad; i++) {
-		t->config[i].name = text(r);
+		t->config[i].name = decode_text(r);
 		t->config[i].value = kr_string(r);
 		kr_tags(r);
 	}
@@ -321,11 +276,11 @@ create_topic(struct reader *r, struct q_create_topic *t, struct arena *a)
 bool
 q_create_topics(struct q_create_topics *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_create_topics){0};
-	ret->topics = count(&r, 9);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 9);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++)
 		create_topic(&r, &ret->topic[i], a);
 	ret->timeout_ms = kr_i32(&r);
@@ -337,13 +292,13 @@ q_create_topics(struct q_create_topics *ret, const struct request *rq, struct ar
 bool
 q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_delete_topics){0};
-	ret->topics = count(&r, rq->version >= 6 ? UUID_BYTES + 1 : 1);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, rq->version >= 6 ? UUID_BYTES + 1 : 1);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
-		ret->topic[i].name = rq->version >= 6 ? kr_string(&r) : text(&r);
+		ret->topic[i].name = rq->version >= 6 ? kr_string(&r) : decode_text(&r);
 		if (rq->version >= 6) {
 			ret->topic[i].id = kr_take(&r, UUID_BYTES);
 			kr_tags(&r);
@@ -357,17 +312,17 @@ q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct ar
 bool
 q_delete_records(struct q_delete_records *ret, const struct request *rq, struct arena *a)
 {
-	struct reader r = open_body(rq, a);
+	struct reader r = decode_open(rq, a);
 
 	*ret = (struct q_delete_records){0};
-	ret->topics = count(&r, 3);
-	ret->topic = take(a, &r, ret->topics, sizeof(*ret->topic));
+	ret->topics = decode_count(&r, 3);
+	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
 		struct q_records_topic *t = &ret->topic[i];
 
-		t->name = text(&r);
-		t->partitions = count(&r, 12);
-		t->partition = take(a, &r, t->partitions, sizeof(*t->partition));
+		t->name = decode_text(&r);
+		t->partitions = decode_count(&r, 12);
+		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
 		for (int32_t j = 0; j < t->partitions && !r.bad; j++) {
 			t->partition[j].partition = kr_i32(&r);
 			t->partition[j].offset = kr_i64(&r);
@@ -383,7 +338,7 @@ q_delete_records(struct q_delete_records *ret, const struct request *rq, struct 
 bool
 q_open_session(struct q_open_session *ret, const struct request *rq)
 {
-	struct reader r = open_body(rq, NULL);
+	struct reader r = decode_open(rq, NULL);
 
 	*ret = (struct q_open_session){0};
 	ret->session_id = (uint32_t)kr_i32(&r);
@@ -397,7 +352,7 @@ q_open_session(struct q_open_session *ret, const struct request *rq)
 	if (ret->topics < 0)
 		ret->topics = 0;
 	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
-		ret->topic[i].name = text(&r);
+		ret->topic[i].name = decode_text(&r);
 		ret->topic[i].create = kr_bool(&r);
 		kr_tags(&r);
 	}
