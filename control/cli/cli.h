@@ -12,6 +12,7 @@ enum cli_exit {
 };
 
 int cli_topic(int argc, char **argv);
+int cli_group(int argc, char **argv);
 int cli_produce(int argc, char **argv);
 int cli_consume(int argc, char **argv);
 int cli_stat(int argc, char **argv);

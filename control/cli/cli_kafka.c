@@ -103,3 +103,28 @@ cli_kafka_metadata(struct cli_kafka *k, const char *topic, const struct rd_kafka
 	}
 	return cli_kafka_failed(k, code, NULL, topic ? topic : "metadata", err);
 }
+
+rd_kafka_event_t *
+cli_admin_await(struct cli_kafka *k, rd_kafka_queue_t *q, int ms, const char *what, struct err *err)
+{
+	rd_kafka_event_t *e = rd_kafka_queue_poll(q, ms + 2000);
+
+	if (e && rd_kafka_event_error(e) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return e;
+	(void)cli_kafka_failed(k, e ? rd_kafka_event_error(e) : RD_KAFKA_RESP_ERR__TIMED_OUT,
+		e ? rd_kafka_event_error_string(e) : NULL, what, err);
+	if (e)
+		rd_kafka_event_destroy(e);
+	return NULL;
+}
+
+rd_kafka_AdminOptions_t *
+cli_admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op, int ms)
+{
+	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(k->rk, op);
+	char why[128];
+
+	(void)rd_kafka_AdminOptions_set_request_timeout(o, ms, why, sizeof(why));
+	(void)rd_kafka_AdminOptions_set_operation_timeout(o, ms, why, sizeof(why));
+	return o;
+}

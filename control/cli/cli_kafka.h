@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * cli_kafka.h - a librdkafka handle for kira topic and kira consume, and its complaints as one
+ * cli_kafka.h - a librdkafka handle for kira topic, kira group and kira consume, and its complaints as one
  * sentence. Thread: main; librdkafka's own threads only write the last complaint. */
 #ifndef KIRA_CLI_KAFKA_H
 #define KIRA_CLI_KAFKA_H
@@ -29,6 +29,12 @@ int cli_kafka_failed(struct cli_kafka *k, rd_kafka_resp_err_t code, const char *
 
 /* Metadata of one topic, NULL: all. Free with rd_kafka_metadata_destroy(). */
 int cli_kafka_metadata(struct cli_kafka *k, const char *topic, const struct rd_kafka_metadata **ret,
+	struct err *err);
+
+/* Patience for an admin request, in ms. */
+rd_kafka_AdminOptions_t *cli_admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op, int ms);
+/* The event of one that was asked with `ms`, or NULL and err. */
+rd_kafka_event_t *cli_admin_await(struct cli_kafka *k, rd_kafka_queue_t *q, int ms, const char *what,
 	struct err *err);
 
 #endif

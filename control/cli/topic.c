@@ -46,21 +46,6 @@ static const struct cli_row records_rows[] = {
 };
 #undef AT
 
-/* Runs one admin request and returns its event, or NULL and err. `ms`: of its options. */
-static rd_kafka_event_t *
-await(struct cli_kafka *k, rd_kafka_queue_t *q, int ms, const char *what, struct err *err)
-{
-	rd_kafka_event_t *e = rd_kafka_queue_poll(q, ms + 2000);
-
-	if (e && rd_kafka_event_error(e) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		return e;
-	(void)cli_kafka_failed(k, e ? rd_kafka_event_error(e) : RD_KAFKA_RESP_ERR__TIMED_OUT,
-		e ? rd_kafka_event_error_string(e) : NULL, what, err);
-	if (e)
-		rd_kafka_event_destroy(e);
-	return NULL;
-}
-
 /* The results of create and delete, a line on stderr per failure. Returns how many failed. */
 static unsigned
 judge(const char *command, const rd_kafka_topic_result_t **res, size_t n, rd_kafka_resp_err_t fine)
@@ -78,17 +63,6 @@ judge(const char *command, const rd_kafka_topic_result_t **res, size_t n, rd_kaf
 		failed++;
 	}
 	return failed;
-}
-
-static rd_kafka_AdminOptions_t *
-admin_options(struct cli_kafka *k, rd_kafka_admin_op_t op, int ms)
-{
-	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(k->rk, op);
-	char why[128];
-
-	(void)rd_kafka_AdminOptions_set_request_timeout(o, ms, why, sizeof(why));
-	(void)rd_kafka_AdminOptions_set_operation_timeout(o, ms, why, sizeof(why));
-	return o;
 }
 
 static rd_kafka_NewTopic_t *
@@ -139,9 +113,9 @@ create(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 		}
 	}
 	q = rd_kafka_queue_new(k->rk);
-	options = admin_options(k, RD_KAFKA_ADMIN_OP_CREATETOPICS, ms);
+	options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_CREATETOPICS, ms);
 	rd_kafka_CreateTopics(k->rk, t, n, options, q);
-	e = await(k, q, ms, "create", err);
+	e = cli_admin_await(k, q, ms, "create", err);
 	if (e) {
 		size_t count;
 		const rd_kafka_topic_result_t **res =
@@ -163,7 +137,7 @@ static int
 delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
 	const char **word, unsigned words, struct err *err)
 {
-	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS, CLI_KAFKA_MS);
+	rd_kafka_AdminOptions_t *options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
 	rd_kafka_DeleteTopic_t *t[TOPICS_MAX];
 	rd_kafka_event_t *e;
@@ -172,7 +146,7 @@ delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 	for (unsigned i = 0; i < words; i++)
 		t[i] = rd_kafka_DeleteTopic_new(word[i]);
 	rd_kafka_DeleteTopics(k->rk, t, words, options, q);
-	e = await(k, q, CLI_KAFKA_MS, "delete", err);
+	e = cli_admin_await(k, q, CLI_KAFKA_MS, "delete", err);
 	if (e) {
 		size_t count;
 		const rd_kafka_topic_result_t **res =
@@ -213,7 +187,7 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 	const char **word, unsigned words, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *want = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_AdminOptions_t *options = admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS, CLI_KAFKA_MS);
+	rd_kafka_AdminOptions_t *options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
 	const struct rd_kafka_metadata *meta;
 	rd_kafka_DeleteRecords_t *ask;
@@ -234,7 +208,7 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 		ask = rd_kafka_DeleteRecords_new(want);
 		rd_kafka_DeleteRecords(k->rk, &ask, 1, options, q);
 		rd_kafka_DeleteRecords_destroy(ask);
-		e = await(k, q, CLI_KAFKA_MS, "delete records", err);
+		e = cli_admin_await(k, q, CLI_KAFKA_MS, "delete records", err);
 	}
 	if (e) {
 		status = print_starts(c, rd_kafka_DeleteRecords_result_offsets(
