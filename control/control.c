@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/groups/group_topic.h"
 #include "control/kafka/serve.h"
 
 #include <arpa/inet.h>
@@ -63,6 +64,8 @@ reap_operations(struct control *ctl)
 	for (; (op = storage_reap(ctl->storage)) != NULL; n++) {
 		if (op->kind == OP_PRODUCER_IDS)
 			producer_ids_reaped(ctl, op);
+		else if (op->kind == OP_DELETE_RECORDS && op->owner == ctl->group_log)
+			group_log_trimmed(ctl->group_log, op);
 		else if (op->kind == OP_DELETE_RECORDS)
 			records_deleted(ctl, op);
 		else
@@ -81,6 +84,7 @@ control_turn(struct control *ctl, uint64_t now_ns)
 	work += produce_turn(ctl);
 	work += grants_turn(ctl);
 	work += reap_operations(ctl);
+	work += group_log_turn(ctl->group_log, now_ns);
 	if (ctl->moved) {
 		ctl->moved = false;
 		fetch_rang(ctl);

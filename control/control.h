@@ -11,6 +11,7 @@
 #include "control/fault_watch.h"
 #include "control/fetch_wait.h"
 #include "control/grants.h"
+#include "control/groups/groups.h"
 #include "control/kafka/requests.h"
 #include "control/listener.h"
 #include "control/loop.h"
@@ -41,6 +42,8 @@ struct control {
 	struct topics topics;
 	struct grants grants;
 	struct producer_ids ids;
+	struct groups groups;
+	struct group_log *group_log;
 	struct fetch_waits fetches;
 	struct produce_waits produces;
 	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */

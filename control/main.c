@@ -5,6 +5,7 @@
 #include "control/conn.h"
 #include "control/control.h"
 #include "control/cores.h"
+#include "control/groups/group_topic.h"
 #include "control/kafka/serve.h"
 #include "control/log.h"
 #include "control/preflight.h"
@@ -27,6 +28,8 @@
 
 #define FLUSH_JOBS    5               /* one of them for room ahead of tails, four for syncs */
 #define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
+
+#define GROUPS_MEMORY (256 * MIB)     /* of all groups and offsets: a million partitions and their metadata */
 
 #define PORT_PATIENCE_NS (2 * NS_PER_S)
 
@@ -197,7 +200,7 @@ drain(struct control *ctl)
 	listeners_close(ctl);
 	dataplane_drain(ctl->dp);
 	while (!(dataplane_drained(ctl->dp) && produce_idle(ctl) && grants_idle(ctl) &&
-		topics_idle(ctl) && rolls_idle(ctl))) {
+		topics_idle(ctl) && rolls_idle(ctl) && group_log_idle(ctl->group_log))) {
 		const uint64_t now_ns = clock_now_ns();
 
 		if (now_ns >= until_ns) {
@@ -350,6 +353,9 @@ start(struct parts *p, struct err *err)
 		rc = topics_open(ctl, err);
 	if (rc < 0)
 		return rc == -EINVAL ? -EIO : rc; /* of files, not of an option: exit code 1 */
+	ctl->groups.loop = &ctl->loop;
+	ctl->groups.limits.memory_max = GROUPS_MEMORY;
+	ctl->group_log = group_log_open(ctl, &ctl->groups, clock_now_ns());
 	producer_ids_open(ctl);
 	rc = start_dataplane(p, err);
 	if (rc == 0)
@@ -389,6 +395,8 @@ stop(struct parts *p, int code)
 	}
 	stop_watch_end(&sw);
 	topics_close(ctl);
+	group_log_close(ctl->group_log);
+	groups_close(&ctl->groups);
 	grants_close(ctl);
 	counters_close(ctl->counters);
 	listeners_close(ctl);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "control/conn.h"
 #include "control/control.h"
+#include "control/groups/group_topic.h"
 
 #include <kira/errors.h>
 
@@ -151,6 +152,15 @@ produce_expire(struct produce *pr, uint64_t now_ns)
 	return pr->lcore_until_ns;
 }
 
+void
+produce_want_disk(struct control *ctl, uint64_t commit)
+{
+	/* W1: the flush daemon begins at once; Z2, if it sleeps: wake it. */
+	storage_want_disk(ctl->storage, GIVER, commit);
+	if (storage_flush_sleeps(ctl->storage))
+		storage_wake_flush(ctl->storage);
+}
+
 static void
 wait_for_disk(struct produce_part *p)
 {
@@ -165,10 +175,7 @@ wait_for_disk(struct produce_part *p)
 			pw->disk->prev = pr;
 		pw->disk = pr;
 	}
-	/* W1: the flush daemon begins at once; Z2, if it sleeps: wake it. */
-	storage_want_disk(pr->ctl->storage, GIVER, p->msg.commit);
-	if (storage_flush_sleeps(pr->ctl->storage))
-		storage_wake_flush(pr->ctl->storage);
+	produce_want_disk(pr->ctl, p->msg.commit);
 }
 
 /* Is what waits for commits up to `done` on the disk? */
@@ -229,6 +236,10 @@ take_completion(struct control *ctl, struct store_msg *msg)
 	struct produce *pr;
 	struct conn *c;
 
+	if (msg->owner && msg->owner == ctl->group_log) {
+		group_log_completed(ctl->group_log, msg);
+		return;
+	}
 	if (msg->kind == STORE_DETACH) {
 		topics_detached(ctl, msg);
 		return;

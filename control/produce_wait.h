@@ -43,6 +43,8 @@ struct produce_waits {
 	bool look;                 /* some were decided without a commit */
 };
 
+/* Wake the flush daemon for a commit that somebody waits for. */
+void produce_want_disk(struct control *ctl, uint64_t commit);
 /* Give any command to its storage lcore; kept in order where the ring is full. */
 void produce_give(struct control *ctl, struct store_msg *msg);
 

@@ -11,6 +11,7 @@
 #include "base/uuid.h"
 #include "control/conn.h"
 #include "control/control.h"
+#include "control/groups/offsets.h"
 #include "control/log.h"
 
 #include <kira/errors.h>
@@ -76,6 +77,7 @@ topic_make(const char *name, int32_t partitions)
 	ASSERT(t);
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
 	t->partitions = partitions;
+	t->internal = topic_name_internal((struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
 	t->part = calloc(1, sizeof(*t->part) + (size_t)partitions * sizeof(t->part->part[0]));
 	t->said_failed = calloc((size_t)partitions, sizeof(*t->said_failed));
 	ASSERT(t->part && t->said_failed);
@@ -436,9 +438,8 @@ topics_judge(const struct control *ctl, const struct topic_spec *spec, struct er
 		err_set(err, "a topic name is 1 to 249 bytes of a-z A-Z 0-9 . _ - and not . or ..");
 		return KIRA_E_INVALID_TOPIC_EXCEPTION;
 	}
-	if (topic_name_internal(spec->name)) {
-		err_set(err, "%.*s is the broker's own; consumer groups and transactions are not served "
-			"yet", (int)spec->name.len, (const char *)spec->name.p);
+	if (topic_name_internal(spec->name) && !spec->internal) {
+		err_set(err, "%.*s is the broker's own, and made by it alone", (int)spec->name.len, (const char *)spec->name.p);
 		return KIRA_E_INVALID_TOPIC_EXCEPTION;
 	}
 	if (topics_any(ctl, spec->name)) {
@@ -537,6 +538,7 @@ topics_delete(struct control *ctl, struct topic *t)
 	fetch_topic_gone(ctl);
 	produce_topic_gone(ctl, t);
 	grants_topic_gone(ctl, t);
+	offsets_topic_gone(&ctl->groups, (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)});
 	t->forget = calloc(rx, sizeof(*t->forget));
 	ASSERT(t->forget);
 	t->outstanding = rx;

@@ -33,6 +33,7 @@ struct topic {
 	char name[TOPIC_NAME_MAX + 1];
 	uint8_t id[16];
 	int32_t partitions;
+	bool internal;               /* the broker's own: read by clients, changed by none */
 	struct topic_config cfg;
 	const char **config;         /* own settings: name, value, name, value ..; values are ours */
 	uint32_t configs;
@@ -62,6 +63,7 @@ struct topics {
 struct topic_spec {
 	struct view name;
 	int32_t partitions;          /* -1: num-partitions */
+	bool internal;               /* the broker's own, whose name no client may take */
 	unsigned configs;
 	const struct topic_setting {
 		unsigned row;

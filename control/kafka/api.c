@@ -14,6 +14,8 @@ static const struct api row_table[] = {
 	{API_FETCH, 4, 12, 4, 12, SMALL, "Fetch"},
 	{API_LIST_OFFSETS, 1, 7, 1, 6, SMALL, "ListOffsets"},
 	{API_METADATA, 0, 12, 0, 9, SMALL, "Metadata"},
+	{API_OFFSET_COMMIT, 2, 9, 2, 8, SMALL, "OffsetCommit"},
+	{API_OFFSET_FETCH, 1, 9, 1, 6, SMALL, "OffsetFetch"},
 	/* From 0: librdkafka derives LZ4 support from it. Groups are answered 15 for now. */
 	{API_FIND_COORDINATOR, 0, 4, 0, 3, SMALL, "FindCoordinator"},
 	{API_API_VERSIONS, 0, 4, 0, 3, SMALL, "ApiVersions"},
@@ -22,6 +24,7 @@ static const struct api row_table[] = {
 	{API_DELETE_RECORDS, 0, 2, 0, 2, SMALL, "DeleteRecords"},
 	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
+	{API_OFFSET_DELETE, 0, 0, 0, INT16_MAX, SMALL, "OffsetDelete"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},
 	/* Not listed. Any version reaches the handler: what is not 0 is answered 35, in version 0. */
 	{API_OPEN_SESSION, -1, INT16_MAX, 0, 0, 32 * 1024, "OpenSession"},

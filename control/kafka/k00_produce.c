@@ -26,6 +26,8 @@ judge(struct conn *c, const struct topic *t, const struct q_produce_partition *q
 
 	if (!part)
 		return KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
+	if (t->internal)
+		return KIRA_E_INVALID_TOPIC_EXCEPTION;
 	if (storage_state(part) != PART_OK)
 		return KIRA_E_KAFKA_STORAGE_ERROR;
 	if (v.len == 0)

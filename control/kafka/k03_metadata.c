@@ -41,7 +41,7 @@ write_topic(struct conn *c, struct writer *w, const struct topic *t, int16_t err
 	if (version >= 10)
 		kw_raw(w, id, UUID_BYTES);
 	if (version >= 1)
-		kw_bool(w, false);
+		kw_bool(w, !error && t->internal);
 	kw_array(w, error ? 0 : t->partitions);
 	for (int32_t i = 0; !error && i < t->partitions; i++)
 		write_partition(w, t, i, version, node);

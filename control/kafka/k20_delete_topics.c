@@ -45,6 +45,10 @@ delete_one(struct control *ctl, const struct q_delete_topic *q, struct result *r
 	}
 	memcpy(r->name, t->name, sizeof(r->name));
 	memcpy(r->id, t->id, UUID_BYTES);
+	if (t->internal) {
+		r->error = KIRA_E_INVALID_TOPIC_EXCEPTION;
+		return;
+	}
 	r->topic = t;
 	topic_hold(t);
 	topics_delete(ctl, t);

@@ -53,6 +53,10 @@ delete_one(struct control *ctl, struct records_deletion *d, struct one *one, con
 		one->error = KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
 		return;
 	}
+	if (t->internal) {
+		one->error = KIRA_E_INVALID_TOPIC_EXCEPTION;
+		return;
+	}
 	if (storage_state(one->part) != PART_OK) {
 		one->error = KIRA_E_KAFKA_STORAGE_ERROR;
 		return;

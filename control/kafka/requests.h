@@ -166,6 +166,51 @@ struct q_delete_records {
 	struct q_records_topic *topic;
 };
 
+struct q_commit_partition {
+	int32_t partition, leader_epoch;
+	int64_t offset;
+	struct view metadata; /* null counts as empty */
+};
+
+struct q_commit_topic {
+	struct view name;
+	int32_t partitions;
+	struct q_commit_partition *partition;
+};
+
+struct q_offset_commit {
+	struct view group, member, instance; /* instance null: none */
+	int32_t generation, topics, partitions; /* of all topics */
+	struct q_commit_topic *topic;
+};
+
+struct q_offset_topic {
+	struct view name;
+	int32_t partitions;
+	int32_t *partition;
+};
+
+struct q_offset_topics {
+	bool all;
+	int32_t topics;
+	struct q_offset_topic *topic;
+};
+
+struct q_offset_group {
+	struct view name;
+	struct q_offset_topics of;
+};
+
+struct q_offset_fetch {
+	int32_t groups; /* one below v8 */
+	struct q_offset_group *group;
+};
+
+struct q_offset_delete {
+	struct view group;
+	struct q_offset_topics of; /* never all */
+};
+
 struct q_open_topic {
 	struct view name;
 	bool create;
@@ -193,6 +238,9 @@ bool q_init_producer_id(struct q_init_producer_id *ret, const struct request *rq
 bool q_create_topics(struct q_create_topics *ret, const struct request *rq, struct arena *a);
 bool q_delete_topics(struct q_delete_topics *ret, const struct request *rq, struct arena *a);
 bool q_delete_records(struct q_delete_records *ret, const struct request *rq, struct arena *a);
+bool q_offset_commit(struct q_offset_commit *ret, const struct request *rq, struct arena *a);
+bool q_offset_fetch(struct q_offset_fetch *ret, const struct request *rq, struct arena *a);
+bool q_offset_delete(struct q_offset_delete *ret, const struct request *rq, struct arena *a);
 bool q_open_session(struct q_open_session *ret, const struct request *rq);
 
 #endif

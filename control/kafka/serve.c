@@ -2,6 +2,8 @@
  * serve.c - from the key of a request to its handler. Thread: control. */
 #include "control/kafka/serve.h"
 
+#include "control/groups/group_log.h"
+
 #include <kira/errors.h>
 
 enum served
@@ -16,6 +18,10 @@ serve(struct conn *c, uint64_t now_ns)
 		return k02_list_offsets(c, now_ns);
 	case API_METADATA:
 		return k03_metadata(c, now_ns);
+	case API_OFFSET_COMMIT:
+		return k08_offset_commit(c, now_ns);
+	case API_OFFSET_FETCH:
+		return k09_offset_fetch(c, now_ns);
 	case API_FIND_COORDINATOR:
 		return k10_find_coordinator(c, now_ns);
 	case API_API_VERSIONS:
@@ -30,12 +36,29 @@ serve(struct conn *c, uint64_t now_ns)
 		return k22_init_producer_id(c, now_ns);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return k23_offset_for_leader_epoch(c, now_ns);
+	case API_OFFSET_DELETE:
+		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:
 		return k60_describe_cluster(c, now_ns);
 	case API_OPEN_SESSION:
 		return kira_open_session(c, now_ns);
 	}
 	return SERVED_MALFORMED;
+}
+
+int16_t
+serve_group_log(const struct control *ctl, struct view group)
+{
+	switch (group_log_state(ctl->group_log)) {
+	case GROUP_LOG_LOADING:
+		return KIRA_E_COORDINATOR_LOAD_IN_PROGRESS;
+	case GROUP_LOG_BROKEN:
+		return KIRA_E_COORDINATOR_NOT_AVAILABLE;
+	case GROUP_LOG_READY:
+		break;
+	}
+	/* The log keeps it as a string with a length of 15 bits; only flexible requests can name a longer one. */
+	return group.len > INT16_MAX ? KIRA_E_INVALID_GROUP_ID : 0;
 }
 
 int16_t

@@ -12,6 +12,8 @@ enum served k00_produce(struct conn *c, uint64_t now_ns);
 enum served k01_fetch(struct conn *c, uint64_t now_ns);
 enum served k02_list_offsets(struct conn *c, uint64_t now_ns);
 enum served k03_metadata(struct conn *c, uint64_t now_ns);
+enum served k08_offset_commit(struct conn *c, uint64_t now_ns);
+enum served k09_offset_fetch(struct conn *c, uint64_t now_ns);
 enum served k10_find_coordinator(struct conn *c, uint64_t now_ns);
 enum served k18_api_versions(struct conn *c, uint64_t now_ns);
 enum served k19_create_topics(struct conn *c, uint64_t now_ns);
@@ -19,6 +21,7 @@ enum served k20_delete_topics(struct conn *c, uint64_t now_ns);
 enum served k21_delete_records(struct conn *c, uint64_t now_ns);
 enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
+enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
 enum served kira_open_session(struct conn *c, uint64_t now_ns);
 
@@ -29,6 +32,9 @@ void kira_open_session_installed(struct grant_cmd *cmd);
 void records_deleted(struct control *ctl, struct storage_op *op);
 /* At the end, when neither storage nor a connection knows of any. */
 void records_close(struct control *ctl);
+
+/* May groups be looked at, and is this a group's name? 0, 14 while they are read, 15, 24. */
+int16_t serve_group_log(const struct control *ctl, struct view group);
 
 /* The epoch a client names against ours: 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
 int16_t serve_epoch(const struct partition *part, int32_t epoch);

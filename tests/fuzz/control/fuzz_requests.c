@@ -30,6 +30,9 @@ decode(const struct request *rq, struct arena *a)
 		struct q_create_topics ct;
 		struct q_delete_topics dt;
 		struct q_delete_records dr;
+		struct q_offset_commit oc;
+		struct q_offset_fetch of;
+		struct q_offset_delete od;
 		struct q_open_session os;
 	} q;
 
@@ -88,6 +91,23 @@ decode(const struct request *rq, struct arena *a)
 		if (q_leader_epoch(&q.le, rq, a))
 			for (int32_t i = 0; i < q.le.topics; i++)
 				within(q.le.topic[i].name);
+		break;
+	case API_OFFSET_COMMIT:
+		if (q_offset_commit(&q.oc, rq, a))
+			for (int32_t i = 0; i < q.oc.topics; i++)
+				for (int32_t j = 0; j < q.oc.topic[i].partitions; j++)
+					within(q.oc.topic[i].partition[j].metadata);
+		break;
+	case API_OFFSET_FETCH:
+		if (q_offset_fetch(&q.of, rq, a))
+			for (int32_t i = 0; i < q.of.groups; i++)
+				for (int32_t j = 0; j < q.of.group[i].of.topics; j++)
+					within(q.of.group[i].of.topic[j].name);
+		break;
+	case API_OFFSET_DELETE:
+		if (q_offset_delete(&q.od, rq, a))
+			for (int32_t i = 0; i < q.od.of.topics; i++)
+				within(q.od.of.topic[i].name);
 		break;
 	case API_DESCRIBE_CLUSTER:
 		(void)q_describe_cluster(&q.dc, rq);

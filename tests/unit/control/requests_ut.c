@@ -36,6 +36,9 @@ decode(const struct request *rq)
 		struct q_create_topics ct;
 		struct q_delete_topics dt;
 		struct q_delete_records dr;
+		struct q_offset_commit oc;
+		struct q_offset_fetch of;
+		struct q_offset_delete od;
 		struct q_open_session os;
 	} q;
 
@@ -62,6 +65,12 @@ decode(const struct request *rq)
 		return q_init_producer_id(&q.ip, rq);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return q_leader_epoch(&q.le, rq, &arena);
+	case API_OFFSET_COMMIT:
+		return q_offset_commit(&q.oc, rq, &arena);
+	case API_OFFSET_FETCH:
+		return q_offset_fetch(&q.of, rq, &arena);
+	case API_OFFSET_DELETE:
+		return q_offset_delete(&q.od, rq, &arena);
 	case API_DESCRIBE_CLUSTER:
 		return q_describe_cluster(&q.dc, rq);
 	case API_OPEN_SESSION:
@@ -130,6 +139,52 @@ metadata_decodes(void)
 	CU_ASSERT_TRUE(q.topics == 2 && !q.topic[0].name.p && is(q.topic[1].name, "t"));
 	CU_ASSERT_EQUAL(memcmp(q.topic[0].id, ID, 16), 0);
 	CU_ASSERT_TRUE(q.auto_create && q.topic_operations && !q.cluster_operations);
+	no_prefix_decodes(&rq);
+}
+
+static void
+offset_commit_decodes(void)
+{
+	struct request rq = BODY(8, 2, "\0\1g\0\0\0\7\0\1m" "\xff\xff\xff\xff\xff\xff\xff\xff" "\0\0\0\1\0\1t\0\0\0\1"
+		"\0\0\0\3\0\0\0\0\0\0\0\x2a\xff\xff");
+	struct q_offset_commit q;
+
+	CU_ASSERT_TRUE(q_offset_commit(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.group, "g") && q.generation == 7 && is(q.member, "m") && !q.instance.p);
+	CU_ASSERT_TRUE(q.topics == 1 && is(q.topic[0].name, "t") && q.partitions == 1);
+	CU_ASSERT_TRUE(q.topic[0].partition[0].partition == 3 && q.topic[0].partition[0].offset == 42);
+	CU_ASSERT_TRUE(q.topic[0].partition[0].leader_epoch == -1 && !q.topic[0].partition[0].metadata.p);
+	no_prefix_decodes(&rq);
+	rq = BODY(8, 9, "\2g\xff\xff\xff\xff\1\2i" "\2\2t\2\0\0\0\3\0\0\0\0\0\0\0\x2a\0\0\0\5\2x\0\0\0");
+	CU_ASSERT_TRUE(q_offset_commit(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.generation == -1 && q.member.len == 0 && is(q.instance, "i"));
+	CU_ASSERT_TRUE(q.topic[0].partition[0].leader_epoch == 5 && is(q.topic[0].partition[0].metadata, "x"));
+	no_prefix_decodes(&rq);
+}
+
+static void
+offset_fetch_and_delete_decode(void)
+{
+	struct request rq = BODY(9, 1, "\0\1g\0\0\0\1\0\1t\0\0\0\2\0\0\0\3\0\0\0\4");
+	struct q_offset_fetch q;
+	struct q_offset_delete d;
+
+	CU_ASSERT_TRUE(q_offset_fetch(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.groups == 1 && is(q.group[0].name, "g") && !q.group[0].of.all);
+	CU_ASSERT_TRUE(q.group[0].of.topics == 1 && q.group[0].of.topic[0].partition[1] == 4);
+	no_prefix_decodes(&rq);
+	rq = BODY(9, 1, "\0\1g\xff\xff\xff\xff"); /* null is all, but from version 2 on only */
+	CU_ASSERT_FALSE(q_offset_fetch(&q, &rq, &arena));
+	rq = BODY(9, 2, "\0\1g\xff\xff\xff\xff");
+	CU_ASSERT_TRUE(q_offset_fetch(&q, &rq, &arena) && q.group[0].of.all);
+	rq = BODY(9, 9, "\3\2g\0\xff\xff\xff\xff\0\0\2h\2m\0\0\0\1\2\2t\2\0\0\0\3\0\0\1\0");
+	CU_ASSERT_TRUE(q_offset_fetch(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.groups == 2 && q.group[0].of.all && is(q.group[1].name, "h") && !q.group[1].of.all);
+	CU_ASSERT_TRUE(q.group[1].of.topic[0].partition[0] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(47, 0, "\0\1g\0\0\0\1\0\1t\0\0\0\1\0\0\0\3");
+	CU_ASSERT_TRUE(q_offset_delete(&d, &rq, &arena));
+	CU_ASSERT_TRUE(is(d.group, "g") && d.of.topics == 1 && d.of.topic[0].partition[0] == 3);
 	no_prefix_decodes(&rq);
 }
 
@@ -337,6 +392,8 @@ more_than_64_tags_are_malformed(void)
 static const struct ut_test tests[] = {
 	UT("requests", api_versions_decodes),
 	UT("requests", metadata_decodes),
+	UT("requests", offset_commit_decodes),
+	UT("requests", offset_fetch_and_delete_decode),
 	UT("requests", fetch_decodes),
 	UT("requests", list_offsets_decodes),
 	UT("requests", produce_decodes),

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/groups/group_topic.h"
 #include "control/log.h"
 
 #include <netinet/in.h>
@@ -44,6 +45,9 @@ world_open(struct world *w, const char *const *options)
 	CU_ASSERT_EQUAL_FATAL(topics_defaults(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(grants_open(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(loop_open(&w->ctl->loop, &err), 0);
+	w->ctl->groups.loop = &w->ctl->loop;
+	w->ctl->groups.limits = (struct group_limits){0, 6000, 1800000, 100, 16 * MIB};
+	w->ctl->group_log = group_log_open(w->ctl, &w->ctl->groups, w->now_ns);
 	CU_ASSERT_EQUAL_FATAL(listeners_open(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(listeners_start(w->ctl, &err), 0);
 }
@@ -61,6 +65,8 @@ world_close(struct world *w)
 	CU_ASSERT_EQUAL(fake.pinned, 0);
 	CU_ASSERT_EQUAL(w->ctl->memory_used, 0);
 	topics_close(w->ctl);
+	group_log_close(w->ctl->group_log);
+	groups_close(&w->ctl->groups);
 	grants_close(w->ctl);
 	loop_close(&w->ctl->loop);
 	control_free(w->ctl);
