@@ -7,11 +7,8 @@
 #include "control/groups/groups.h"
 
 #define GROUP_PROTOCOLS_MAX 16 /* of a member; clients name one to four */
+#define GROUP_BROUGHT_MAX   (2u * 1024 * 1024) /* bytes that all members bring: in one answer, one record */
 #define GROUP_NAME_MAX      249 /* bytes of an instance id; of a client id within a member id */
-
-struct group_protocol {
-	struct view name, metadata;
-};
 
 struct group_member {
 	struct group_member *next, *prev;
@@ -70,6 +67,9 @@ struct view member_metadata(const struct group_member *m);
 /* Is there a protocol that q and all members, but for `except`, support? */
 bool group_agrees(const struct group *g, const struct group_join_request *q,
 	const struct group_member *except);
+/* Bytes of names and metadata that its members bring. */
+uint64_t group_brought(const struct group *g);
+uint64_t group_brings(int32_t protocols, const struct group_protocol *protocol);
 /* The protocol that all support and most members prefer. */
 struct view group_vote(const struct group *g);
 int32_t group_rebalance_ms(const struct group *g);

@@ -191,15 +191,17 @@ join_new(const struct joining *j, struct group *g)
 	refuse(j, KIRA_E_MEMBER_ID_REQUIRED, id);
 }
 
-/* The group may hold one more; who is in it already needs no room. */
+/* The group may hold one more; who is in it already needs no room, but for what it brings. */
 static bool
 has_room(const struct group *g, const struct group_join_request *q)
 {
-	if (q->member.len > 0 && member_find(g, q->member))
-		return true;
-	if (q->instance.p && member_of_instance(g, q->instance))
-		return true;
-	return g->member_count < g->groups->limits.members_max;
+	const struct group_member *m = q->instance.p ? member_of_instance(g, q->instance)
+		: q->member.len > 0 ? member_find(g, q->member) : NULL;
+	const uint64_t old = m ? group_brings(m->protocols, m->protocol) : 0;
+
+	if (!m && g->member_count >= g->groups->limits.members_max)
+		return false;
+	return group_brought(g) - old + group_brings(q->protocols, q->protocol) <= GROUP_BROUGHT_MAX;
 }
 
 /* 0: it may come in, `*m` is NULL where it is new. */

@@ -56,11 +56,7 @@ member_claimed(const struct group *g, struct view id, struct view instance,
 static uint64_t
 protocols_bytes(int32_t n, const struct group_protocol *p)
 {
-	uint64_t bytes = (uint64_t)n * sizeof(*p);
-
-	for (int32_t i = 0; i < n; i++)
-		bytes += (uint64_t)p[i].name.len + p[i].metadata.len;
-	return bytes;
+	return (uint64_t)n * sizeof(*p) + group_brings(n, p);
 }
 
 static struct view

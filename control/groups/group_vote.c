@@ -79,6 +79,26 @@ group_vote(const struct group *g)
 	return ret;
 }
 
+uint64_t
+group_brings(int32_t protocols, const struct group_protocol *protocol)
+{
+	uint64_t bytes = 0;
+
+	for (int32_t i = 0; i < protocols; i++)
+		bytes += (uint64_t)protocol[i].name.len + protocol[i].metadata.len;
+	return bytes;
+}
+
+uint64_t
+group_brought(const struct group *g)
+{
+	uint64_t bytes = 0;
+
+	for (const struct group_member *m = g->members; m; m = m->next)
+		bytes += group_brings(m->protocols, m->protocol);
+	return bytes;
+}
+
 int32_t
 group_rebalance_ms(const struct group *g)
 {

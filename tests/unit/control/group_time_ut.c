@@ -585,6 +585,33 @@ memory_is_bounded_and_who_finds_none_may_try_again(void)
 	stage_close();
 }
 
+static void
+what_members_bring_fits_into_one_answer(void)
+{
+	static uint8_t much[GROUP_BROUGHT_MAX];
+	struct group_protocol p = {view_text("range"), {much, GROUP_BROUGHT_MAX / 2}};
+	struct group_join_request q;
+
+	stage_open(0, 10);
+	stage.gs.limits.memory_max = 1 << 24;
+	joins("g", "", &a[0]);
+	q = stage_join("g", "", NULL);
+	q.protocol = &p;
+	join(&q, &a[1]);
+	CU_ASSERT_EQUAL(a[1].answers, 0);
+	join(&q, &b);
+	CU_ASSERT_EQUAL(b.error, KIRA_E_GROUP_MAX_SIZE_REACHED);
+	/* Its own place is no second one. */
+	joins("g", a[0].member, &a[2]);
+	q.member = view_text(a[1].member);
+	join(&q, &a[3]);
+	CU_ASSERT_EQUAL(a[3].error, 0);
+	p.metadata.len = GROUP_BROUGHT_MAX;
+	join(&q, &a[4]);
+	CU_ASSERT_EQUAL(a[4].error, KIRA_E_GROUP_MAX_SIZE_REACHED);
+	stage_close();
+}
+
 static const struct ut_test tests[] = {
 	UT("timers", the_first_round_waits_again_while_members_come_but_not_beyond_the_rebalance_timeout),
 	UT("timers", who_does_not_come_back_within_the_rebalance_timeout_is_dropped),
@@ -609,6 +636,7 @@ static const struct ut_test tests[] = {
 	UT("kept", a_record_cut_short_or_of_another_version_is_left_out),
 	UT("kept", an_empty_group_without_offsets_goes_with_a_tombstone),
 	UT("subscriptions", subscribed_topics_are_found_and_what_cannot_be_read_counts_as_subscribed),
+	UT("memory", what_members_bring_fits_into_one_answer),
 	UT("memory", memory_is_bounded_and_who_finds_none_may_try_again),
 };
 UT_MAIN(tests)
