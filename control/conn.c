@@ -295,10 +295,11 @@ after_serve(struct conn *c, enum served served, uint64_t now_ns)
 		conn_close(c);
 		return false;
 	case SERVED_ANSWER:
+	case SERVED_TAKEN:
 		break;
 	}
 	counter_add(&c->ctl->count->requests, 1);
-	if (!conn_send_take(c)) {
+	if (served == SERVED_ANSWER && !conn_send_take(c)) {
 		log_limited(&bad_frames, now_ns, LOG_LEVEL_ERROR,
 			"%s: closed: the answer to %s does not fit into %u bytes", conn_peer(c, peer),
 			c->rq.api->name, c->ctl->scratch_size);

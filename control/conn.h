@@ -20,6 +20,7 @@ enum conn_state { CONN_HEAD, CONN_BODY, CONN_SERVE, CONN_SEND, CONN_HELD, CONN_C
 
 enum served {
 	SERVED_ANSWER,    /* ctl->answer holds it */
+	SERVED_TAKEN,     /* c->reply holds it */
 	SERVED_PARKED,    /* conn_resume() later */
 	SERVED_SILENT,    /* done, nothing is answered (acks=0) */
 	SERVED_MALFORMED, /* close, with a line */
@@ -69,6 +70,8 @@ struct conn {
 	const struct park *park;
 	void *park_data;                   /* of the request's own file */
 	uint64_t park_until_ns;
+	struct group_wait group_wait;      /* JoinGroup, SyncGroup: its place in the group */
+	bool group_answered;               /* c->reply holds what the group decided, or it did not fit */
 	struct wait_list *wait_in;
 	struct conn *wait_next, *wait_prev;
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/groups/group_serve.h"
 #include "control/groups/group_topic.h"
 #include "control/kafka/serve.h"
 
@@ -85,6 +86,7 @@ control_turn(struct control *ctl, uint64_t now_ns)
 	work += grants_turn(ctl);
 	work += reap_operations(ctl);
 	work += group_log_turn(ctl->group_log, now_ns);
+	work += group_serve_turn(ctl, now_ns);
 	if (ctl->moved) {
 		ctl->moved = false;
 		fetch_rang(ctl);

@@ -44,6 +44,7 @@ struct control {
 	struct producer_ids ids;
 	struct groups groups;
 	struct group_log *group_log;
+	struct wait_list group_answers; /* written, to be sent by the next turn */
 	struct fetch_waits fetches;
 	struct produce_waits produces;
 	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */

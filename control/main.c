@@ -5,6 +5,7 @@
 #include "control/conn.h"
 #include "control/control.h"
 #include "control/cores.h"
+#include "control/groups/group_serve.h"
 #include "control/groups/group_topic.h"
 #include "control/kafka/serve.h"
 #include "control/log.h"
@@ -28,8 +29,6 @@
 
 #define FLUSH_JOBS    5               /* one of them for room ahead of tails, four for syncs */
 #define DRAIN_NS      (15 * NS_PER_S) /* a stop that takes longer is cut short, with a line */
-
-#define GROUPS_MEMORY (256 * MIB)     /* of all groups and offsets: a million partitions and their metadata */
 
 #define PORT_PATIENCE_NS (2 * NS_PER_S)
 
@@ -353,8 +352,7 @@ start(struct parts *p, struct err *err)
 		rc = topics_open(ctl, err);
 	if (rc < 0)
 		return rc == -EINVAL ? -EIO : rc; /* of files, not of an option: exit code 1 */
-	ctl->groups.loop = &ctl->loop;
-	ctl->groups.limits.memory_max = GROUPS_MEMORY;
+	group_serve_open(ctl);
 	ctl->group_log = group_log_open(ctl, &ctl->groups, clock_now_ns());
 	producer_ids_open(ctl);
 	rc = start_dataplane(p, err);

@@ -37,7 +37,9 @@ struct group_wait {
 	struct group_member *member; /* NULL: not parked */
 };
 
-struct group_protocol;
+struct group_protocol {
+	struct view name, metadata;
+};
 
 struct group_join_request {
 	struct view group, member, instance;    /* instance.p NULL: none */
@@ -45,7 +47,7 @@ struct group_join_request {
 	int32_t session_ms, rebalance_ms;       /* rebalance_ms < 0: as session_ms */
 	struct view protocol_type;
 	int32_t protocols;
-	const struct group_protocol *protocol;  /* group.h */
+	const struct group_protocol *protocol;
 	bool id_required;                       /* v4+: a new dynamic member is answered 79 first */
 	bool skip_offered;                      /* v9+: a leader may be told to skip its assignment */
 };

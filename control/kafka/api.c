@@ -16,14 +16,22 @@ static const struct api row_table[] = {
 	{API_METADATA, 0, 12, 0, 9, SMALL, "Metadata"},
 	{API_OFFSET_COMMIT, 2, 9, 2, 8, SMALL, "OffsetCommit"},
 	{API_OFFSET_FETCH, 1, 9, 1, 6, SMALL, "OffsetFetch"},
-	/* From 0: librdkafka derives LZ4 support from it. Groups are answered 15 for now. */
+	/* From 0: librdkafka derives LZ4 and group support from it. */
 	{API_FIND_COORDINATOR, 0, 4, 0, 3, SMALL, "FindCoordinator"},
+	/* From 0: librdkafka ties authentication by GSSAPI to it. */
+	{API_JOIN_GROUP, 0, 9, 0, 6, SMALL, "JoinGroup"},
+	{API_HEARTBEAT, 0, 4, 0, 4, SMALL, "Heartbeat"},
+	{API_LEAVE_GROUP, 0, 5, 0, 4, SMALL, "LeaveGroup"},
+	{API_SYNC_GROUP, 0, 5, 0, 4, SMALL, "SyncGroup"},
+	{API_DESCRIBE_GROUPS, 0, 5, 0, 5, SMALL, "DescribeGroups"},
+	{API_LIST_GROUPS, 0, 5, 0, 3, SMALL, "ListGroups"},
 	{API_API_VERSIONS, 0, 4, 0, 3, SMALL, "ApiVersions"},
 	{API_CREATE_TOPICS, 2, 7, 2, 5, SMALL, "CreateTopics"},
 	{API_DELETE_TOPICS, 1, 6, 1, 4, SMALL, "DeleteTopics"},
 	{API_DELETE_RECORDS, 0, 2, 0, 2, SMALL, "DeleteRecords"},
 	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
+	{API_DELETE_GROUPS, 0, 2, 0, 2, SMALL, "DeleteGroups"},
 	{API_OFFSET_DELETE, 0, 0, 0, INT16_MAX, SMALL, "OffsetDelete"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},
 	/* Not listed. Any version reaches the handler: what is not 0 is answered 35, in version 0. */

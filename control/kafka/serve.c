@@ -24,6 +24,20 @@ serve(struct conn *c, uint64_t now_ns)
 		return k09_offset_fetch(c, now_ns);
 	case API_FIND_COORDINATOR:
 		return k10_find_coordinator(c, now_ns);
+	case API_JOIN_GROUP:
+		return k11_join_group(c, now_ns);
+	case API_HEARTBEAT:
+		return k12_heartbeat(c, now_ns);
+	case API_LEAVE_GROUP:
+		return k13_leave_group(c, now_ns);
+	case API_SYNC_GROUP:
+		return k14_sync_group(c, now_ns);
+	case API_DESCRIBE_GROUPS:
+		return k15_describe_groups(c, now_ns);
+	case API_LIST_GROUPS:
+		return k16_list_groups(c, now_ns);
+	case API_DELETE_GROUPS:
+		return k42_delete_groups(c, now_ns);
 	case API_API_VERSIONS:
 		return k18_api_versions(c, now_ns);
 	case API_CREATE_TOPICS:

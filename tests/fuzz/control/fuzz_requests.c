@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * fuzz_requests.c - the body of every request in every version: the input is a frame without its
  * size field. Views must lie within it. */
-#include "control/kafka/requests.h"
+#include "control/kafka/requests_groups.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,6 +33,12 @@ decode(const struct request *rq, struct arena *a)
 		struct q_offset_commit oc;
 		struct q_offset_fetch of;
 		struct q_offset_delete od;
+		struct group_join_request jg;
+		struct group_claim hb;
+		struct q_leave_group lg;
+		struct group_sync_request sg;
+		struct q_group_ids gi;
+		struct q_list_groups li;
 		struct q_open_session os;
 	} q;
 
@@ -62,6 +68,37 @@ decode(const struct request *rq, struct arena *a)
 		if (q_find_coordinator(&q.fc, rq, a))
 			for (int32_t i = 0; i < q.fc.keys; i++)
 				within(q.fc.key[i]);
+		break;
+	case API_JOIN_GROUP:
+		if (q_join_group(&q.jg, rq, a))
+			for (int32_t i = 0; i < q.jg.protocols; i++)
+				within(q.jg.protocol[i].metadata);
+		break;
+	case API_HEARTBEAT:
+		if (q_heartbeat(&q.hb, rq))
+			within(q.hb.member);
+		break;
+	case API_LEAVE_GROUP:
+		if (q_leave_group(&q.lg, rq, a))
+			for (int32_t i = 0; i < q.lg.members; i++)
+				within(q.lg.member[i].instance);
+		break;
+	case API_SYNC_GROUP:
+		if (q_sync_group(&q.sg, rq, a))
+			for (int32_t i = 0; i < q.sg.assignments; i++)
+				within(q.sg.assignment[i].assignment);
+		break;
+	case API_DESCRIBE_GROUPS:
+	case API_DELETE_GROUPS:
+		if (rq->api->key == API_DESCRIBE_GROUPS ? q_describe_groups(&q.gi, rq, a)
+			: q_delete_groups(&q.gi, rq, a))
+			for (int32_t i = 0; i < q.gi.groups; i++)
+				within(q.gi.group[i]);
+		break;
+	case API_LIST_GROUPS:
+		if (q_list_groups(&q.li, rq, a))
+			for (int32_t i = 0; i < q.li.types; i++)
+				within(q.li.type[i]);
 		break;
 	case API_API_VERSIONS:
 		if (q_api_versions(&q.av, rq))

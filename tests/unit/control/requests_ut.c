@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * requests_ut.c - every request decoded from golden bytes, in an old and in a flexible version;
  * every prefix of a good body is malformed, never read beyond. */
-#include "control/kafka/requests.h"
+#include "control/kafka/requests_groups.h"
 
 #include "base/bits.h"
 #include "tests/unit/ut.h"
@@ -39,6 +39,12 @@ decode(const struct request *rq)
 		struct q_offset_commit oc;
 		struct q_offset_fetch of;
 		struct q_offset_delete od;
+		struct group_join_request jg;
+		struct group_claim hb;
+		struct q_leave_group lg;
+		struct group_sync_request sg;
+		struct q_group_ids gi;
+		struct q_list_groups li;
 		struct q_open_session os;
 	} q;
 
@@ -53,6 +59,20 @@ decode(const struct request *rq)
 		return q_metadata(&q.md, rq, &arena);
 	case API_FIND_COORDINATOR:
 		return q_find_coordinator(&q.fc, rq, &arena);
+	case API_JOIN_GROUP:
+		return q_join_group(&q.jg, rq, &arena);
+	case API_HEARTBEAT:
+		return q_heartbeat(&q.hb, rq);
+	case API_LEAVE_GROUP:
+		return q_leave_group(&q.lg, rq, &arena);
+	case API_SYNC_GROUP:
+		return q_sync_group(&q.sg, rq, &arena);
+	case API_DESCRIBE_GROUPS:
+		return q_describe_groups(&q.gi, rq, &arena);
+	case API_LIST_GROUPS:
+		return q_list_groups(&q.li, rq, &arena);
+	case API_DELETE_GROUPS:
+		return q_delete_groups(&q.gi, rq, &arena);
 	case API_API_VERSIONS:
 		return q_api_versions(&q.av, rq);
 	case API_CREATE_TOPICS:
@@ -104,6 +124,52 @@ is(struct view v, const char *text)
 }
 
 #define ID "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
+
+/* Flexible and not: a body of each request of groups; no prefix of it is one. */
+static void
+group_requests_decode(void)
+{
+	struct request rq = BODY(11, 0, "\0\1g\0\0\1\0\0\0\0\1t\0\0\0\1\0\1p\0\0\0\1m");
+	struct group_join_request q;
+	struct group_sync_request s;
+	struct q_leave_group l;
+	struct group_claim h;
+
+	CU_ASSERT_TRUE(q_join_group(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.group, "g") && q.session_ms == 256 && q.rebalance_ms == -1 && is(q.member, "") &&
+		!q.instance.p && is(q.protocol_type, "t") && q.protocols == 1 && is(q.protocol[0].name, "p") &&
+		is(q.protocol[0].metadata, "m") && !q.id_required && !q.skip_offered);
+	no_prefix_decodes(&rq);
+	rq = BODY(11, 9, "\2g\0\0\1\0\0\0\2\0\2m\2i\2t\2\2p\2d\0\0\0");
+	CU_ASSERT_TRUE(q_join_group(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.rebalance_ms == 512 && is(q.member, "m") && is(q.instance, "i") &&
+		is(q.protocol[0].metadata, "d") && q.id_required && q.skip_offered);
+	no_prefix_decodes(&rq);
+	rq = BODY(14, 5, "\2g\0\0\0\7\2m\0\2t\2p\2\2a\2d\0\0");
+	CU_ASSERT_TRUE(q_sync_group(&s, &rq, &arena));
+	CU_ASSERT_TRUE(is(s.claim.group, "g") && s.claim.generation == 7 && !s.claim.instance.p &&
+		is(s.protocol_type, "t") && is(s.protocol, "p") && s.assignments == 1 &&
+		is(s.assignment[0].member, "a") && is(s.assignment[0].assignment, "d"));
+	no_prefix_decodes(&rq);
+	rq = BODY(12, 3, "\0\1g\0\0\0\7\0\1m\0\1i");
+	CU_ASSERT_TRUE(q_heartbeat(&h, &rq));
+	CU_ASSERT_TRUE(h.generation == 7 && is(h.member, "m") && is(h.instance, "i"));
+	no_prefix_decodes(&rq);
+	rq = BODY(13, 0, "\0\1g\0\1m");
+	CU_ASSERT_TRUE(q_leave_group(&l, &rq, &arena));
+	CU_ASSERT_TRUE(l.members == 1 && is(l.member[0].member, "m") && !l.member[0].instance.p);
+	no_prefix_decodes(&rq);
+	rq = BODY(13, 5, "\2g\3\2m\0\0\0\1\2i\2r\0\0");
+	CU_ASSERT_TRUE(q_leave_group(&l, &rq, &arena));
+	CU_ASSERT_TRUE(l.members == 2 && is(l.member[0].member, "m") && is(l.member[1].instance, "i"));
+	no_prefix_decodes(&rq);
+	rq = BODY(15, 5, "\2\2g\1\0");
+	no_prefix_decodes(&rq);
+	rq = BODY(16, 5, "\2\2s\2\2t\0");
+	no_prefix_decodes(&rq);
+	rq = BODY(42, 2, "\2\2g\0");
+	no_prefix_decodes(&rq);
+}
 
 static void
 api_versions_decodes(void)
@@ -390,6 +456,7 @@ more_than_64_tags_are_malformed(void)
 }
 
 static const struct ut_test tests[] = {
+	UT("requests", group_requests_decode),
 	UT("requests", api_versions_decodes),
 	UT("requests", metadata_decodes),
 	UT("requests", offset_commit_decodes),

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/groups/group_serve.h"
 #include "control/groups/group_topic.h"
 #include "control/log.h"
 
@@ -45,8 +46,8 @@ world_open(struct world *w, const char *const *options)
 	CU_ASSERT_EQUAL_FATAL(topics_defaults(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(grants_open(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(loop_open(&w->ctl->loop, &err), 0);
-	w->ctl->groups.loop = &w->ctl->loop;
-	w->ctl->groups.limits = (struct group_limits){0, 6000, 1800000, 100, 16 * MIB};
+	group_serve_open(w->ctl);
+	w->ctl->groups.limits.initial_delay_ns = 0;
 	w->ctl->group_log = group_log_open(w->ctl, &w->ctl->groups, w->now_ns);
 	CU_ASSERT_EQUAL_FATAL(listeners_open(w->ctl, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(listeners_start(w->ctl, &err), 0);
