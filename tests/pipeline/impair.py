@@ -77,11 +77,12 @@ class Bench:
               netns=self.ns.client)
         self.path.start(seed=self.rng.randrange(1 << 31), **faults)
         with open(path) as f:
-            _, _, err = h.run([self.kira, "produce", "--topic", topic, "--bootstrap", self.kirad.bootstrap, "--acks", "log",
+            code, _, err = h.run([self.kira, "produce", "--topic", topic, "--bootstrap", self.kirad.bootstrap, "--acks", "log",
                                "--transport", "udp", "--udp-address", PEER.split("/")[0], *options],
-                              netns=self.ns.client, stdin_file=f, seconds=150)
+                              netns=self.ns.client, stdin_file=f, seconds=150, ok=None)
         counts = self.path.stop()
         said = err.strip().splitlines()[-1]
+        h.check(code == 0, "kira produce ended with %d, %s: %s; the relay: %s" % (code, faults, err.strip()[-600:], counts))
         for way, count in counts.items():
             own = {what: count[what] for what in relaying.OWN_FAULT if count[what]}
             h.check(not own, "the relay itself did not keep up, way %s: %s" % (way, own))
