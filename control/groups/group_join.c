@@ -113,11 +113,12 @@ take_over(const struct joining *j, struct group *g, struct group_member *m)
 	member_fail_join(m, KIRA_E_FENCED_INSTANCE_ID);
 	member_fail_sync(m, KIRA_E_FENCED_INSTANCE_ID);
 	m->joining = m->syncing = m->fresh = false;
+	/* Before anything can fail: its timer may have run out while it was parked. */
+	member_alive(m, j->now_ns);
 	if (!member_update(m, j->q, id)) {
 		refuse(j, KIRA_E_COORDINATOR_NOT_AVAILABLE, j->q->member);
 		return;
 	}
-	member_alive(m, j->now_ns);
 	if (g->state != GROUP_STABLE || !view_same(group_vote(g), g->protocol)) {
 		park(j, m);
 		return;

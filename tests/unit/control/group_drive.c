@@ -98,15 +98,26 @@ judge_group(struct seen *s, const struct group *g)
 	*s = (struct seen){g, g->generation, g->state};
 }
 
+/* Of a group that is there: nobody waits with a member that is gone. */
+static bool
+waits(const struct group_wait *w)
+{
+	for (const struct group *g = stage.gs.first; g; g = g->next)
+		for (const struct group_member *m = g->members; m; m = m->next)
+			if (m == w->member)
+				return m->join == w || m->sync == w;
+	return false;
+}
+
 static void
 judge_client(struct client *c)
 {
 	MUST(c->join.answers <= 1 && c->sync.answers <= 1);
 	/* Not answered and not parked: lost. */
 	if (c->join_open)
-		MUST((c->join.answers == 1) != (c->join.w.member != NULL));
+		MUST((c->join.answers == 1) != waits(&c->join.w));
 	if (c->sync_open)
-		MUST((c->sync.answers == 1) != (c->sync.w.member != NULL));
+		MUST((c->sync.answers == 1) != waits(&c->sync.w));
 	if (c->join_open && c->join.answers == 1) {
 		c->join_open = false;
 		if (c->join.error == KIRA_E_MEMBER_ID_REQUIRED || !c->join.error)

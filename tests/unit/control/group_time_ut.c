@@ -471,6 +471,28 @@ a_restart_finds_members_and_assignments_and_gives_them_a_whole_session(void)
 }
 
 static void
+a_restart_finds_the_leader_whoever_stands_first(void)
+{
+	struct group_join_request q;
+
+	stage_open(0, 10);
+	q = stays("", "i1");
+	q.session_ms = 100000;
+	join(&q, &a[0]);
+	sync_as("g", a[0].member, "i1", 1, &s[0]);
+	joins("g", "", &a[1]);
+	stage_pass(30000);
+	syncs("g", &a[1], &s[1]);
+	CU_ASSERT_EQUAL(state_of("g"), GROUP_STABLE);
+	take_record();
+	CU_ASSERT(groups_replay(&stage.gs, view_text("h"), kept_value, stage.now_ns));
+	CU_ASSERT_PTR_EQUAL(stage_group("h")->leader, stage_group("h")->members_last);
+	CU_ASSERT(view_same(stage_group("h")->leader->id, view_text(a[1].member)));
+	groups_replayed(&stage.gs, stage.now_ns);
+	stage_close();
+}
+
+static void
 the_last_record_counts_and_a_removal_removes(void)
 {
 	stage_open(0, 10);
@@ -586,6 +608,39 @@ memory_is_bounded_and_who_finds_none_may_try_again(void)
 }
 
 static void
+an_instance_that_finds_no_memory_to_come_back_has_a_session_still(void)
+{
+	struct group_join_request q;
+
+	stable_static();
+	q = stays(a[0].member, "i1");
+	join(&q, &a[2]);
+	q = stays(a[1].member, "i2");
+	join(&q, &a[3]);
+	CU_ASSERT_EQUAL(a[2].answers, 1);
+	sync_as("g", a[1].member, "i2", a[3].generation, &s[2]);
+	CU_ASSERT_EQUAL(s[2].answers, 0);
+	/* Its timer runs out while it is parked. */
+	for (unsigned t = 0; t < 11; t++) {
+		const struct group_claim beat = {view_text("g"), view_text(a[0].member), view_text("i1"),
+			a[2].generation};
+
+		stage_pass(1000);
+		CU_ASSERT_EQUAL(group_heartbeat(&stage.gs, &beat, stage.now_ns), 0);
+	}
+	stage.gs.limits.memory_max = stage.gs.memory_used;
+	q = stays("", "i2");
+	join(&q, &b);
+	CU_ASSERT_EQUAL(b.error, KIRA_E_COORDINATOR_NOT_AVAILABLE);
+	CU_ASSERT_EQUAL(s[2].error, KIRA_E_FENCED_INSTANCE_ID);
+	stage_pass(9999);
+	CU_ASSERT_PTR_NOT_NULL(member_of_instance(stage_group("g"), view_text("i2")));
+	stage_pass(1);
+	CU_ASSERT_PTR_NULL(member_of_instance(stage_group("g"), view_text("i2")));
+	stage_close();
+}
+
+static void
 what_members_bring_fits_into_one_answer(void)
 {
 	static uint8_t much[GROUP_BROUGHT_MAX];
@@ -632,10 +687,12 @@ static const struct ut_test tests[] = {
 	UT("static", admin_tools_remove_an_instance_without_its_member_id),
 	UT("static", a_full_group_takes_an_instance_back),
 	UT("kept", a_restart_finds_members_and_assignments_and_gives_them_a_whole_session),
+	UT("kept", a_restart_finds_the_leader_whoever_stands_first),
 	UT("kept", the_last_record_counts_and_a_removal_removes),
 	UT("kept", a_record_cut_short_or_of_another_version_is_left_out),
 	UT("kept", an_empty_group_without_offsets_goes_with_a_tombstone),
 	UT("subscriptions", subscribed_topics_are_found_and_what_cannot_be_read_counts_as_subscribed),
+	UT("memory", an_instance_that_finds_no_memory_to_come_back_has_a_session_still),
 	UT("memory", what_members_bring_fits_into_one_answer),
 	UT("memory", memory_is_bounded_and_who_finds_none_may_try_again),
 };

@@ -346,6 +346,21 @@ the_protocol_is_one_that_all_support_and_most_prefer(void)
 	stage_close();
 }
 
+static void
+a_member_alone_may_change_its_only_protocol(void)
+{
+	struct group_join_request q;
+
+	stage_open(0, 10);
+	stage_stable("g", 1, a);
+	q = stage_join("g", a[0].member, NULL);
+	stage_protocols(&q, "sticky", "m");
+	join(&q, &b);
+	CU_ASSERT_EQUAL(b.error, 0);
+	CU_ASSERT_STRING_EQUAL(b.protocol, "sticky");
+	stage_close();
+}
+
 /* ---- SyncGroup ---- */
 
 static void
@@ -550,6 +565,21 @@ leaving_a_complete_or_stable_group_begins_a_round(void)
 }
 
 static void
+leaving_ends_a_parked_sync_of_the_leaver(void)
+{
+	stage_open(0, 10);
+	stage_stable("g", 2, a);
+	joins("g", a[0].member, &s[0]);
+	joins("g", a[1].member, &s[1]);
+	syncs("g", &s[1], &s[2]);
+	CU_ASSERT_EQUAL(s[2].answers, 0);
+	CU_ASSERT_EQUAL(leaves("g", a[1].member, NULL), 0);
+	CU_ASSERT_EQUAL(s[2].answers, 1);
+	CU_ASSERT_EQUAL(s[2].error, KIRA_E_UNKNOWN_MEMBER_ID);
+	stage_close();
+}
+
+static void
 an_id_that_was_given_may_leave_and_disturbs_nobody(void)
 {
 	struct group_join_request q;
@@ -626,6 +656,7 @@ static const struct ut_test tests[] = {
 	UT("join", stable_rejoins_of_followers_change_nothing_the_leaders_begins_a_round),
 	UT("join", who_is_no_member_is_told_so_in_every_state),
 	UT("join", the_protocol_is_one_that_all_support_and_most_prefer),
+	UT("join", a_member_alone_may_change_its_only_protocol),
 	UT("sync", sync_is_refused_while_members_gather_and_by_who_is_not_there),
 	UT("sync", sync_waits_for_the_leader_whose_assignment_is_stored_before_all_are_answered),
 	UT("sync", an_assignment_that_cannot_be_stored_is_nobodys_and_a_round_begins),
@@ -636,6 +667,7 @@ static const struct ut_test tests[] = {
 	UT("leave", the_last_that_leaves_makes_the_group_empty_which_is_kept),
 	UT("leave", leaving_while_members_gather_ends_the_wait_for_the_leaver),
 	UT("leave", leaving_a_complete_or_stable_group_begins_a_round),
+	UT("leave", leaving_ends_a_parked_sync_of_the_leaver),
 	UT("leave", an_id_that_was_given_may_leave_and_disturbs_nobody),
 	UT("commit", members_may_commit_in_stable_and_preparing),
 	UT("commit", a_commit_before_the_assignment_is_told_to_join_again_not_that_it_is_fenced),
