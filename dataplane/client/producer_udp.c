@@ -7,6 +7,7 @@
 #include "base/bug.h"
 
 #define PROBE_TRIES    3
+#define PROBE_LAST     6                /* of the smallest size, each twice as far from the next */
 #define PROBE_FIRST_NS (60 * NS_PER_MS) /* a PTO before the first round trip is known */
 #define ROUNDS_MAX     8                /* receive bursts per turn */
 
@@ -160,15 +161,18 @@ begin_udp(struct io *io, uint32_t path)
 static void
 probe_turn(struct io *io)
 {
+	const bool last = io->probe_index + 1 == ARRAY_LENGTH(probe_sizes);
 	char why[256];
 
 	if (io->now_ns < io->probe_at_ns)
 		return;
-	if (io->probe_tries == PROBE_TRIES)
+	if (io->probe_tries == (last ? PROBE_LAST : PROBE_TRIES))
 		udp_probe_from(io, io->probe_index + 1);
 	if (io->probe_index < ARRAY_LENGTH(probe_sizes)) {
+		/* The end of UDP for a minute: not over one ARP request that was lost, which the kernel
+		 * repeats after a second. */
+		io->probe_at_ns = io->now_ns + (PROBE_FIRST_NS << (last ? io->probe_tries : 0));
 		io->probe_tries++;
-		io->probe_at_ns = io->now_ns + PROBE_FIRST_NS;
 		cudp_send(io->udp, io->control[0],
 			cwire_ping(io->control[0], probe_sizes[io->probe_index], &io->session.wire,
 				probe_sizes[io->probe_index], cw_tx_ts(io->now_ns), 0));

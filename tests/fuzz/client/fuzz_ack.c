@@ -77,6 +77,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	o.window = (uint16_t)(2 + data[0] % 63);
 	o.want_disk = data[1] & 1;
 	o.cc = data[1] & 2 ? CW_CREDIT_ONLY : CW_RENO;
+	o.paced = data[1] & 4;
 	o.credit_limit += o.first_seq;
 	cw_init(&window, &o, now_ns);
 	send_all(now_ns);

@@ -10,11 +10,37 @@ static struct io io;
 static struct kira_topic *topic;
 
 static void
+free_list(struct batch *b)
+{
+	while (b) {
+		struct batch *next = b->next;
+
+		free(b->memory);
+		free(b);
+		b = next;
+	}
+}
+
+/* Nobody else frees what was produced here. */
+static void
+let_go(void)
+{
+	for (int32_t i = 0; i < topic->partitions; i++) {
+		free_list(topic->part[i].ready.head);
+		free_list(topic->part[i].sent.head);
+		if (topic->part[i].open)
+			topic->part[i].open->next = NULL;
+		free_list(topic->part[i].open);
+	}
+	free_list(producer.spare);
+	free(topic);
+}
+
+static void
 fresh(void)
 {
 	memset(&io, 0, sizeof(io));
 	memset(&producer, 0, sizeof(producer));
-	free(topic);
 	topic = calloc(1, sizeof(*topic) + 2 * sizeof(struct partition));
 	CU_ASSERT_FATAL(topic != NULL);
 	topic->producer = &producer;
@@ -93,6 +119,7 @@ records_behind_a_batch_that_is_not_sent_share_one(void)
 	second = topic->part[0].ready.head;
 	CU_ASSERT_EQUAL(second->build.count, 100);
 	CU_ASSERT_FALSE(io.held_open);
+	let_go();
 }
 
 static void
@@ -109,6 +136,7 @@ a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for(void)
 	admit_later();
 	CU_ASSERT_PTR_NULL(topic->part[0].open);
 	CU_ASSERT_PTR_NULL(producer.open_head);
+	let_go();
 }
 
 static void
@@ -131,6 +159,7 @@ what_stays_open_keeps_nobody_awake_and_what_is_new_does(void)
 	admit(&io);
 	CU_ASSERT_NOT_EQUAL(io.linger_at_ns, CW_NEVER);
 	CU_ASSERT_TRUE(announce_sleep(&io));
+	let_go();
 }
 
 static const struct ut_test tests[] = {

@@ -138,13 +138,18 @@ a_path_longer_than_all_tries_of_a_size_is_found_too(void)
 static void
 a_path_without_an_answer_is_given_up(void)
 {
+	uint64_t begun_ns;
+
 	fresh();
-	for (unsigned i = 0; i < 32 && io.state == IO_PROBING; i++) {
+	begun_ns = io.now_ns;
+	for (unsigned i = 0; i < 320 && io.state == IO_PROBING; i++) {
 		udp_turn(&io);
 		io.now_ns += PROBE_FIRST_NS;
 	}
 	CU_ASSERT_EQUAL(refused, 1);
-	CU_ASSERT_EQUAL(udp.n, 4 * PROBE_TRIES); /* 1472, 1452, 1392, 1200 */
+	CU_ASSERT_EQUAL(udp.n, 3 * PROBE_TRIES + PROBE_LAST); /* 1472, 1452, 1392; 1200 */
+	/* An ARP request that was lost is repeated after 1 s. */
+	CU_ASSERT_TRUE(io.now_ns - begun_ns > 3 * NS_PER_S && io.now_ns - begun_ns < 6 * NS_PER_S);
 }
 
 static const struct ut_test tests[] = {

@@ -380,6 +380,7 @@ run(uint64_t seed)
 	for (uint32_t i = 1; i <= PACKETS; i++)
 		fails[i] = draw(40) == 0 ? 2 : 0;
 	path = seed / 2 % 3;
+	o.paced = seed / 6 % 2;
 	n_queue = 0;
 	o.first_seq = first_seq;
 	o.credit_limit = first_seq + 63;
