@@ -25,6 +25,10 @@ PTO_MIN, PTO_MAX, PROBES, UDP_DEAD = 0.002, 1.0, 5, 10.0
 RETRY_LATER, RETRY_ALONE, RETRY_NOW = 56, 45, 2
 
 
+def microseconds(now):
+    return round(now * 1e6)
+
+
 class Batch:
     def __init__(self, partition, sequence, payload, count):
         self.partition, self.sequence, self.payload, self.count = partition, sequence, payload, count
@@ -41,7 +45,7 @@ class Packet:
     def __init__(self, batch):
         self.batch = batch
         self.times, self.numbers = [], []       # of its transmissions; numbers count all of the session's
-        self.received = self.lost = False
+        self.received = self.lost = self.was_lost = False
         self.error = None                       # its result
 
 
@@ -53,7 +57,7 @@ class Session:
         self.log_seq = self.disk_seq = 0
         self.next_seq, self.ack_num, self.err_total, self.failures = 1, 0, 0, 0
         self.packets, self.drain, self.hold_until = {}, False, 0.0
-        self.transmissions, self.newest_number, self.newest_time = 0, 0, 0.0
+        self.transmissions = self.newest_number = 0     # transmissions, and the newest that is known to have come
         self.cwnd, self.ssthresh, self.recovery_end, self.acc, self.was_full = 10, self.window, 0, 0, False
         self.srtt, self.var, self.r, self.measured, self.last_echo = 0.05, 0.0, 0.0, False, None
         self.reorder, self.probes = 3, 0
@@ -183,7 +187,7 @@ class Producer:
         p.numbers.append(s.transmissions)
         p.lost = False
         s.last = now
-        self.put(s, w.data(s.session_id, s.secret, seq, int(now * 1e6), s.handle, p.batch.partition, p.batch.payload,
+        self.put(s, w.data(s.session_id, s.secret, seq, microseconds(now), s.handle, p.batch.partition, p.batch.payload,
                            flags, len(p.times) - 1), now)
 
     def next_batch(self, s, now):
@@ -225,9 +229,9 @@ class Producer:
         self.path_size(s, now)
         unreceived = [q for q, p in s.packets.items() if not p.received]
         if unreceived and now - s.last > s.pto():
-            s.probes += 1
             if s.probes >= 3:
                 s.cwnd = 2
+            s.probes += 1
             self.transmit(s, min(unreceived), now, w.ACK_NOW)
         unknown = [q for q, p in s.packets.items() if p.error is None and q <= s.log_seq]
         if unknown and s.err_total != s.failures and now - s.last_query > s.pto():
@@ -235,7 +239,7 @@ class Producer:
             count = min(max(unknown) - min(unknown) + 1, 1024)
             self.put(s, w.query(s.session_id, s.secret, min(unknown), count, w.ACK_MAX), now)
         elif s.packets and not unreceived and now - s.last_sent > max(s.pto(), 1) or now - s.last_sent > s.keepalive_s:
-            self.put(s, w.ping(s.session_id, s.secret, 0, int(now * 1e6), w.ACK_NOW), now)
+            self.put(s, w.ping(s.session_id, s.secret, 0, microseconds(now), w.ACK_NOW), now)
         return sent
 
     def path_size(self, s, now):
@@ -246,7 +250,7 @@ class Producer:
             if size <= s.max_dgram and s.pings.get(size, 0) < 3:
                 s.pings[size] = s.pings.get(size, 0) + 1
                 s.pinged = now
-                self.put(s, w.ping(s.session_id, s.secret, 1 + n, int(now * 1e6), size=size), now)
+                self.put(s, w.ping(s.session_id, s.secret, 1 + n, microseconds(now), size=size), now)
                 return
         if now - s.opened > UDP_DEAD:
             raise Refused("not even 1,200 bytes get through: TCP Produce")
@@ -260,7 +264,7 @@ class Producer:
         kind, f = got
         s.heard, s.probes = now, 0
         if kind == w.PONG:
-            self.rtt(s, (int(now * 1e6) - f["ts_echo"] & 0xFFFFFFFF) / 1e6)
+            self.rtt(s, (microseconds(now) - f["ts_echo"] & 0xFFFFFFFF) / 1e6)
             s.size = s.size or (f["received_len"] if f["id"] else 0)
         elif kind == w.RESET and f["incarnation"] == s.incarnation:
             self.lost()
@@ -284,7 +288,8 @@ class Producer:
                 if p and p.error is None:
                     p.error = error
                     s.failures += error != 0
-        if f["ack_num"] > s.ack_num:
+        newest = f["ack_num"] > s.ack_num
+        if newest:
             s.ack_num, s.err_total, s.credit_limit = f["ack_num"], f["err_total"], f["credit_limit"]
             s.log_seq, s.disk_seq = max(s.log_seq, f["log_seq"]), max(s.disk_seq, f["disk_seq"])
             s.drain = bool(f["flags"] & w.DRAIN)
@@ -292,19 +297,23 @@ class Producer:
             s.last = now
             if f["ts_echo"] != s.last_echo and f["ts_echo"] and f["echo_delay_us"] < 65535:
                 s.last_echo = f["ts_echo"]
-                self.rtt(s, ((int(now * 1e6) - f["ts_echo"] & 0xFFFFFFFF) - f["echo_delay_us"]) / 1e6)
+                self.rtt(s, ((microseconds(now) - f["ts_echo"] & 0xFFFFFFFF) - f["echo_delay_us"]) / 1e6)
         covered |= {q for q in s.packets if q <= s.log_seq}
-        fresh = 0
+        fresh, late = 0, False
         for seq in covered:
             p = s.packets.get(seq)
             if p is None or p.received:
                 continue
-            p.received = True
-            if len(p.times) > 1 and (f["ts_echo"] - int(p.times[-1] * 1e6)) & 0x80000000:
-                s.reorder = min(2 * s.reorder, s.window)        # an earlier copy had come
-            if p.numbers[0] > s.newest_number:
-                s.newest_number, s.newest_time = p.numbers[0], p.times[0]
+            # Which copy came? The last one, if its time is echoed; else it is evidence by the first.
+            last = len(p.times) == 1 or newest and f["ts_echo"] == microseconds(p.times[-1]) & 0xFFFFFFFF
+            late = late or p.lost or newest and p.was_lost and not last \
+                and (f["ts_echo"] - microseconds(p.times[-1])) & 0x80000000 != 0
+            if p.numbers[-last] > s.newest_number:
+                s.newest_number = p.numbers[-last]
+            p.received, p.lost = True, False
             fresh += seq > s.recovery_end
+        if late:
+            s.reorder = min(2 * s.reorder, s.window)
         if fresh and s.was_full:
             if s.cwnd < s.ssthresh:
                 s.cwnd += fresh
@@ -316,12 +325,12 @@ class Producer:
         self.finish(s, now)
 
     def find_lost(self, s, now):
-        slow = max(9 / 8 * max(s.srtt, s.r), 0.001)
+        slow = max((1 + min(s.reorder // 3, 8) / 8) * max(s.srtt, s.r), 0.001)
         for seq, p in s.packets.items():
             if p.received or p.lost or p.numbers[-1] >= s.newest_number:
                 continue
             if s.newest_number - p.numbers[-1] >= s.reorder or now - p.times[-1] > slow:
-                p.lost = True
+                p.lost = p.was_lost = True
                 if seq > s.recovery_end:
                     s.recovery_end, s.acc = s.next_seq - 1, 0
                     s.ssthresh = s.cwnd = max(s.cwnd // 2, 2)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """wire_text.py - a test vector as text: tests/golden/wire/README.md has the format. For wire_vectors.py, wire_faults.py."""
+import collections
 import re
 
+Vector = collections.namedtuple("Vector", "name data fields text")
 SID, SECRET, INCARNATION = 0x0100002A, 0x1122334455667788, 7
 
 
@@ -25,4 +27,4 @@ def runs(data):
 def vector(name, what, data, fields):
     out = ["", "vector %s" % name, "is %s" % what]
     out += ["%s %s" % (key, value) for key, value in fields]
-    return "\n".join(out + ["bytes %s" % line for line in runs(data)]) + "\n"
+    return Vector(name, data, dict(fields), "\n".join(out + ["bytes %s" % line for line in runs(data)]) + "\n")

@@ -15,7 +15,9 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import kup_wire as w
+import wire_congestion
 import wire_faults
+import wire_sequences
 from wire_text import INCARNATION, SECRET, SID, vector
 
 FOLDER = os.path.join(os.path.dirname(HERE), "golden", "wire")
@@ -147,18 +149,45 @@ FILES = (
     ("client.txt", "what a client sends; session 0x%08x, secret 0x%016x" % (SID, SECRET), client_datagrams),
     ("broker.txt", "what a broker sends; session 0x%08x, secret 0x%016x" % (SID, SECRET), broker_datagrams),
     ("open_session.txt", "OpenSession and its answers, whole Kafka frames", set_up),
-    ("faults.txt", "what a broker drops or refuses, how it counts it, what it answers", wire_faults.vectors))
+    ("faults.txt", "what a broker drops or refuses, how it counts it, what it answers", wire_faults.vectors),
+    ("sequences.txt", "what becomes of a batch, by what its producer stored before (PROTOCOL.md, 6)", wire_sequences.vectors),
+    ("congestion.txt", "what a client sends after which ACK (PROTOCOL.md, 8)", wire_congestion.vectors))
+
+
+def seeds(folder):
+    """Inputs of the fuzz drivers; what a driver takes is told in its head (tests/fuzz)."""
+    def put(driver, name, data):
+        os.makedirs(os.path.join(folder, driver), exist_ok=True)
+        with open(os.path.join(folder, driver, "vector_" + name), "wb") as f:
+            f.write(data)
+
+    for one in list(client_datagrams()) + list(wire_faults.vectors()):
+        put("datagram", one.name, one.data)
+    for one in broker_datagrams():
+        if one.fields["type"] == w.RESET:
+            continue
+        size = len(one.data) - 16
+        bits = (0x8000 if one.fields["type"] == w.PONG else 0) | (0x4000 if one.fields.get("flags") else 0)
+        head = next(n for n in range(bits, bits + 0x4000) if n % 1200 == size)
+        put("ack", one.name, struct.pack(">BBHB", 40, 1, head, 1) + one.data[16:])
+    for one in set_up():
+        kind = b"\0" + one.data if one.fields["from"] == "client" else bytes([1, one.text.count("\ntopic ")]) + one.data[9:]
+        put("open_session", one.name, kind)
 
 
 def main():
     args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     args.add_argument("--write", action="store_true", help="make the files, rather than compare")
+    args.add_argument("--seeds", metavar="FOLDER", help="instead make inputs of the fuzz drivers datagram, ack, open_session")
     args = args.parse_args()
+    if args.seeds:
+        seeds(args.seeds)
+        return 0
     n = 0
     for name, title, make in FILES:
         vectors = list(make())
         n += len(vectors)
-        text = "# %s\n# Made by tests/compat/wire_vectors.py; the format: README.md.\n%s" % (title, "".join(vectors))
+        text = "# %s\n# Made by tests/compat/wire_vectors.py; the format: README.md.\n%s" % (title, "".join(one.text for one in vectors))
         path = os.path.join(FOLDER, name)
         if args.write:
             with open(path, "w") as f:
