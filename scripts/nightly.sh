@@ -136,7 +136,7 @@ if [ $status = 0 ]; then
 	mark_rows
 fi
 known=0 ran=0 bad=0
-for script in tests/{pipeline,compat,sim,crash}/*; do
+for script in tests/{pipeline,compat,sim,crash,fuzz}/*; do
 	[ -x "$script" ] && [ -f "$script" ] || continue
 	name=$(basename "$script"); name=${name%.*}
 	[ -n "$only" ] && [ "$only" != "$name" ] && continue

@@ -7,7 +7,8 @@
 #   --list           name the cases, run none
 #   --keep-logs      leave the log of each case in build/test-logs
 # Builds: build (warnings are errors), build-asan (address, undefined), build-fuzz (clang, libFuzzer).
-# A case is a unit test program, a fuzz driver (at least 100,000 executions), a rule of check.sh, or a
+# A case is a unit test program, a fuzz driver (at least 100,000 executions; those of the produce
+# protocol 30 s each as well, side by side), a rule of check.sh, or a
 # script of tests/ that says how it runs quickly (tests/README.md).
 # What could not run for want of something of the machine is skipped, and named at the end with the way
 # to get it. The last line is "N passed, N failed", from what was run; exit 1 if one failed.
@@ -153,7 +154,7 @@ fuzz_case() {
 # Scripts say in their own heads how they run: see tests/README.md.
 scripted_cases() {
 	local key=$1 build=$2 script name args limit first
-	for script in tests/{pipeline,compat,sim,crash}/*; do
+	for script in tests/{pipeline,compat,sim,crash,fuzz}/*; do
 		[ -x "$script" ] && [ -f "$script" ] || continue
 		limit=$(sed -n 's/^# timeout: *//p' "$script" | head -n 1)
 		name=$(basename "$script")
@@ -224,6 +225,8 @@ if wanted fuzz; then
 		export root work
 		while IFS= read -r driver; do
 			name=$(basename "$driver"); name=${name#fuzz_}
+			# Those of the produce protocol run for a time instead, below: tests/fuzz/produce.sh.
+			grep -qE "^# quick:.* $name( |\$)" tests/fuzz/produce.sh && continue
 			run_case "fuzz/$name" 400 bash -c "fuzz_case '$root/$driver' '$name'"
 		done < <(meson introspect --targets build-fuzz 2>/dev/null | /usr/bin/python3 -c '
 import json, os, sys
