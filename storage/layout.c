@@ -36,7 +36,12 @@ layout_offset(const char *name, const char *suffix)
 int
 layout_sync_dir(const struct io *io, int dir)
 {
-	return io->fsync(dir);
+	uint64_t size;
+	const int rc = io->fsync(dir);
+
+	/* XFS that has shut itself down says 0 of a directory, though the changes are gone (6.18: one that is given up
+	 * is dirty no more), until a restart. fstat it refuses, so what the sync said before that is true. */
+	return rc == 0 && io->size(dir, &size) == -EIO ? -EIO : rc;
 }
 
 int

@@ -173,6 +173,35 @@ after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch(void)
 	world_end();
 }
 
+static bool is_shut;
+
+/* From the sync of the partition's directory on; that alone is told 0, as XFS does. */
+static int
+shut_down(enum io_kind kind, int fd, const char *name)
+{
+	const bool names = kind == IO_FSYNC && fd == w.part[0]->dirfd;
+
+	is_shut |= names;
+	return is_shut && !names ? -EIO : 0;
+}
+
+/* After a restart nothing would tell that there was one: its epoch and offset would be given again. */
+static void
+no_batch_is_taken_where_the_first_segments_name_went_with_the_file_system(void)
+{
+	world_begin(1);
+	is_shut = false;
+	fake.hook = shut_down;
+	world_first(0);
+	CU_ASSERT_TRUE(is_shut);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_KAFKA_STORAGE_ERROR);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	look(0);
+	CU_ASSERT_EQUAL(ends.end, 0);
+	world_end();
+}
+
 static int
 no_naming(enum io_kind kind, int fd, const char *name)
 {
@@ -426,6 +455,7 @@ static const struct ut_test tests[] = {
 	UT("durable", a_commit_with_nothing_touched_is_done_at_once),
 	UT("failure", a_failed_sync_fails_the_partition_for_good_and_no_other),
 	UT("failure", after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch),
+	UT("failure", no_batch_is_taken_where_the_first_segments_name_went_with_the_file_system),
 	UT("failure", a_segment_that_cannot_be_named_fails_the_partition_and_is_never_durable),
 	UT("space", on_a_full_disk_producers_wait_and_go_on_when_space_returns),
 	UT("space", below_the_free_minimum_nothing_is_reserved),

@@ -195,7 +195,7 @@ a_replacement_that_fails_anywhere_leaves_the_old_file_or_the_new(void)
 		if (rc == 0)
 			break;
 	}
-	CU_ASSERT_EQUAL(failed, 6); /* two opens, write, fsync, rename, fsync of the directory */
+	CU_ASSERT_EQUAL(failed, 7); /* two opens, write, fsync, rename, fsync of the directory, and its size */
 }
 
 /* The bytes are synced before the name points to them, the directory after. */
@@ -219,6 +219,7 @@ note_order(enum io_kind kind, int fd, const char *name)
 			   : kind == IO_FSYNC    ? (fd == dir ? '!' : is_dir(fd) ? 'd' : 's')
 			   : kind == IO_RENAMEAT ? 'r'
 			   : kind == IO_OPENAT   ? (strcmp(name, ".") == 0 ? 'D' : 'o')
+			   : kind == IO_SIZE     ? (is_dir(fd) ? 'a' : '?')
 						 : '?';
 	return 0;
 }
@@ -230,8 +231,24 @@ a_replacement_syncs_renames_and_syncs_the_directory_in_this_order(void)
 	memset(order, 0, sizeof(order));
 	fake.hook = note_order;
 	CU_ASSERT_EQUAL(layout_replace(&fake_io, dir, "file", "bytes", 5), 0);
-	CU_ASSERT_STRING_EQUAL(order, "Dowsrd"); /* D: opened before the change, as another file than `dir` */
+	CU_ASSERT_STRING_EQUAL(order, "Dowsrda"); /* D: opened before the change, as another file than `dir`; a: is it alive? */
 	CU_ASSERT_EQUAL(remove_dir(), 1);
+}
+
+static int
+shut_down(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_FSYNC && is_dir(fd) ? 0 : -EIO;
+}
+
+static void
+a_directory_is_not_synced_by_a_file_system_that_shut_itself_down(void)
+{
+	make_dir();
+	CU_ASSERT_EQUAL(layout_sync_dir(&fake_io, dir), 0);
+	fake.hook = shut_down;
+	CU_ASSERT_EQUAL(layout_sync_dir(&fake_io, dir), -EIO);
+	CU_ASSERT_EQUAL(remove_dir(), 0);
 }
 
 static void
@@ -254,6 +271,7 @@ static const struct ut_test tests[] = {
 	UT("files", a_text_file_of_another_kind_is_refused),
 	UT("files", a_replacement_that_fails_anywhere_leaves_the_old_file_or_the_new),
 	UT("files", a_replacement_syncs_renames_and_syncs_the_directory_in_this_order),
+	UT("files", a_directory_is_not_synced_by_a_file_system_that_shut_itself_down),
 	UT("files", unlinking_what_is_not_there_is_no_error),
 };
 
