@@ -660,7 +660,7 @@ a_renewal_keeps_all_and_takes_nothing_back(void)
 {
 	static const char *const options[] = {"--offsets-topic-segment-bytes", "1048576", NULL};
 	struct partition_ends ends;
-	struct one one = {"t", 0, 1000, "m"};
+	const struct one one[] = {{"t", 0, 1000, "m"}, {"u", 0, 5, "m"}}; /* one that was there, one that was not */
 	int other;
 
 	begin_with(options);
@@ -670,7 +670,7 @@ a_renewal_keeps_all_and_takes_nothing_back(void)
 		CU_ASSERT_EQUAL(commit("g", "t", (int32_t)(i % 3), i), 0);
 	w.ctl->group_log->part[0].bytes = 3 * 1048576; /* as if so much had been appended */
 	fake.hold_commits = true;
-	write_commit(7, "g", SIMPLE, &one, 1);         /* appended, not answered */
+	write_commit(7, "g", SIMPLE, one, 2);          /* appended, not answered */
 	world_send(&w, other);
 	CU_ASSERT_EQUAL(fetch("g", "t", 0), 18);
 	w.lazy = true;
@@ -687,13 +687,14 @@ a_renewal_keeps_all_and_takes_nothing_back(void)
 	world_run(&w);
 	CU_ASSERT_EQUAL(w.ctl->group_log->renew.step, RENEW_IDLE);
 	storage_ends(log_part(), &ends);
-	CU_ASSERT_EQUAL(ends.start, 22);               /* 21 commits, and the one under way */
-	CU_ASSERT_EQUAL(ends.end, 26);
+	CU_ASSERT_EQUAL(ends.start, 23);               /* 21 commits, and the two under way */
+	CU_ASSERT_EQUAL(ends.end, 28);
 	CU_ASSERT_EQUAL(fetch("g", "t", 0), 1000);
 	restart();
 	CU_ASSERT_EQUAL(fetch("g", "t", 0), 1000);
 	CU_ASSERT_EQUAL(fetch("g", "t", 1), 19);
 	CU_ASSERT_EQUAL(fetch("g", "t", 2), 17);
+	CU_ASSERT_EQUAL(fetch("g", "u", 0), 5);
 	CU_ASSERT_EQUAL(fetch("old", "t", 2), 77);
 	(void)close(other);
 	end();
