@@ -391,6 +391,7 @@ topics_reaped(struct control *ctl, struct storage_op *op)
 			log_error("deleting topic %s: %s", t->name, op->err.text);
 		else
 			log_info("topic %s deleted", t->name);
+		offsets_topic_gone(&ctl->groups, (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)});
 		t->op_done = true;
 		counter_add(&ctl->count->topics_deleted, 1);
 	}
@@ -538,7 +539,6 @@ topics_delete(struct control *ctl, struct topic *t)
 	fetch_topic_gone(ctl);
 	produce_topic_gone(ctl, t);
 	grants_topic_gone(ctl, t);
-	offsets_topic_gone(&ctl->groups, (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)});
 	t->forget = calloc(rx, sizeof(*t->forget));
 	ASSERT(t->forget);
 	t->outstanding = rx;

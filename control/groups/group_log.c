@@ -179,7 +179,7 @@ group_log_append(struct group_log *log, struct view group, const struct group_re
 		w->level = level;
 		w->batch = b;
 	}
-	b->partition = group_partition(group, t ? t->partitions : (int32_t)log->ctl->cfg->offsets_partitions);
+	b->partition = group_partition(group, log->parts ? log->parts : (int32_t)log->ctl->cfg->offsets_partitions);
 	if (error) {
 		decide(b, error);
 	} else if (t && !log->waiting.first) {
