@@ -622,6 +622,49 @@ offsets_of_a_simple_group_expire_after_their_commit(void)
 	end();
 }
 
+/* Of a group with a protocol: `type`, in `state` since 5 s after its commit. How many expire so many ms after that? */
+static unsigned
+expired(const char *type, enum group_state state, int64_t after_ms)
+{
+	struct offset_expiry e = {.retention_ms = 1000};
+	struct offset_record rec;
+	struct group *g;
+	struct view was;
+	unsigned n;
+
+	begin();
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 1), 0);
+	g = groups_find(&w.ctl->groups, v("g"));
+	CU_ASSERT_EQUAL_FATAL(offsets_find(g, v("t"), 0, &rec), true);
+	was = g->protocol_type;
+	g->protocol_type = v(type);
+	g->state = state;
+	g->state_since_ms = rec.commit_ms + 5000;
+	e.wall_ms = g->state_since_ms + after_ms;
+	n = offsets_expire(&w.ctl->groups, &e);
+	g->protocol_type = was;
+	g->state = GROUP_EMPTY;
+	end();
+	return n;
+}
+
+static void
+offsets_of_a_group_expire_after_it_became_empty(void)
+{
+	CU_ASSERT_EQUAL(expired("consumer", GROUP_EMPTY, 999), 0);
+	CU_ASSERT_EQUAL(expired("consumer", GROUP_EMPTY, 1000), 1);
+	CU_ASSERT_EQUAL(expired("connect", GROUP_EMPTY, 1000), 1);
+}
+
+static void
+in_a_group_with_members_only_what_nobody_subscribes_to_expires(void)
+{
+	CU_ASSERT_EQUAL(expired("consumer", GROUP_STABLE, -4001), 0); /* since its commit */
+	CU_ASSERT_EQUAL(expired("consumer", GROUP_STABLE, -4000), 1);
+	CU_ASSERT_EQUAL(expired("connect", GROUP_STABLE, 1 << 30), 0);
+	CU_ASSERT_EQUAL(expired("consumer", GROUP_PREPARING, 1 << 30), 0);
+}
+
 /* ---- The log ---- */
 
 static void
@@ -812,6 +855,8 @@ static const struct ut_test tests[] = {
 	UT("removal", offsets_of_a_topic_that_is_gone_go_at_the_start),
 	UT("removal", a_removed_group_takes_its_offsets_with_it),
 	UT("removal", offsets_of_a_simple_group_expire_after_their_commit),
+	UT("removal", offsets_of_a_group_expire_after_it_became_empty),
+	UT("removal", in_a_group_with_members_only_what_nobody_subscribes_to_expires),
 	UT("log", a_start_reads_what_was_committed_last),
 	UT("log", a_halted_log_leaves_groups_unserved_and_records_served),
 	UT("log", a_renewal_keeps_all_and_takes_nothing_back),
