@@ -311,7 +311,8 @@ history_bytes(const struct item *it, uint8_t *to)
 				  .epoch = it->epoch,
 				  .sequence = it->sequence,
 				  .timestamp = it->timestamp,
-				  .seed = it->seed});
+				  .seed = it->seed,
+				  .text = it->seed % 4 > 0}); /* else no rewriting is worth it */
 }
 
 uint32_t
