@@ -5,7 +5,7 @@
 # timeout: 180
 """groups.py - consumer groups of kcat -G, python3-confluent-kafka and python3-kafka 2.0.2: two members share a topic,
 one is killed, the other takes over; who closes commits and leaves at once; who comes next goes on from there; admin
-tools see, and delete, the group."""
+tools see, and delete, the group. kirad is killed under static members: nobody joins again, nothing is lost."""
 import os
 import signal
 import sys
@@ -122,6 +122,47 @@ def admin(kirad, groups):
     h.say("admin     list, describe and delete %d groups" % len(groups))
 
 
+def broker_killed(kirad, kcat):
+    """Two static members, one process: kirad is killed and comes back, then one of them does."""
+    import confluent_kafka
+    joins, got = [], []
+
+    def consumer(name):
+        c = confluent_kafka.Consumer({"bootstrap.servers": kirad.bootstrap, "group.id": "static", "group.instance.id": name,
+                                      "session.timeout.ms": 30000, "heartbeat.interval.ms": 500, "log_level": 2,
+                                      "auto.offset.reset": "earliest"})
+        c.subscribe(["t-static"], on_assign=lambda _, parts: joins.append((name, sorted(p.partition for p in parts))))
+        return c
+
+    def produce_and_read(members, prefix):
+        want = {"%s %d" % (prefix, n) for n in range(N)}
+        h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", "t-static"], stdin="\n".join(want).encode())
+
+        def done():
+            for c in members:
+                got.extend(m.value().decode() for m in c.consume(1000, 0.05) if not m.error())
+            return want <= set(got)
+        h.until(done, 40, "all of %s arrive" % prefix)
+
+    h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", "t-static"], stdin=b"hello\n")
+    one, two = consumer("one"), consumer("two")
+    h.until(lambda: (one.poll(0.05), two.poll(0.05), len({n for n, _ in joins}) == 2)[2], 30, "both join")
+    produce_and_read((one, two), "before")
+    assigned, n = dict(joins), len(joins)
+    kirad.kill9()
+    again = h.Kirad(data_dir=kirad.data_dir, listen=kirad.bootstrap, extra=["--num-partitions", "4"]).start()
+    produce_and_read((one, two), "after")
+    h.check(len(joins) == n, "members join again after kirad was killed: %s" % joins[n:])
+    two.close()
+    two = consumer("two")
+    produce_and_read((one, two), "back")
+    h.check(joins[n:] == [("two", assigned["two"])], "an instance comes back: %s; before: %s" % (joins[n:], assigned))
+    one.close()
+    two.close()
+    h.say("static    kirad is killed and an instance restarted: %d records, nobody else joins again" % (3 * N))
+    return again
+
+
 def body():
     kcat = h.need("kcat", "kcat")
     h.need_module("confluent_kafka", "python3-confluent-kafka")
@@ -129,8 +170,8 @@ def body():
     kirad = h.Kirad(extra=["--num-partitions", "4", "--group-initial-rebalance-delay-ms", "0"]).start()
     groups = [round_of(library, kirad, kcat) for library in ("kcat", "confluent", "kafka")]
     admin(kirad, groups)
-    kirad.stop()
-    h.say("result: 3 clients, each with members killed, closed and come back")
+    broker_killed(kirad, kcat).stop()
+    h.say("result: 3 clients, each with members killed, closed and come back; kirad killed under static members")
 
 
 if len(sys.argv) > 1 and sys.argv[1] == "member":
