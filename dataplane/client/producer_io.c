@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CLOSE_TRIES  3
+#define OPEN_PART    8                /* of the delivery timeout a batch may stay open behind another */
 #define LAST_TURN_NS (10 * NS_PER_MS) /* while closing: the set-up thread wakes nobody then */
 
 /* ---- Admitting batches --------------------------------------------------------------------- */
@@ -39,7 +40,8 @@ pack(struct io *io, struct batch *b)
 
 /* Lock held. Open batches whose linger is over, or that somebody flushes for. One that would only wait
  * behind another of its partition stays open and fills up meanwhile: a broker that was away for a second
- * is owed a few large batches then, not hundreds of small ones that each wait for a sync of the disk. */
+ * is owed a few large batches then, not hundreds of small ones that each wait for a sync of the disk.
+ * Not for ever: a batch's time to be delivered began with its first record, and is the last one's, too. */
 static void
 close_lingered(struct io *io)
 {
@@ -52,16 +54,19 @@ close_lingered(struct io *io)
 	io->order_seen = p->next_order;
 	for (; b; b = next) {
 		const uint64_t due_ns = b->born_ns + p->o.linger_us * NS_PER_US;
+		const uint64_t until_ns = due_ns + p->o.delivery_timeout_ms * NS_PER_MS / OPEN_PART;
 
 		next = b->next;
 		if (!all && io->now_ns < due_ns) {
 			io->linger_at_ns = due_ns; /* the others are younger */
 			break;
 		}
-		if (!all && b->part->ready.head)
-			io->held_open = true;
-		else
+		if (all || !b->part->ready.head || io->now_ns >= until_ns) {
 			batch_close(p, b);
+		} else if (!io->held_open) { /* the oldest of them */
+			io->held_open = true;
+			io->open_until_ns = until_ns;
+		}
 	}
 }
 
@@ -161,6 +166,8 @@ wake_at(struct io *io)
 {
 	uint64_t at = MIN(io->linger_at_ns, io->next_wait_ns);
 
+	if (io->held_open)
+		at = MIN(at, io->open_until_ns);
 	if (io->alive > 0)
 		at = MIN(at, io->expire_at_ns);
 	if (io->state == IO_UDP)

@@ -62,7 +62,8 @@ struct io {
 	uint64_t expire_at_ns;
 	uint64_t linger_at_ns;
 	uint64_t order_seen;             /* of the newest batch that admit() looked at */
-	bool held_open;                  /* some stay open behind one that is not sent */
+	bool held_open;                  /* some stay open behind one that is not sent, .. */
+	uint64_t open_until_ns;          /* .. the oldest of them so long at most */
 	uint64_t alive;                  /* batches admitted and not freed */
 
 	struct cbatch_lz4 *lz4;

@@ -68,11 +68,11 @@ struct kira_producer_options {
 	enum kira_compression compression; /* KIRA_COMPRESSION_NONE */
 	uint32_t batch_bytes;       /* largest batch, 256..1048576; 0: what one datagram holds, over
 				     * TCP 65536. Over UDP never more than a datagram holds */
-	uint32_t linger_us;         /* a batch waits so long for more records, longer behind one that
-				     * cannot be sent, 0..10000000; 1000 */
+	uint32_t linger_us;         /* a batch waits so long for more records, 0..10000000; 1000. Behind
+				     * one that cannot be sent longer, by up to delivery_timeout_ms / 8 */
 	uint64_t buffer_bytes;      /* memory for records not yet delivered, >= 1 MiB; 64 MiB */
 	uint32_t block_ms;          /* kira_produce() waits so long for room in it; 60000; 0: never */
-	uint32_t delivery_timeout_ms; /* a record fails after so long, 1..; 120000 */
+	uint32_t delivery_timeout_ms; /* a batch fails so long after its first record, 1..; 120000 */
 	uint32_t window;            /* UDP packets in flight, 2..1024; 1024 */
 	bool no_idempotence;        /* true: no producer id; a retry may then double records */
 	bool no_congestion_control; /* true: the broker's credit alone bounds UDP: dedicated links */

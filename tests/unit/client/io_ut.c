@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * io_ut.c - dataplane/client/producer_io.c: when open batches go to the I/O thread, and what that does
- * to its sleep. The application's calls are libkira's own; there is no broker, no thread. */
+ * to its sleep; what is forgotten with a session or a connection. The application's
+ * calls are libkira's own; there is no broker, no thread. */
 #include "dataplane/client/producer_io.c"
 
 #include "tests/unit/ut.h"
+
+#include <sys/eventfd.h>
 
 static struct kira_producer producer;
 static struct io io;
@@ -162,10 +165,53 @@ what_stays_open_keeps_nobody_awake_and_what_is_new_does(void)
 	let_go();
 }
 
+/* A batch's time to be delivered is that of its oldest record: a younger one must not lose most of its own. */
+static void
+a_batch_stays_open_for_an_eighth_of_the_delivery_timeout(void)
+{
+	fresh();
+	produce(0, 1);
+	admit_later();
+	produce(0, 1);
+	admit_later();
+	CU_ASSERT_EQUAL(ready(0), 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(topic->part[0].open);
+	CU_ASSERT_EQUAL(wake_at(&io), topic->part[0].open->born_ns + producer.o.linger_us * NS_PER_US
+		+ producer.o.delivery_timeout_ms * NS_PER_MS / 8);
+	io.now_ns = wake_at(&io) - 1;
+	admit(&io);
+	CU_ASSERT_EQUAL(ready(0), 1);
+	io.now_ns++;
+	admit(&io);
+	CU_ASSERT_EQUAL(ready(0), 2);
+	CU_ASSERT_FALSE(io.held_open);
+	let_go();
+}
+
+/* What answers next may be another life of the broker, and over TCP it would take a number from the middle. */
+static void
+with_its_session_or_its_connection_goes_what_the_broker_knows(void)
+{
+	fresh();
+	topic->part[0].known = topic->part[1].known = true;
+	io.state = IO_UDP;
+	udp_recall(&io);
+	CU_ASSERT_FALSE(topic->part[0].known || topic->part[1].known);
+	topic->part[0].known = topic->part[1].known = true;
+	io.state = IO_TCP;
+	io.tcp = ctcp_open(eventfd(0, EFD_CLOEXEC), "io_ut");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(io.tcp);
+	tcp_over(&io);
+	CU_ASSERT_FALSE(topic->part[0].known || topic->part[1].known);
+	let_go();
+}
+
 static const struct ut_test tests[] = {
 	UT("admit", records_behind_a_batch_that_is_not_sent_share_one),
 	UT("admit", a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for),
 	UT("admit", what_stays_open_keeps_nobody_awake_and_what_is_new_does),
+	UT("admit", a_batch_stays_open_for_an_eighth_of_the_delivery_timeout),
+	UT("loss", with_its_session_or_its_connection_goes_what_the_broker_knows),
 };
 
 UT_MAIN(tests)
