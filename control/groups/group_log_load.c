@@ -146,18 +146,22 @@ partition(struct loading *l, int32_t index, struct err *err)
 void
 group_log_load(struct group_log *log, uint64_t now_ns)
 {
+	uint64_t *const memory_max = &log->groups->limits.memory_max, limit = *memory_max;
 	struct loading l = {.log = log, .now_ns = now_ns};
 	const uint64_t from_ns = clock_now_ns();
 	struct err err = {""};
 	int rc = 0;
 
 	log->state = GROUP_LOG_LOADING;
+	/* What was promised is taken in, whatever the limit is now: what is left out here, a renewal drops. */
+	*memory_max = UINT64_MAX;
 	for (int32_t i = 0; i < log->parts && rc == 0; i++) {
 		rc = partition(&l, i, &err);
 		if (rc < 0)
 			log_error("consumer groups are not served: topic __consumer_offsets partition %d: %s; "
 				"records are served as ever; kira check tells more", i, err.text);
 	}
+	*memory_max = limit;
 	groups_replayed(log->groups, now_ns);
 	log->state = rc < 0 ? GROUP_LOG_BROKEN : GROUP_LOG_READY;
 	if (l.skipped > 0)

@@ -92,8 +92,7 @@ drop_members(struct group *g)
 	g->state = GROUP_EMPTY;
 }
 
-/* The last record of a group counts: what an earlier one said is dropped. Memory is not bounded here, what
- * was taken in once is taken in again. */
+/* The last record of a group counts: what an earlier one said is dropped. */
 static bool
 read_group(struct group *g, struct view value)
 {
@@ -135,11 +134,9 @@ read_group(struct group *g, struct view value)
 bool
 groups_replay(struct groups *gs, struct view id, struct view value, uint64_t now_ns)
 {
-	const uint64_t memory_max = gs->limits.memory_max;
 	struct group *g = groups_find(gs, id);
 	bool read = true;
 
-	gs->limits.memory_max = UINT64_MAX;
 	if (value.p) {
 		g = groups_obtain(gs, id, now_ns);
 		read = g && read_group(g, value);
@@ -148,7 +145,6 @@ groups_replay(struct groups *gs, struct view id, struct view value, uint64_t now
 		g->generation = 0;
 		groups_tidy(g);
 	}
-	gs->limits.memory_max = memory_max;
 	return read;
 }
 

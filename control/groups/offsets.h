@@ -48,6 +48,7 @@ struct offset_commit {
 	void *owner;                   /* NULL: nobody hears of it, it frees itself */
 	bool decided;
 	int16_t error;
+	uint64_t order;                /* among those of its group, as the log has them */
 	unsigned n, room;
 	struct offset_change change[];
 };

@@ -64,8 +64,11 @@ settle(struct offset_commit *c, int16_t error)
 		struct offset_change *ch = &c->change[i];
 		struct offset *o = ch->topic->part[ch->partition];
 
-		if (error == 0)
+		/* What waits for the disk is decided after a removal that stands behind it in the log and does not. */
+		if (error == 0 && c->order >= o->order) {
 			offset_value_set(of, &o->now, ch->value);
+			o->order = c->order;
+		}
 		if (--o->pending == 0)
 			offset_value_set(of, &o->last, o->now);
 		offset_value_set(of, &ch->value, NULL);
@@ -160,6 +163,7 @@ offsets_commit_send(struct offset_commit *c, enum group_log_level level)
 		settle(c, 0);
 		return;
 	}
+	c->order = ++c->of->sent;
 	for (unsigned i = 0; i < c->n; i++)
 		offset_value_set(c->of, &c->change[i].topic->part[c->change[i].partition]->last,
 			c->change[i].value);

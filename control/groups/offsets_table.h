@@ -14,6 +14,7 @@ struct offset_value {
 struct offset {
 	int32_t partition;
 	unsigned pending;            /* changes under way */
+	uint64_t order;              /* of the change that `now` is of */
 	struct offset_value *now, *last;
 };
 
@@ -28,6 +29,7 @@ struct group_offsets {
 	struct group *group;         /* NULL: it is gone, changes under way are of no consequence */
 	unsigned refs;               /* the group, and each commit */
 	unsigned n;                  /* offsets there are, removed ones under way too */
+	uint64_t sent;               /* commits and removals so far, in the order of the log */
 	unsigned topics, topic_room;
 	struct offset_topic **topic; /* by name */
 };

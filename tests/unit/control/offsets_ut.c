@@ -552,6 +552,32 @@ a_deleted_offset_is_gone_over_a_restart_too(void)
 	end();
 }
 
+/* The commit waits for the disk, the removal behind it does not. */
+static void
+a_removal_overtakes_no_commit_that_is_under_way(void)
+{
+	const struct one one = {"t", 0, 9, "m"};
+	const int other = (begin(), world_connect(&w));
+	int16_t top;
+
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 5), 0);
+	fake.hold_commits = true;
+	write_commit(7, "g", SIMPLE, &one, 1);
+	world_send(&w, other);
+	CU_ASSERT_EQUAL(delete("g", "t", 0, &top), 0);
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), -1);
+	fake.hold_commits = false;
+	fake.commit_done = fake.commit;
+	world_run(&w);
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), -1);
+	restart();
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), -1);
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 6), 0);
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), 6);
+	(void)close(other);
+	end();
+}
+
 static void
 a_new_topic_of_a_deleted_ones_name_inherits_no_offsets(void)
 {
@@ -682,6 +708,22 @@ a_start_reads_what_was_committed_last(void)
 	restart();
 	CU_ASSERT_EQUAL(fetch("h", "t", 2), 99);
 	CU_ASSERT_EQUAL(fetch("g", "t", 1), 49);
+	end();
+}
+
+/* With less memory than before nothing more is taken in, but what was promised is there. */
+static void
+a_start_with_less_memory_drops_nothing(void)
+{
+	begin();
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 1), 0);
+	CU_ASSERT_EQUAL(commit("h", "t", 1, 2), 0);
+	world_run(&w);
+	w.ctl->groups.limits.memory_max = 1;
+	restart();
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), 1);
+	CU_ASSERT_EQUAL(fetch("h", "t", 1), 2);
+	CU_ASSERT_EQUAL(commit("i", "t", 1, 2), KIRA_E_COORDINATOR_NOT_AVAILABLE);
 	end();
 }
 
@@ -851,6 +893,7 @@ static const struct ut_test tests[] = {
 	UT("fetch", all_that_is_committed_is_told_where_no_topics_are_named),
 	UT("fetch", a_log_that_cannot_be_read_is_told_in_every_version),
 	UT("removal", a_deleted_offset_is_gone_over_a_restart_too),
+	UT("removal", a_removal_overtakes_no_commit_that_is_under_way),
 	UT("removal", a_new_topic_of_a_deleted_ones_name_inherits_no_offsets),
 	UT("removal", offsets_of_a_topic_that_is_gone_go_at_the_start),
 	UT("removal", a_removed_group_takes_its_offsets_with_it),
@@ -858,6 +901,7 @@ static const struct ut_test tests[] = {
 	UT("removal", offsets_of_a_group_expire_after_it_became_empty),
 	UT("removal", in_a_group_with_members_only_what_nobody_subscribes_to_expires),
 	UT("log", a_start_reads_what_was_committed_last),
+	UT("log", a_start_with_less_memory_drops_nothing),
 	UT("log", a_halted_log_leaves_groups_unserved_and_records_served),
 	UT("log", a_renewal_keeps_all_and_takes_nothing_back),
 	UT("log", a_renewal_that_fails_moves_nothing_and_comes_again),
