@@ -67,6 +67,9 @@ void
 cc_pace(struct client_cc *c, uint64_t srtt_ns)
 {
 	c->interval_ns = c->reno ? srtt_ns * 4 / (5 * c->cwnd) : 0;
+	/* What was owed at a slower rate is not: a round trip of seconds that was none, a host that stood
+	 * still, would be waited for long after it was known to be none. */
+	c->paid_ns = MIN(c->paid_ns, c->asked_ns + c->interval_ns);
 }
 
 bool

@@ -5,7 +5,7 @@
  * last. Callbacks run on the producer's own thread, one at a time: they must be short, and may call
  * kira_produce(), which does not wait there, never kira_flush(), kira_topic_open() or
  * kira_producer_close(). The producer has two threads of its own, a third while it looks up a name, and
- * blocks all signals in them.
+ * blocks all signals in them. Where a resolver hangs the third outlives kira_producer_close(): no dlclose().
  *
  * Errors. Functions return 0 or -errno; where they take `error`, a sentence of at most
  * `error_size` - 1 bytes says what failed and what to do (size 512 holds all). What became of a

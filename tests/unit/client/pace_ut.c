@@ -71,6 +71,22 @@ on_a_lan_nothing_waits(void)
 	CU_ASSERT_EQUAL(burst(NS_PER_S), 1000);
 }
 
+/* A host that stood still for half a minute with a packet out, and was probed meanwhile. */
+static void
+what_was_owed_at_a_slower_rate_is_not_waited_for(void)
+{
+	uint64_t at = NS_PER_S;
+
+	begin(10, 30 * NS_PER_S); /* one each 2.4 s */
+	CU_ASSERT_EQUAL(burst(at), 1);
+	cc_sent(&cc, 1);
+	at += MS;
+	CU_ASSERT_FALSE(cc_may(&cc, at));
+	cc_pace(&cc, 10 * MS); /* one each 800 us */
+	CU_ASSERT_TRUE(cc.paid_ns <= at + 800 * US);
+	CU_ASSERT_TRUE(burst(at + 800 * US) >= 1);
+}
+
 /* ---- A link -------------------------------------------------------------------------------- */
 
 #define PACKETS    20000
@@ -230,6 +246,7 @@ static const struct ut_test tests[] = {
 	UT("pace", a_window_is_spread_over_most_of_a_round_trip),
 	UT("pace", a_late_timer_is_made_up_for_and_a_silence_is_not),
 	UT("pace", on_a_lan_nothing_waits),
+	UT("pace", what_was_owed_at_a_slower_rate_is_not_waited_for),
 	UT("link", a_short_queue_is_no_obstacle_to_what_is_paced),
 };
 
