@@ -25,6 +25,7 @@ struct group_member {
 	bool joining, syncing;
 	bool fresh;                      /* its first join is parked */
 	bool must_sync;                  /* of this generation */
+	bool unheard;                    /* read at start, and nobody has named its id since */
 };
 
 /* An id that was given out with 79 and has not come back yet. */

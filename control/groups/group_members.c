@@ -40,13 +40,16 @@ member_claimed(const struct group *g, struct view id, struct view instance,
 		m = member_of_instance(g, instance);
 		if (!m)
 			return KIRA_E_UNKNOWN_MEMBER_ID;
+		/* A power cut may have taken the record of a newer id: who has that one is to join again, and not to
+		 * end, as clients do that are fenced. */
 		if (!view_same(m->id, id))
-			return KIRA_E_FENCED_INSTANCE_ID;
+			return m->unheard ? KIRA_E_UNKNOWN_MEMBER_ID : KIRA_E_FENCED_INSTANCE_ID;
 	} else {
 		m = member_find(g, id);
 		if (!m)
 			return KIRA_E_UNKNOWN_MEMBER_ID;
 	}
+	m->unheard = false;
 	*ret = m;
 	return 0;
 }
@@ -184,6 +187,7 @@ member_update(struct group_member *m, const struct group_join_request *q, struct
 	if (renamed) {
 		group_uncopy(gs, m->id);
 		m->id = copy;
+		m->unheard = false;
 	}
 	take_times(m, q);
 	return true;

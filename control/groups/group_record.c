@@ -79,6 +79,7 @@ read_member(struct reader *r, struct group *g, const struct kept *k)
 	m = member_add(g, &q, id);
 	if (!m)
 		return false;
+	m->unheard = true;
 	if (view_same(id, k->leader))
 		g->leader = m;
 	return member_assign(m, assignment);

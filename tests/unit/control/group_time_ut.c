@@ -470,6 +470,41 @@ a_restart_finds_members_and_assignments_and_gives_them_a_whole_session(void)
 	stage_close();
 }
 
+static int16_t
+beats_as(const char *member, const char *instance)
+{
+	const struct group_claim q = {view_text("g"), view_text(member), view_text(instance), 2};
+
+	return group_heartbeat(&stage.gs, &q, stage.now_ns);
+}
+
+/* The record of its new id was not on disk: it joins again, and is not fenced for good. */
+static void
+an_instance_whose_new_id_a_power_cut_took_joins_again(void)
+{
+	struct group_join_request q;
+
+	stable_static();
+	take_record();
+	q = stays("", "i2");
+	join(&q, &b);
+	CU_ASSERT_EQUAL(beats_as(b.member, "i2"), 0);
+	stage_close();
+	stage_open(0, 10);
+	CU_ASSERT(groups_replay(&stage.gs, kept_key, kept_value, stage.now_ns));
+	groups_replayed(&stage.gs, stage.now_ns);
+	CU_ASSERT_EQUAL(beats_as(b.member, "i2"), KIRA_E_UNKNOWN_MEMBER_ID);
+	q = stays("", "i2");
+	join(&q, &s[2]);
+	CU_ASSERT_EQUAL(s[2].error, 0);
+	CU_ASSERT_EQUAL(beats_as(s[2].member, "i2"), 0);
+	CU_ASSERT_EQUAL(beats_as(b.member, "i2"), KIRA_E_FENCED_INSTANCE_ID);
+	/* One that was heard of by its id is sure of it. */
+	CU_ASSERT_EQUAL(beats_as(a[0].member, "i1"), 0);
+	CU_ASSERT_EQUAL(beats_as("x", "i1"), KIRA_E_FENCED_INSTANCE_ID);
+	stage_close();
+}
+
 static void
 a_restart_finds_the_leader_whoever_stands_first(void)
 {
@@ -687,6 +722,7 @@ static const struct ut_test tests[] = {
 	UT("static", admin_tools_remove_an_instance_without_its_member_id),
 	UT("static", a_full_group_takes_an_instance_back),
 	UT("kept", a_restart_finds_members_and_assignments_and_gives_them_a_whole_session),
+	UT("kept", an_instance_whose_new_id_a_power_cut_took_joins_again),
 	UT("kept", a_restart_finds_the_leader_whoever_stands_first),
 	UT("kept", the_last_record_counts_and_a_removal_removes),
 	UT("kept", a_record_cut_short_or_of_another_version_is_left_out),
