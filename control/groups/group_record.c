@@ -22,9 +22,19 @@ write_text(struct writer *w, struct view v)
 	kw_view(w, v.p ? v : view_text(""));
 }
 
+/* Between rounds, and until the leader has said who does what, a start must not take the members for a stable group:
+ * nobody would assign anything to who has nothing. Without members in the record they all join again. */
+static bool
+is_settled(const struct group *g)
+{
+	return g->state == GROUP_STABLE || (g->state == GROUP_COMPLETING && g->leader->syncing);
+}
+
 bool
 group_record(const struct group *g, struct writer *key, struct writer *value)
 {
+	const bool settled = is_settled(g);
+
 	if (g->generation == 0)
 		return false;
 	kw_i16(key, 2);
@@ -33,10 +43,10 @@ group_record(const struct group *g, struct writer *key, struct writer *value)
 	write_text(value, g->protocol_type);
 	kw_i32(value, g->generation);
 	kw_view(value, g->protocol);
-	kw_view(value, g->leader ? g->leader->id : (struct view){NULL, 0});
+	kw_view(value, settled ? g->leader->id : (struct view){NULL, 0});
 	kw_i64(value, g->state_since_ms);
-	kw_array(value, (int32_t)g->member_count);
-	for (const struct group_member *m = g->members; m; m = m->next) {
+	kw_array(value, settled ? (int32_t)g->member_count : 0);
+	for (const struct group_member *m = settled ? g->members : NULL; m; m = m->next) {
 		kw_view(value, m->id);
 		kw_view(value, m->instance);
 		write_text(value, m->client_id);

@@ -550,6 +550,26 @@ the_last_record_counts_and_a_removal_removes(void)
 	stage_close();
 }
 
+/* A renewal of the log writes groups as they are. */
+static void
+what_is_written_between_two_rounds_has_no_members(void)
+{
+	struct writer k = kw_open(key, sizeof(key), false), r = kw_open(value, sizeof(value), false);
+
+	stage_open(0, 10);
+	stage_stable("g", 2, a);
+	joins("g", "", &s[0]);
+	CU_ASSERT_EQUAL(state_of("g"), GROUP_PREPARING);
+	CU_ASSERT(group_record(stage_group("g"), &k, &r));
+	kept_value = (struct view){value, (uint32_t)kw_length(&r)};
+	CU_ASSERT(groups_replay(&stage.gs, view_text("h"), kept_value, stage.now_ns));
+	CU_ASSERT_EQUAL(state_of("h"), GROUP_EMPTY);
+	CU_ASSERT_EQUAL(stage_group("h")->generation, stage_group("g")->generation);
+	CU_ASSERT_EQUAL(beats("h", a[0].member, a[0].generation), KIRA_E_UNKNOWN_MEMBER_ID);
+	groups_replayed(&stage.gs, stage.now_ns);
+	stage_close();
+}
+
 static void
 a_record_cut_short_or_of_another_version_is_left_out(void)
 {
@@ -725,6 +745,7 @@ static const struct ut_test tests[] = {
 	UT("kept", an_instance_whose_new_id_a_power_cut_took_joins_again),
 	UT("kept", a_restart_finds_the_leader_whoever_stands_first),
 	UT("kept", the_last_record_counts_and_a_removal_removes),
+	UT("kept", what_is_written_between_two_rounds_has_no_members),
 	UT("kept", a_record_cut_short_or_of_another_version_is_left_out),
 	UT("kept", an_empty_group_without_offsets_goes_with_a_tombstone),
 	UT("subscriptions", subscribed_topics_are_found_and_what_cannot_be_read_counts_as_subscribed),
