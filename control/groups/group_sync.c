@@ -163,8 +163,7 @@ group_left(struct group *g, uint64_t now_ns)
 /* ---- OffsetCommit ---- */
 
 int16_t
-groups_may_commit(struct groups *gs, const struct group_claim *q, int16_t version, uint64_t now_ns,
-	struct group **ret)
+groups_may_commit(struct groups *gs, const struct group_claim *q, uint64_t now_ns, struct group **ret)
 {
 	const bool claims = q->generation >= 0 || q->member.len > 0 || q->instance.p;
 	struct group_member *m = NULL;
@@ -175,8 +174,9 @@ groups_may_commit(struct groups *gs, const struct group_claim *q, int16_t versio
 		return KIRA_E_INVALID_GROUP_ID;
 	g = groups_find(gs, q->group);
 	if (!g) {
+		/* In version 9, too: at Kafka's 69 Java's consumer throws, where it joins again at 22. */
 		if (q->generation >= 0)
-			return version >= 9 ? KIRA_E_GROUP_ID_NOT_FOUND : KIRA_E_ILLEGAL_GENERATION;
+			return KIRA_E_ILLEGAL_GENERATION;
 		*ret = groups_obtain(gs, q->group, now_ns);
 		return *ret ? 0 : KIRA_E_COORDINATOR_NOT_AVAILABLE;
 	}

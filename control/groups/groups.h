@@ -171,9 +171,9 @@ void groups_memory_give(struct groups *gs, uint64_t bytes);
 
 /* May these offsets be committed? 0 and the group; made where a simple consumer (generation -1, no member)
  * names one that is not there. Restarts the member's session. Else an error: 24, 25, 22, 27, 82; 15 where
- * memory is used up; for a group that is not there 69 from OffsetCommit `version` 9 on, 22 before. */
-int16_t groups_may_commit(struct groups *gs, const struct group_claim *q, int16_t version,
-	uint64_t now_ns, struct group **ret);
+ * memory is used up. */
+int16_t groups_may_commit(struct groups *gs, const struct group_claim *q, uint64_t now_ns,
+	struct group **ret);
 /* A "consumer" group with members of which one subscribes to the topic, or whose subscriptions cannot be
  * read. */
 bool group_subscribes(const struct group *g, struct view topic);

@@ -116,7 +116,7 @@ prepare(struct conn *c, struct commit *cm, const struct q_offset_commit *q, uint
 	int32_t k = 0;
 
 	if (all == 0)
-		all = groups_may_commit(&ctl->groups, &claim, c->rq.version, now_ns, &g);
+		all = groups_may_commit(&ctl->groups, &claim, now_ns, &g);
 	if (all == 0)
 		cm->of = offsets_commit_make(&ctl->groups, g, (unsigned)q->partitions);
 	for (int32_t i = 0; i < q->topics; i++)

@@ -295,7 +295,7 @@ commits(const char *group, const char *member, int32_t generation)
 	const struct group_claim q = {text(group), text(member), text(NULL), generation};
 	struct group *g;
 
-	return groups_may_commit(&stage.gs, &q, 8, stage.now_ns, &g);
+	return groups_may_commit(&stage.gs, &q, stage.now_ns, &g);
 }
 
 struct group *

@@ -280,7 +280,7 @@ a_generation_of_no_group_is_refused(void)
 	CU_ASSERT_EQUAL(error, KIRA_E_ILLEGAL_GENERATION);
 	write_commit(9, "g", 3, &one, 1);
 	read_commit(world_ask(&w, fd), 9, &error, 1);
-	CU_ASSERT_EQUAL(error, KIRA_E_GROUP_ID_NOT_FOUND);
+	CU_ASSERT_EQUAL(error, KIRA_E_ILLEGAL_GENERATION);
 	CU_ASSERT_EQUAL(fetch("g", "t", 0), -1);
 	end();
 }
