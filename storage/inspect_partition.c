@@ -37,6 +37,7 @@ struct partition_files {
 	/* While the chain is walked. */
 	struct epochs epochs;   /* n 0: none that can be read */
 	int64_t start, end, before;
+	int64_t gone;           /* no file that begins below is of the log */
 	bool snapshot_loaded;
 	bool over;              /* what comes is no part of the log */
 	bool unsealed;          /* the file before is, as a kill or a power cut leaves it */
@@ -317,10 +318,48 @@ snapshot(struct partition_files *f, int64_t offset)
 		f->p->row ? &f->p->row->holes : NULL}, &f->snapshot_loaded, f->err);
 }
 
+static void
+say_nothing(void *arg, const struct inspect_finding *finding)
+{
+	(void)arg;
+	(void)finding;
+}
+
+/* All was deleted, and a power cut gave back some of the names, in any order: the last file in front of the start ends
+ * below it, above which nothing was promised. A start removes it then, whatever it is like. */
+static int
+find_gone(struct partition_files *f)
+{
+	const struct state_row *row = f->p->row;
+	struct inspect quiet = {.io = f->in->io, .found = say_nothing};
+	struct inspect_log log = {.epochs = f->epochs.n ? &f->epochs : NULL};
+	const struct at_offset *last = NULL;
+	char name[LAYOUT_NAME];
+	int rc;
+
+	if (!row || row->recovery > row->start)
+		return 0;
+	for (unsigned i = 0; i < f->n && f->file[i].offset <= row->start; i++)
+		if (f->file[i].has & HAS_LOG)
+			last = &f->file[i];
+	if (last && last->offset < row->start) {
+		log.base = last->offset;
+		log.tail = (last->has & SEALED) != SEALED && !f->p->clean;
+		layout_name(name, last->offset, suffix_of(last, 0));
+		rc = inspect_log(&quiet, f->at, name, &log, f->err);
+		if (rc < 0 || holes_after(&row->holes, log.end) >= row->start)
+			return rc;
+	}
+	f->gone = row->start;
+	return 0;
+}
+
 /* Its deletion was cut short, or waits for a snapshot. */
 static bool
 below_start(const struct partition_files *f, unsigned i)
 {
+	if (f->file[i].offset < f->gone)
+		return true;
 	for (i++; i < f->n; i++)
 		if (f->file[i].has & HAS_LOG)
 			return f->file[i].offset <= f->start;
@@ -437,7 +476,7 @@ static int
 chain(struct partition_files *f)
 {
 	bool first = true;
-	int rc = 0;
+	int rc;
 
 	f->start = f->p->row ? f->p->row->start : 0;
 	for (unsigned i = 0; i < f->n; i++)
@@ -446,6 +485,7 @@ chain(struct partition_files *f)
 			break;
 		}
 	f->end = f->before = f->start;
+	rc = find_gone(f);
 	for (unsigned i = 0; i < f->n && rc == 0; i++)
 		rc = one(f, i, &first);
 	f->end = next_offset(f);

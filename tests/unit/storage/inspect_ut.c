@@ -300,6 +300,44 @@ a_segment_behind_a_torn_one_is_a_note(void)
 	world_end();
 }
 
+/* All was deleted; a power cut gave back one file of it, and not the one behind, nor all of its index, and took the
+ * name of the one that was to go on. */
+static void
+what_a_power_cut_gave_back_of_a_deletion_is_a_note(void)
+{
+	static const char log[] = "" FIRST ".log", index[] = "" FIRST ".timeindex";
+	struct storage_op op = {.kind = OP_DELETE_RECORDS, .part = (struct partition *[]){NULL}, .offset = 360};
+	struct partition_ends ends;
+	int dir;
+
+	begin();
+	op.part[0] = w.part[0];
+	storage_roll(w.part[0], w.now_ns);
+	world_settle();
+	dir = dup(w.part[0]->dirfd);
+	CU_ASSERT_EQUAL_FATAL(linkat(dir, log, dir, "kept", 0), 0);
+	storage_submit(w.s, &op);
+	world_turns(2000);
+	CU_ASSERT_PTR_EQUAL(storage_reap(w.s), &op);
+	CU_ASSERT_EQUAL(op.rc, 0);
+	CU_ASSERT_EQUAL(world_count(0, ".log"), 1);
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(unlinkat(dir, "00000000000000000360.log", 0), 0);
+	CU_ASSERT_EQUAL_FATAL(linkat(dir, "kept", dir, log, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(linkat(dir, "kept", dir, index, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(unlinkat(dir, "kept", 0), 0);
+	(void)close(dir);
+	CU_ASSERT_EQUAL(inspect(), 0);
+	CU_ASSERT_EQUAL(in.damages, 0);
+	CU_ASSERT_EQUAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(ends.start, 360);
+	CU_ASSERT_EQUAL(ends.end, 360);
+	CU_ASSERT_FALSE(world_has(0, log));
+	world_end();
+}
+
 /* A base offset is in no checksum: damage may make it any. */
 static void
 an_offset_at_the_end_of_all_is_one_finding(void)
@@ -351,6 +389,7 @@ static const struct ut_test tests[] = {
 	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
 	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
 	UT("killed", a_segment_behind_a_torn_one_is_a_note),
+	UT("killed", what_a_power_cut_gave_back_of_a_deletion_is_a_note),
 };
 
 UT_MAIN(tests)
