@@ -66,7 +66,9 @@ step(struct storage *s, struct storage_op **at)
 		s->flush.op_waits = true; /* for a commit */
 		return false;
 	} else if (atomic_load(&part->full) || (part->f.left_first && part->f.left_first->end <= op->offset)) {
-		return false; /* for a seal: until then no snapshot says what lies below the next segment */
+		/* For a seal: until then no snapshot says what lies below the next segment. That waits for a commit. */
+		s->flush.op_waits |= part->f.left_first && !part->f.left_first->whole;
+		return false;
 	} else {
 		publish(s, op);
 		return false;

@@ -240,6 +240,19 @@ it_waits_until_a_segment_just_left_is_looked_at(void)
 	world_end();
 }
 
+/* Its bytes were durable before the roll; that it is whole the next commit says, and nothing else asks for one. */
+static void
+it_asks_for_the_commit_that_lets_the_segment_it_ends_be_sealed(void)
+{
+	a_log();
+	w.s->flush.flush_ns = 60 * NS_PER_S;
+	leave_segment();
+	ask(600);
+	CU_ASSERT_EQUAL(answered(100), 0);
+	starts_at(600);
+	world_end();
+}
+
 /* Neither waits for the 5 s that kira.state may lag, nor for the commit that would come by itself. */
 static void
 it_is_answered_as_soon_as_the_disk_can(void)
@@ -444,6 +457,7 @@ static const struct ut_test tests[] = {
 	UT("trim", what_is_not_in_the_log_cannot_be_deleted),
 	UT("trim", it_waits_until_the_segment_it_ends_is_sealed),
 	UT("trim", it_waits_until_a_segment_just_left_is_looked_at),
+	UT("trim", it_asks_for_the_commit_that_lets_the_segment_it_ends_be_sealed),
 	UT("trim", it_is_answered_as_soon_as_the_disk_can),
 	UT("trim", any_number_wait_at_once_and_one_may_be_asked_again),
 	UT("trim", it_ends_with_its_topic),
