@@ -19,7 +19,7 @@
 #include <time.h>
 
 #ifdef __SANITIZE_ADDRESS__
-#define STATES 4000
+#define STATES 8000
 #define TRACES 1
 #else
 #define STATES 12000

@@ -159,7 +159,7 @@ configure(unsigned i)
 {
 	engine_world.config[i] = (struct partition_config){
 		.segment_bytes = (int64_t)(8192u << roll_dice(3)),
-		.segment_ms = roll_dice(3) ? INT64_MAX : 4000,
+		.segment_ms = roll_dice(3) ? INT64_MAX : 1000,
 		.retention_bytes = roll_dice(3) ? 20000 + (int64_t)roll_dice(30000) : -1,
 		.retention_ms = roll_dice(3) ? -1 : 15000,
 		.max_message_bytes = BATCH_BYTES_MAX,

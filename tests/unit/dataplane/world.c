@@ -149,6 +149,7 @@ world_udp(struct frame *f, uint16_t len)
 {
 	uint8_t *ip = f->bytes + 14, *udp = ip + 20;
 
+	ASSERT(PAYLOAD_AT + len <= FRAME_MAX);
 	memset(f->bytes, 0, (size_t)PAYLOAD_AT + len);
 	f->len = (uint16_t)(PAYLOAD_AT + len);
 	f->payload = PAYLOAD_AT;
