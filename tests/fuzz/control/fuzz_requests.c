@@ -3,6 +3,8 @@
  * size field. Views must lie within it. */
 #include "control/kafka/requests_groups.h"
 
+#include "tests/unit/control/any_request.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t *from, *until;
@@ -17,30 +19,7 @@ within(struct view v)
 static void
 decode(const struct request *rq, struct arena *a)
 {
-	union {
-		struct q_api_versions av;
-		struct q_metadata md;
-		struct q_fetch fe;
-		struct q_list_offsets lo;
-		struct q_produce pr;
-		struct q_leader_epoch le;
-		struct q_find_coordinator fc;
-		struct q_describe_cluster dc;
-		struct q_init_producer_id ip;
-		struct q_create_topics ct;
-		struct q_delete_topics dt;
-		struct q_delete_records dr;
-		struct q_offset_commit oc;
-		struct q_offset_fetch of;
-		struct q_offset_delete od;
-		struct group_join_request jg;
-		struct group_claim hb;
-		struct q_leave_group lg;
-		struct group_sync_request sg;
-		struct q_group_ids gi;
-		struct q_list_groups li;
-		struct q_open_session os;
-	} q;
+	union any_request q;
 
 	switch ((enum api_key)rq->api->key) {
 	case API_PRODUCE:
