@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * group_expiry.c - every few minutes: committed offsets that nobody used for offsets-retention-minutes go, and
- * groups that have none left. Once after the start, offsets of topics that are gone, too: a kill may come between the
- * end of a topic and the end of its offsets, and a new topic of that name must not inherit them.
+ * groups that have none left. Once at the start, offsets of topics that are gone, and those alone: a kill may come
+ * between the end of a topic and the end of its offsets, and a new topic of that name must not inherit them; but a
+ * host's clock may be days ahead until it has asked others for the time, and would take all that is kept.
  * Thread: control. Owns: the timer. */
 #include "control/groups/group_topic.h"
 
@@ -25,7 +26,7 @@ fire(struct timer *timer, uint64_t now_ns)
 	struct control *ctl = log->ctl;
 	const struct offset_expiry e = {
 		.wall_ms = clock_wall_ms(),
-		.retention_ms = ctl->cfg->offsets_retention_minutes * 60 * 1000,
+		.retention_ms = log->swept ? ctl->cfg->offsets_retention_minutes * 60 * 1000 : INT64_MAX,
 		.exists = log->swept ? NULL : exists,
 		.arg = ctl,
 	};
@@ -37,8 +38,7 @@ fire(struct timer *timer, uint64_t now_ns)
 		return;
 	n = offsets_expire(log->groups, &e);
 	if (n > 0)
-		log_info("%u committed offsets %s", n, log->swept ? "have expired" :
-			"were of topics that are gone, or have expired");
+		log_info("%u committed offsets %s", n, log->swept ? "have expired" : "were of topics that are gone");
 	log->swept = true;
 }
 

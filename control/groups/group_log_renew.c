@@ -101,32 +101,31 @@ send_state(struct group_log *log, const struct group_record *rec, unsigned n)
 	return true;
 }
 
+/* The group's own record, then a batch of its offsets per call; *more: there are more. False: it was refused.
+ * Offsets may come and go between two calls. Topics are kept in order and do not leave their group, so none is passed
+ * over: at worst some are written again, as they are by then. What is committed meanwhile, and all of a group that went
+ * and came back, lies behind the beginning of the state anyway. */
 static bool
-write_group(struct group_log *log, const struct group *g)
+write_group(struct group_log *log, const struct group *g, bool *more)
 {
 	struct control *ctl = log->ctl;
 	struct writer key = kw_open(ctl->scratch, GROUP_KEY_ROOM, false);
 	struct writer value = kw_open(ctl->scratch + GROUP_KEY_ROOM, ctl->scratch_size - GROUP_KEY_ROOM, false);
-	struct offset_walk at = {0, 0};
-	bool more;
+	struct offset_pad *pad = offset_pad();
 
-	if (group_record(g, &key, &value)) {
+	if (!log->renew.group_written && group_record(g, &key, &value)) {
 		const struct group_record rec = {{key.start, (uint32_t)kw_length(&key)},
 			{value.start, (uint32_t)kw_length(&value)}};
 
 		if (key.full || value.full || !send_state(log, &rec, 1))
 			return false;
 	}
-	do {
-		struct offset_pad *pad = offset_pad();
-
-		more = offsets_state(g, &at, pad, BATCH_ENOUGH);
-		if (!send_state(log, pad->rec, pad->n))
-			return false;
-	} while (more);
-	return true;
+	log->renew.group_written = true;
+	*more = offsets_state(g, &log->renew.walk, pad, BATCH_ENOUGH);
+	return send_state(log, pad->rec, pad->n);
 }
 
+/* As many batches as may be under way: a group may keep more than all appends together may take. */
 static unsigned
 write_some(struct group_log *log)
 {
@@ -136,13 +135,17 @@ write_some(struct group_log *log)
 	for (; r->batches < WINDOW && r->ids_at < r->ids_length && !r->failed; n++) {
 		const struct group *g;
 		struct view id;
+		bool more = false;
 
 		memcpy(&id.len, r->ids + r->ids_at, sizeof(id.len));
 		id.p = (const uint8_t *)r->ids + r->ids_at + sizeof(id.len);
-		r->ids_at += sizeof(id.len) + id.len;
 		g = groups_find(log->groups, id);
-		if (g)
-			r->failed = !write_group(log, g);
+		r->failed = g && !write_group(log, g, &more);
+		if (more)
+			continue;
+		r->ids_at += sizeof(id.len) + id.len;
+		r->group_written = false;
+		r->walk = (struct offset_walk){0, 0};
 	}
 	return n;
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "control/groups/group_log.h"
 #include "control/groups/groups.h"
+#include "control/groups/offsets.h"
 #include "control/loop.h"
 #include "dataplane/dataplane.h"
 #include "storage/storage.h"
@@ -61,6 +62,8 @@ struct renew {
 	uint64_t bytes;
 	char *ids;                      /* groups to be written: u32 length, id, .. */
 	size_t ids_length, ids_at;
+	bool group_written;             /* of the group at ids_at: its own record; its offsets as far as `walk` */
+	struct offset_walk walk;
 	uint64_t bytes_before;          /* of the partition when it was rolled */
 	uint64_t after_ns;              /* after a failure: not before */
 	struct store_msg roll;

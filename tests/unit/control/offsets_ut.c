@@ -614,6 +614,25 @@ offsets_of_a_topic_that_is_gone_go_at_the_start(void)
 	end();
 }
 
+/* A clock that is far ahead at boot and right a minute later takes nothing. */
+static void
+nothing_expires_at_the_start(void)
+{
+	static const char *const options[] = {"--offsets-retention-check-interval-ms", "1000", NULL};
+
+	begin_with(options);
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 2), 0);
+	w.ctl->cfg->offsets_retention_minutes = -1; /* as if so much time had gone by */
+	restart();
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), 2);
+	world_pass(&w, 1);
+	CU_ASSERT_EQUAL(w.ctl->group_log->swept, true); /* it did look */
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), 2);
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(fetch("g", "t", 0), -1);
+	end();
+}
+
 static void
 a_removed_group_takes_its_offsets_with_it(void)
 {
@@ -809,6 +828,72 @@ a_renewal_that_fails_moves_nothing_and_comes_again(void)
 	end();
 }
 
+#define MANY 900
+
+/* Offsets of `topic` from partition `from` on, each so large that 64 fill a batch of a renewal. */
+static void
+commit_many(const char *topic, int32_t from, int32_t n, int64_t offset)
+{
+	static const uint8_t metadata[OFFSET_METADATA_MAX];
+	const struct offset_record rec = {.offset = offset, .metadata = {metadata, sizeof(metadata)}};
+	struct groups *gs = &w.ctl->groups;
+	struct offset_commit *c = offsets_commit_make(gs, groups_find(gs, v("g")), (unsigned)n);
+
+	for (int32_t i = 0; i < n; i++)
+		CU_ASSERT_TRUE(offsets_commit_add(c, v(topic), from + i, &rec));
+	offsets_commit_send(c, GROUP_LOG_APPENDED);
+	offsets_commit_forget(c);
+	world_run(&w);
+}
+
+static int64_t
+kept(const char *topic, int32_t partition)
+{
+	struct offset_record rec;
+	const bool found = offsets_find(groups_find(&w.ctl->groups, v("g")), v(topic), partition, &rec);
+
+	return found ? rec.offset : -1;
+}
+
+/* Eight batches are under way at most, so that commits have room beside it; what they change is not taken back. */
+static void
+a_group_larger_than_all_that_may_be_under_way_is_renewed_in_parts(void)
+{
+	struct offset_commit *c;
+	struct partition_ends ends;
+
+	begin();
+	(void)world_topic(&w, "many", MANY);
+	(void)world_topic(&w, "before", 4);
+	CU_ASSERT_EQUAL(commit("g", "t", 0, 1), 0);
+	commit_many("many", 0, MANY, 1);
+	w.ctl->group_log->part[0].bytes = 64 * 1048576;
+	fake.hold_commits = true;
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(w.ctl->group_log->renew.step, RENEW_WRITING);
+	CU_ASSERT_EQUAL(w.ctl->group_log->renew.batches, 8);
+	CU_ASSERT_TRUE(w.ctl->group_log->bytes_used < 8 * 300 * 1024);
+	commit_many("before", 3, 1, 7);              /* what is to be written next is one topic further now */
+	commit_many("many", 1, 1, 8);                /* written already */
+	commit_many("many", MANY - 1, 1, 9);         /* not yet */
+	c = offsets_commit_make(&w.ctl->groups, groups_find(&w.ctl->groups, v("g")), 1);
+	CU_ASSERT_TRUE(offsets_commit_remove(c, v("many"), MANY - 2));
+	offsets_commit_send(c, GROUP_LOG_APPENDED);
+	offsets_commit_forget(c);
+	fake.hold_commits = false;
+	fake.commit_done = fake.commit;
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->group_log->renew.step, RENEW_IDLE);
+	storage_ends(log_part(), &ends);
+	CU_ASSERT_EQUAL(ends.start, MANY + 1);
+	restart();
+	CU_ASSERT_EQUAL(kept("t", 0), 1);
+	for (int32_t i = 0; i < MANY; i++)
+		CU_ASSERT_EQUAL(kept("many", i), i == 1 ? 8 : i == MANY - 2 ? -1 : i == MANY - 1 ? 9 : 1);
+	CU_ASSERT_EQUAL(kept("before", 3), 7);
+	end();
+}
+
 /* A full disk takes the oldest segments, wherever they are. */
 static void
 a_start_that_was_moved_from_outside_has_the_state_written_again(void)
@@ -896,6 +981,7 @@ static const struct ut_test tests[] = {
 	UT("removal", a_removal_overtakes_no_commit_that_is_under_way),
 	UT("removal", a_new_topic_of_a_deleted_ones_name_inherits_no_offsets),
 	UT("removal", offsets_of_a_topic_that_is_gone_go_at_the_start),
+	UT("removal", nothing_expires_at_the_start),
 	UT("removal", a_removed_group_takes_its_offsets_with_it),
 	UT("removal", offsets_of_a_simple_group_expire_after_their_commit),
 	UT("removal", offsets_of_a_group_expire_after_it_became_empty),
@@ -905,6 +991,7 @@ static const struct ut_test tests[] = {
 	UT("log", a_halted_log_leaves_groups_unserved_and_records_served),
 	UT("log", a_renewal_keeps_all_and_takes_nothing_back),
 	UT("log", a_renewal_that_fails_moves_nothing_and_comes_again),
+	UT("log", a_group_larger_than_all_that_may_be_under_way_is_renewed_in_parts),
 	UT("log", a_start_that_was_moved_from_outside_has_the_state_written_again),
 	UT("topic", no_client_changes_the_topic),
 };
