@@ -13,6 +13,7 @@
 #include "control/control.h"
 #include "control/groups/offsets.h"
 #include "control/log.h"
+#include "control/topic_list.h"
 
 #include <kira/errors.h>
 
@@ -20,138 +21,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/random.h>
-
-static uint32_t
-bucket_of(const char *name, uint32_t length)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-
-	for (uint32_t i = 0; i < length; i++)
-		h = (h ^ (uint8_t)name[i]) * 16777619u;
-	return h % TOPIC_BUCKETS;
-}
-
-struct topic *
-topics_any(const struct control *ctl, struct view name)
-{
-	struct topic *t;
-
-	if (!name.p || name.len > TOPIC_NAME_MAX)
-		return NULL;
-	t = ctl->topics.bucket[bucket_of((const char *)name.p, name.len)];
-	while (t && (strlen(t->name) != name.len || memcmp(t->name, name.p, name.len) != 0))
-		t = t->chain;
-	return t;
-}
-
-struct topic *
-topics_find(const struct control *ctl, struct view name)
-{
-	struct topic *t = topics_any(ctl, name);
-
-	return t && t->state == TOPIC_LIVE ? t : NULL;
-}
-
-struct topic *
-topics_find_id(const struct control *ctl, const uint8_t id[16])
-{
-	for (struct topic *t = ctl->topics.first; t; t = t->next)
-		if (t->state == TOPIC_LIVE && memcmp(t->id, id, sizeof(t->id)) == 0)
-			return t;
-	return NULL;
-}
-
-struct partition *
-topic_partition(const struct topic *t, int32_t index)
-{
-	return index >= 0 && index < t->partitions ? t->part->part[index] : NULL;
-}
-
-/* ---- The list ---- */
-
-static struct topic *
-topic_make(const char *name, int32_t partitions)
-{
-	struct topic *t = calloc(1, sizeof(*t));
-
-	ASSERT(t);
-	(void)snprintf(t->name, sizeof(t->name), "%s", name);
-	t->partitions = partitions;
-	t->internal = topic_name_internal((struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
-	t->part = calloc(1, sizeof(*t->part) + (size_t)partitions * sizeof(t->part->part[0]));
-	t->said_failed = calloc((size_t)partitions, sizeof(*t->said_failed));
-	ASSERT(t->part && t->said_failed);
-	t->part->partitions = partitions;
-	return t;
-}
-
-static void
-topic_set_config(struct topic *t, const char *name, const char *value)
-{
-	char *copy = strdup(value);
-
-	t->config = realloc(t->config, (t->configs + 1) * 2 * sizeof(*t->config));
-	ASSERT(t->config && copy);
-	t->config[2 * t->configs] = name;
-	t->config[2 * t->configs + 1] = copy;
-	t->configs++;
-}
-
-static void
-topic_free(struct topic *t)
-{
-	for (uint32_t i = 0; i < t->configs; i++)
-		free((void *)(uintptr_t)t->config[2 * i + 1]);
-	free(t->config);
-	free(t->forget);
-	free(t->detach);
-	free(t->op.catalogue);
-	free(t->part);
-	free(t->said_failed);
-	free(t);
-}
-
-static void
-count_topics(struct control *ctl)
-{
-	counter_set(&ctl->count->topics, ctl->topics.n);
-	counter_set(&ctl->count->partitions, (uint64_t)ctl->topics.partitions);
-}
-
-static void
-topic_link(struct control *ctl, struct topic *t)
-{
-	struct topics *ts = &ctl->topics;
-	const uint32_t b = bucket_of(t->name, (uint32_t)strlen(t->name));
-
-	t->chain = ts->bucket[b];
-	ts->bucket[b] = t;
-	t->prev = ts->last;
-	if (ts->last)
-		ts->last->next = t;
-	else
-		ts->first = t;
-	ts->last = t;
-	ts->n++;
-	ts->partitions += t->partitions;
-	count_topics(ctl);
-}
-
-static void
-topic_unlink(struct control *ctl, struct topic *t)
-{
-	struct topics *ts = &ctl->topics;
-	struct topic **at = &ts->bucket[bucket_of(t->name, (uint32_t)strlen(t->name))];
-
-	while (*at != t)
-		at = &(*at)->chain;
-	*at = t->chain;
-	*(t->prev ? &t->prev->next : &ts->first) = t->next;
-	*(t->next ? &t->next->prev : &ts->last) = t->prev;
-	ts->n--;
-	ts->partitions -= t->partitions;
-	count_topics(ctl);
-}
 
 /* ---- Start and stop ---- */
 

@@ -26,7 +26,8 @@ enum topic_state { TOPIC_CREATING, TOPIC_LIVE, TOPIC_DELETING, TOPIC_FAILED };
 
 struct topic {
 	struct topic *next, *prev;   /* all, in order of creation */
-	struct topic *chain;         /* of its bucket */
+	struct topic *chain;         /* of its bucket, by name */
+	struct topic *id_chain;      /* of its bucket, by id */
 	struct topic *op_next;       /* waiting for their operation */
 	enum topic_state state;
 	struct err err;              /* FAILED: why */
@@ -49,7 +50,7 @@ struct topic {
 
 struct topics {
 	struct topic *first, *last;
-	struct topic *bucket[TOPIC_BUCKETS];
+	struct topic *bucket[TOPIC_BUCKETS], *id_bucket[TOPIC_BUCKETS]; /* by name, by id */
 	struct topic *op_first, *op_last; /* one catalogue operation at a time: its text is the state */
 	struct topic *op_running;
 	unsigned n;

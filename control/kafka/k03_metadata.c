@@ -69,30 +69,36 @@ missing(struct control *ctl, struct view name, bool may_create)
 	return error ? error : KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
+static bool
+has_id(const struct q_metadata_topic *a)
+{
+	return a->id && memcmp(a->id, no_id, UUID_BYTES) != 0;
+}
+
 static void
 write_asked(struct conn *c, struct writer *w, const struct q_metadata *q,
 	const struct q_metadata_topic *a)
 {
 	struct control *ctl = c->ctl;
-	const bool has_id = a->id && memcmp(a->id, no_id, UUID_BYTES) != 0;
+	const bool by_id = has_id(a) || !a->name.p;
 	const struct topic *t;
 
-	if (c->rq.version < 12 && (!a->name.p || has_id)) {
-		/* The name must not be null in these versions. */
+	if (c->rq.version < 12 && by_id) {
+		/* These versions have ids in answers only. */
 		write_topic(c, w, NULL, KIRA_E_INVALID_REQUEST,
 			a->name.p ? a->name : (struct view){(const uint8_t *)"", 0},
 			a->id ? a->id : no_id, false);
 		return;
 	}
-	t = a->name.p ? topics_find(ctl, a->name) : topics_find_id(ctl, a->id);
+	t = by_id ? topics_find_id(ctl, a->id) : topics_find(ctl, a->name);
 	if (t)
 		write_topic(c, w, t, 0, (struct view){(const uint8_t *)t->name,
 			(uint32_t)strlen(t->name)}, t->id, q->topic_operations);
-	else if (a->name.p)
+	else if (!by_id)
 		write_topic(c, w, NULL, missing(ctl, a->name, ctl->cfg->auto_create_topics &&
 			q->auto_create), a->name, no_id, false);
 	else
-		write_topic(c, w, NULL, KIRA_E_UNKNOWN_TOPIC_ID, a->name, a->id, false);
+		write_topic(c, w, NULL, KIRA_E_UNKNOWN_TOPIC_ID, (struct view){NULL, 0}, a->id, false);
 }
 
 static enum served
@@ -180,7 +186,7 @@ k03_metadata(struct conn *c, uint64_t now_ns)
 	if (!q_metadata(&q, &c->rq, &ctl->arena))
 		return SERVED_MALFORMED;
 	for (int32_t i = 0; i < q.topics && ctl->cfg->auto_create_topics && q.auto_create; i++)
-		if (topic_name_legal(q.topic[i].name) && !topic_name_internal(q.topic[i].name) &&
+		if (!has_id(&q.topic[i]) && topic_name_legal(q.topic[i].name) && !topic_name_internal(q.topic[i].name) &&
 			!topics_any(ctl, q.topic[i].name))
 			(void)topics_create_default(ctl, q.topic[i].name, &made);
 	return answer_or_wait(c, &q);

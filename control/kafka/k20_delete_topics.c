@@ -23,7 +23,7 @@ static const struct park wait_for_end;
 static const uint8_t no_id[UUID_BYTES];
 
 static void
-delete_one(struct control *ctl, const struct q_delete_topic *q, struct result *r)
+delete_one(struct control *ctl, int16_t version, const struct q_delete_topic *q, struct result *r)
 {
 	const bool has_id = q->id && memcmp(q->id, no_id, UUID_BYTES) != 0;
 	struct topic *t;
@@ -35,7 +35,8 @@ delete_one(struct control *ctl, const struct q_delete_topic *q, struct result *r
 		return;
 	}
 	if (!ctl->cfg->delete_topics) {
-		r->error = KIRA_E_TOPIC_DELETION_DISABLED;
+		/* A code that older clients do not know. */
+		r->error = version < 3 ? KIRA_E_INVALID_REQUEST : KIRA_E_TOPIC_DELETION_DISABLED;
 		return;
 	}
 	t = q->name.p ? topics_find(ctl, q->name) : topics_find_id(ctl, q->id);
@@ -136,7 +137,7 @@ k20_delete_topics(struct conn *c, uint64_t now_ns)
 		return SERVED_CLOSE;
 	d->n = q.topics;
 	for (int32_t i = 0; i < d->n; i++)
-		delete_one(ctl, &q.topic[i], &d->result[i]);
+		delete_one(ctl, c->rq.version, &q.topic[i], &d->result[i]);
 	if (still_going(d)) {
 		wait_add(&ctl->topics.waits, c);
 		return conn_park(c, &wait_for_end, d, UINT64_MAX);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * topics_ut.c - topics made and deleted: through CreateTopics, DeleteTopics and Metadata, the order
  * of steps on the way out, and the text of the catalogue. */
+#include "control/topic_list.h"
 #include "tests/unit/control/world.h"
 
 #include <kira/errors.h>
@@ -327,6 +328,132 @@ metadata_makes_nothing_where_the_broker_forbids_it(void)
 	world_close(&w);
 }
 
+/* Metadata from version 10 on, of one topic by name, id or both; its error. What the answer calls it: *name, *id. */
+static int16_t
+metadata_by(int fd, int16_t version, const char *name, const uint8_t id[16], struct view *ret_name,
+	const uint8_t **ret_id)
+{
+	struct writer *q = world_request(&w, API_METADATA, version);
+	struct reader r;
+	int16_t error;
+
+	kw_array(q, 1);
+	kw_raw(q, id, 16);
+	kw_string(q, name);
+	kw_tags(q);
+	kw_bool(q, true);
+	if (version == 10)
+		kw_bool(q, false);
+	kw_bool(q, false);
+	kw_tags(q);
+	r = world_ask(&w, fd);
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
+	(void)kr_i32(&r);
+	(void)kr_string(&r);
+	(void)kr_i32(&r);
+	(void)kr_string(&r);
+	kr_tags(&r);
+	(void)kr_string(&r);
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, 1, 1), 1);
+	error = kr_i16(&r);
+	*ret_name = kr_string(&r);
+	*ret_id = kr_take(&r, 16);
+	CU_ASSERT_FALSE_FATAL(r.bad);
+	return error;
+}
+
+static void
+metadata_tells_ids_and_finds_a_topic_by_id(void)
+{
+	static const uint8_t none[16], other[16] = {1};
+	const struct topic *t;
+	const uint8_t *id;
+	struct view name;
+	int fd;
+
+	world_open(&w, NULL);
+	(void)world_topic(&w, "s", 1);
+	t = world_topic(&w, "t", 1);
+	fd = world_connect(&w);
+	for (int16_t version = 10; version <= 12; version++) {
+		CU_ASSERT_EQUAL(metadata_by(fd, version, "t", none, &name, &id), 0);
+		CU_ASSERT_EQUAL(memcmp(id, t->id, 16), 0);
+	}
+	CU_ASSERT_EQUAL(metadata_by(fd, 12, NULL, t->id, &name, &id), 0);
+	CU_ASSERT(name.len == 1 && name.p[0] == 't');
+	CU_ASSERT_EQUAL(metadata_by(fd, 12, NULL, other, &name, &id), KIRA_E_UNKNOWN_TOPIC_ID);
+	CU_ASSERT_PTR_NULL(name.p);
+	CU_ASSERT_EQUAL(memcmp(id, other, 16), 0);
+	/* An id counts, a name beside it does not; the older versions take none, and make nothing. */
+	CU_ASSERT_EQUAL(metadata_by(fd, 12, "new", t->id, &name, &id), 0);
+	CU_ASSERT_EQUAL(metadata_by(fd, 12, "new", other, &name, &id), KIRA_E_UNKNOWN_TOPIC_ID);
+	CU_ASSERT_EQUAL(metadata_by(fd, 11, NULL, t->id, &name, &id), KIRA_E_INVALID_REQUEST);
+	CU_ASSERT_EQUAL(metadata_by(fd, 11, NULL, none, &name, &id), KIRA_E_INVALID_REQUEST);
+	CU_ASSERT_EQUAL(metadata_by(fd, 10, "new", other, &name, &id), KIRA_E_INVALID_REQUEST);
+	CU_ASSERT_EQUAL(w.ctl->topics.n, 2);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
+topics_of_one_bucket_are_told_apart_by_id(void)
+{
+	struct topic *t[3];
+
+	world_open(&w, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		const char name[2] = {(char)('a' + i), 0};
+
+		t[i] = topic_make(name, 1);
+		t[i]->id[0] = (uint8_t)i; /* the last bytes choose the bucket */
+		t[i]->state = TOPIC_LIVE;
+		topic_link(w.ctl, t[i]);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_PTR_EQUAL(topics_find_id(w.ctl, t[i]->id), t[i]);
+	topic_unlink(w.ctl, t[1]);
+	CU_ASSERT_PTR_EQUAL(topics_find_id(w.ctl, t[0]->id), t[0]);
+	CU_ASSERT_PTR_NULL(topics_find_id(w.ctl, t[1]->id));
+	CU_ASSERT_PTR_EQUAL(topics_find_id(w.ctl, t[2]->id), t[2]);
+	t[2]->state = TOPIC_DELETING;
+	CU_ASSERT_PTR_NULL(topics_find_id(w.ctl, t[2]->id));
+	for (unsigned i = 0; i < 3; i++) {
+		if (i != 1)
+			topic_unlink(w.ctl, t[i]);
+		topic_free(t[i]);
+	}
+	world_close(&w);
+}
+
+static void
+forbidden_deletions_are_told_in_a_code_that_the_client_knows(void)
+{
+	static const char *const options[] = {"--delete-topics=false", NULL};
+	struct reader r;
+	int fd;
+
+	world_open(&w, options);
+	(void)world_topic(&w, "t", 1);
+	fd = world_connect(&w);
+	for (int16_t version = 1; version <= 3; version++) {
+		struct writer *q = world_request(&w, API_DELETE_TOPICS, version);
+
+		kw_array(q, 1);
+		kw_string(q, "t");
+		kw_i32(q, 1000);
+		r = world_ask(&w, fd);
+		(void)kr_i32(&r);
+		CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
+		(void)kr_string(&r);
+		CU_ASSERT_EQUAL(kr_i16(&r), version < 3 ? KIRA_E_INVALID_REQUEST : KIRA_E_TOPIC_DELETION_DISABLED);
+	}
+	CU_ASSERT_EQUAL(w.ctl->topics.n, 1);
+	(void)close(fd);
+	world_close(&w);
+}
+
 static const struct ut_test tests[] = {
 	UT("create", a_topic_is_in_the_catalogue_with_its_configuration),
 	UT("create", what_cannot_be_made_is_refused_with_its_reason),
@@ -335,6 +462,9 @@ static const struct ut_test tests[] = {
 	UT("create", one_catalogue_is_written_at_a_time_and_each_holds_what_is_true_then),
 	UT("delete", deleting_forgets_first_then_detaches_then_unlinks),
 	UT("delete", a_topic_is_deleted_by_id_and_by_name_but_not_by_both),
+	UT("delete", forbidden_deletions_are_told_in_a_code_that_the_client_knows),
+	UT("list", topics_of_one_bucket_are_told_apart_by_id),
+	UT("metadata", metadata_tells_ids_and_finds_a_topic_by_id),
 	UT("metadata", metadata_makes_a_named_topic_and_answers_with_its_leader),
 	UT("metadata", metadata_makes_nothing_where_the_broker_forbids_it),
 };
