@@ -19,9 +19,12 @@ int16_t batch_check(const uint8_t *b, uint32_t length, unsigned flags);
 /* Rule 9. The header has passed batch_check(). */
 bool batch_crc_right(const uint8_t *b);
 
-/* LogAppendTime: timestamp type and maxTimestamp, inside the CRC, which is made anew. The old one
- * was right: a wrong one would become right here. */
+/* LogAppendTime: timestamp type and maxTimestamp, inside the CRC, which follows. The old one was
+ * right: a wrong one may become right here. */
 void batch_stamp(uint8_t *b, int64_t append_ms);
+
+/* The CRC follows: one that was wrong stays wrong. The length has been judged. */
+void batch_set_max_timestamp(uint8_t *b, int64_t ms);
 
 static inline int32_t
 batch_last_sequence(int32_t first, int32_t count)

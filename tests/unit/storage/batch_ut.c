@@ -6,6 +6,8 @@
 #include "tests/unit/storage/make_batch.h"
 #include "tests/unit/ut.h"
 
+#include <stdlib.h>
+
 static uint8_t b[4096];
 static uint32_t length;
 
@@ -233,6 +235,48 @@ a_stamp_sets_type_and_time_and_the_checksum_follows(void)
 	CU_ASSERT_EQUAL(memcmp(b, was, length), 0);
 }
 
+/* Against the checksum of the whole, at every small length and around every power of two. */
+static void
+a_patched_checksum_is_that_of_the_whole_batch_at_any_length(void)
+{
+	const uint32_t room = 5 * 1024 * 1024 + 1;
+	uint8_t *p = malloc(room);
+	uint32_t tried = 0, bad = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	for (uint32_t i = 0; i < room; i++)
+		p[i] = (uint8_t)(i * 2654435761u >> 24);
+	for (uint32_t n = RB_HEADER; n <= room; n++) {
+		/* n, n - 1 or n + 1 a power of two, or the largest: those behind 4096 that are tried. */
+		const bool near = (n & (n - 1)) == 0 || (n & (n + 1)) == 0 || ((n - 1) & (n - 2)) == 0;
+
+		if (n > 4096 && !near && n < room - 1)
+			continue;
+		put_be32(p + RB_LENGTH, n - RB_LENGTH_FROM);
+		put_be16(p + RB_ATTRIBUTES, 0);
+		put_be32(p + RB_CRC, crc_of(p));
+		batch_set_max_timestamp(p, (int64_t)(n * 0x9e3779b97f4a7c15u));
+		bad += !batch_crc_right(p);
+		batch_stamp(p, (int64_t)n << 20);
+		bad += !batch_crc_right(p);
+		tried++;
+	}
+	CU_ASSERT_TRUE(tried > 4060);
+	CU_ASSERT_EQUAL(bad, 0);
+	free(p);
+}
+
+static void
+a_wrong_checksum_stays_wrong_when_the_time_is_mended(void)
+{
+	for (uint32_t bit = 0; bit < 32; bit++) {
+		good_batch();
+		put_be32(b + RB_CRC, rb_crc(b) ^ 1u << bit);
+		batch_set_max_timestamp(b, BATCH_WALL_MS + 10);
+		CU_ASSERT_EQUAL(rb_crc(b), crc_of(b) ^ 1u << bit);
+	}
+}
+
 static void
 the_last_sequence_wraps_to_zero(void)
 {
@@ -256,6 +300,8 @@ static const struct ut_test tests[] = {
 	UT("rules", the_first_rule_that_fails_decides),
 	UT("bytes", the_checksum_covers_every_bit_from_the_attributes_on_and_none_before),
 	UT("bytes", a_stamp_sets_type_and_time_and_the_checksum_follows),
+	UT("bytes", a_patched_checksum_is_that_of_the_whole_batch_at_any_length),
+	UT("bytes", a_wrong_checksum_stays_wrong_when_the_time_is_mended),
 	UT("bytes", the_last_sequence_wraps_to_zero),
 };
 
