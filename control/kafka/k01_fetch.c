@@ -30,6 +30,8 @@ struct look {
 static void
 look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q, struct look *ret)
 {
+	bool halted;
+
 	*ret = (struct look){.ends = {-1, -1, -1, -1}};
 	ret->part = t ? topic_partition(t, q->partition) : NULL;
 	if (!ret->part) {
@@ -40,7 +42,8 @@ look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q
 	if (ret->error)
 		goto fail;
 	storage_ends(ret->part, &ret->ends);
-	if (q->last_fetched_epoch >= 0) {
+	halted = storage_state(ret->part) == PART_HALTED;
+	if (q->last_fetched_epoch >= 0 && !halted) {
 		storage_epoch_end(ret->part, q->last_fetched_epoch, &ret->diverging_epoch,
 			&ret->diverging_end);
 		ret->error = ret->diverging_end < 0 ? KIRA_E_OFFSET_OUT_OF_RANGE : 0;
@@ -51,7 +54,9 @@ look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q
 			return;
 		}
 	}
-	if (q->offset < ret->ends.start || q->offset > ret->ends.end) {
+	/* How far the log of a halted one reaches shows when it is whole again. Told that this offset is out of
+	 * range, a consumer would go back to an end that is none, or skip what it has not read. */
+	if (q->offset < ret->ends.start || (q->offset > ret->ends.end && !halted)) {
 		ret->error = KIRA_E_OFFSET_OUT_OF_RANGE;
 		goto fail;
 	}
