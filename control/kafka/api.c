@@ -11,7 +11,7 @@
 static const struct api row_table[] = {
 	/* Advertised from 0, or librdkafka up to 2.11.0 turns gzip, snappy and lz4 off. */
 	{API_PRODUCE, 0, 11, 3, 9, 0, "Produce"},
-	{API_FETCH, 4, 12, 4, 12, SMALL, "Fetch"},
+	{API_FETCH, 4, 17, 4, 12, SMALL, "Fetch"},
 	{API_LIST_OFFSETS, 1, 7, 1, 6, SMALL, "ListOffsets"},
 	{API_METADATA, 0, 12, 0, 9, SMALL, "Metadata"},
 	{API_OFFSET_COMMIT, 2, 9, 2, 8, SMALL, "OffsetCommit"},

@@ -27,6 +27,13 @@ struct look {
 	int64_t diverging_end;
 };
 
+/* A topic by its name, from version 13 on by its id. */
+static const struct topic *
+topic_of(const struct conn *c, struct view key)
+{
+	return c->rq.version >= 13 ? topics_find_id(c->ctl, key.p) : topics_find(c->ctl, key);
+}
+
 static void
 look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q, struct look *ret)
 {
@@ -35,7 +42,8 @@ look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q
 	*ret = (struct look){.ends = {-1, -1, -1, -1}};
 	ret->part = t ? topic_partition(t, q->partition) : NULL;
 	if (!ret->part) {
-		ret->error = KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
+		ret->error = !t && c->rq.version >= 13 ? KIRA_E_UNKNOWN_TOPIC_ID
+						       : KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
 		return;
 	}
 	ret->error = serve_epoch(ret->part, q->leader_epoch);
@@ -81,7 +89,7 @@ ready(struct conn *c, const struct q_fetch *q)
 	if (q->max_wait_ms <= 0 || q->partitions == 0 || want == 0)
 		return true;
 	for (int32_t i = 0; i < q->topics; i++) {
-		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+		const struct topic *t = topic_of(c, q->topic[i].key);
 
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
 			const struct q_fetch_partition *p = &q->topic[i].partition[j];
@@ -171,9 +179,12 @@ answer(struct conn *c, const struct q_fetch *q, int16_t error)
 	}
 	kw_array(w, top ? 0 : q->topics);
 	for (int32_t i = 0; i < q->topics && !top; i++) {
-		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+		const struct topic *t = topic_of(c, q->topic[i].key);
 
-		kw_view(w, q->topic[i].name);
+		if (version >= 13)
+			kw_raw(w, q->topic[i].key.p, UUID_BYTES);
+		else
+			kw_view(w, q->topic[i].key);
 		kw_array(w, q->topic[i].partitions);
 		for (int32_t j = 0; j < q->topic[i].partitions; j++)
 			write_partition(c, w, t, &q->topic[i].partition[j], error, &b);

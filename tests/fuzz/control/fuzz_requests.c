@@ -29,9 +29,16 @@ decode(const struct request *rq, struct arena *a)
 					within(q.pr.topic[i].partition[j].records);
 		break;
 	case API_FETCH:
-		if (q_fetch(&q.fe, rq, a))
+		if (q_fetch(&q.fe, rq, a)) {
 			for (int32_t i = 0; i < q.fe.topics; i++)
-				within(q.fe.topic[i].name);
+				within(q.fe.topic[i].key);
+			for (int32_t i = 0; i < q.fe.forgotten_topics; i++) {
+				const struct q_fetch_forgotten *f = &q.fe.forgotten[i];
+
+				within(f->key);
+				within((struct view){f->partition, (uint32_t)f->partitions * 4});
+			}
+		}
 		break;
 	case API_LIST_OFFSETS:
 		if (q_list_offsets(&q.lo, rq, a))

@@ -242,7 +242,7 @@ fetch_decodes(void)
 	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
 	CU_ASSERT_EQUAL(q.max_wait_ms, 500);
 	CU_ASSERT_EQUAL(q.max_bytes, 65536);
-	CU_ASSERT_TRUE(q.topics == 1 && q.partitions == 1 && is(q.topic[0].name, "t"));
+	CU_ASSERT_TRUE(q.topics == 1 && q.partitions == 1 && is(q.topic[0].key, "t"));
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].partition, 5);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].offset, 42);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].max_bytes, 4096);
@@ -256,6 +256,19 @@ fetch_decodes(void)
 	CU_ASSERT_EQUAL(q.session_id, 7);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].leader_epoch, 3);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].last_fetched_epoch, 2);
+	CU_ASSERT_TRUE(q.forgotten_topics == 1 && is(q.forgotten[0].key, "x") && q.forgotten[0].partitions == 1);
+	CU_ASSERT_EQUAL(get_be32(q.forgotten[0].partition), 1);
+	no_prefix_decodes(&rq);
+	/* By id; a consumer names no replica, a follower does in a tag; a directory in the partition's. */
+	rq = BODY(1, 17, "\0\0\1\xf4\0\0\0\1\0\1\0\0\1"
+		"\0\0\0\7\0\0\0\1" "\x02" "0123456789abcdef" "\x02" "\0\0\0\5" "\0\0\0\3" "\0\0\0\0\0\0\0\x2a"
+		"\0\0\0\2" "\xff\xff\xff\xff\xff\xff\xff\xff" "\0\0\x10\0" "\1\0\x10" "fedcba9876543210" "\0"
+		"\x02" "fedcba9876543210" "\x02\0\0\0\1\0" "\x02r"
+		"\1\1\x0d\0\0\0\4\0\0\0\0\0\0\0\1\0");
+	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.topic[0].key, "0123456789abcdef") && is(q.forgotten[0].key, "fedcba9876543210"));
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].max_bytes, 4096);
+	CU_ASSERT_EQUAL(q.replica, 4);
 	no_prefix_decodes(&rq);
 }
 
