@@ -5,8 +5,8 @@
 # about: control storage tests/pipeline/harness.py
 """java_clients.py - Apache Kafka's own Java clients and tools: an idempotent producer and one that never retries, kirad
 killed under both; consumers alone and in groups; the tools for groups, topics, offsets and records; its own test of
-brokers. Jars come from Maven Central once, into build/java-VERSION. DescribeConfigs and DescribeAcls are told to be
-missing: where they come, ClientCompatibilityTest fails here, and wants to be told otherwise."""
+brokers. Jars come from Maven Central once, into build/java-VERSION. DescribeAcls is told to be missing:
+where it comes, ClientCompatibilityTest fails here, and wants to be told otherwise."""
 import argparse
 import json
 import os
@@ -198,7 +198,7 @@ def administer(tools, where):
                      "bootstrap.servers=" + where[1], ok=(1,)), "TransactionalIdAuthorizationException")
     options = {"offsets-for-times-supported": "true", "cluster-id-supported": "true", "expect-record-too-large-exception": "false",
                "num-cluster-nodes": "1", "create-topics-supported": "true", "idempotent-producer-supported": "true",
-               "describe-acls-supported": "false", "describe-configs-supported": "false"}
+               "describe-acls-supported": "false", "describe-configs-supported": "true"}
     expect(tools.run("ClientCompatibilityTest", *where, "--topic", "compat",
                      *(x for name, value in options.items() for x in ("--" + name, value))), "SUCCESS")
     h.say("topics, offsets, records; transactions are refused; ClientCompatibilityTest: SUCCESS")

@@ -69,6 +69,8 @@ decode(const struct request *rq)
 		return q_offset_fetch(&q.of, rq, &arena);
 	case API_OFFSET_DELETE:
 		return q_offset_delete(&q.od, rq, &arena);
+	case API_DESCRIBE_CONFIGS:
+		return q_describe_configs(&q.dg, rq, &arena);
 	case API_DESCRIBE_CLUSTER:
 		return q_describe_cluster(&q.dc, rq);
 	case API_OPEN_SESSION:
@@ -386,6 +388,25 @@ delete_records_decodes(void)
 }
 
 static void
+describe_configs_decodes(void)
+{
+	struct request rq = BODY(32, 1, "\0\0\0\2\2\0\1t\xff\xff\xff\xff\4\0\0\0\0\0\1\0\1k\1");
+	struct q_describe_configs q;
+
+	CU_ASSERT_TRUE_FATAL(q_describe_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.resources == 2 && q.resource[0].type == RESOURCE_TOPIC && is(q.resource[0].name, "t"));
+	CU_ASSERT_TRUE(q.resource[0].keys == -1 && q.resource[1].type == RESOURCE_BROKER);
+	CU_ASSERT_TRUE(q.resource[1].name.len == 0 && q.resource[1].keys == 1 && is(q.resource[1].key[0], "k"));
+	CU_ASSERT_TRUE(q.synonyms && !q.documentation);
+	no_prefix_decodes(&rq);
+	rq = BODY(32, 4, "\2\2\2t\2\2k\0\0\1\0");
+	CU_ASSERT_TRUE_FATAL(q_describe_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.resource[0].name, "t") && is(q.resource[0].key[0], "k"));
+	CU_ASSERT_TRUE(!q.synonyms && q.documentation);
+	no_prefix_decodes(&rq);
+}
+
+static void
 open_session_decodes(void)
 {
 	struct request rq = BODY(19273, 0, "\0\0\0\7\1\2\3\4\5\6\7\x08\x05\x7f\x12\0\x02\x23\x90"
@@ -458,6 +479,7 @@ static const struct ut_test tests[] = {
 	UT("requests", the_small_requests_decode),
 	UT("requests", create_and_delete_topics_decode),
 	UT("requests", delete_records_decodes),
+	UT("requests", describe_configs_decodes),
 	UT("requests", open_session_decodes),
 	UT("requests", a_count_that_cannot_fit_is_malformed),
 	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),
