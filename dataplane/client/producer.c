@@ -303,6 +303,12 @@ new_batch(struct kira_producer *p, uint32_t room)
 	b->born_ns = clock_now_ns();
 	b->deadline_ns = b->born_ns + p->o.delivery_timeout_ms * NS_PER_MS;
 	p->buffered += b->memory_bytes;
+	b->untold_prev = p->untold_tail;
+	if (p->untold_tail)
+		p->untold_tail->untold_next = b;
+	else
+		p->untold_head = b;
+	p->untold_tail = b;
 	return b;
 }
 
@@ -406,29 +412,38 @@ kira_produce(struct kira_topic *t, const struct kira_record *rec)
 		return -ERANGE;
 	pthread_mutex_lock(&p->lock);
 	rc = add_record(p, &t->part[index], rec, when);
-	if (rc == 0) {
-		p->untold++;
+	if (rc == 0)
 		p->stats.records++;
-	}
 	pthread_mutex_unlock(&p->lock);
 	return rc;
 }
 
 /* ---- Flush, figures, close --------------------------------------------------------------- */
 
+/* Lock held. Batches of a lower order are closed, and awaited until they are told. */
+static int
+await_told(struct kira_producer *p, uint64_t order, uint64_t deadline_ns)
+{
+	bool in_time = true;
+
+	while (p->untold_head && p->untold_head->order < order) {
+		if (!in_time)
+			return -ETIMEDOUT;
+		for (; p->open_head && p->open_head->order < order; io_wake(p))
+			batch_close(p, p->open_head);
+		in_time = wait_room(p, deadline_ns);
+	}
+	return 0;
+}
+
 int
 kira_flush(struct kira_producer *p, uint32_t timeout_ms)
 {
 	const uint64_t deadline = clock_now_ns() + timeout_ms * NS_PER_MS;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&p->lock);
-	p->flushing++;
-	io_wake(p);
-	while (p->untold > 0 && rc == 0)
-		if (!wait_room(p, deadline) && p->untold > 0)
-			rc = -ETIMEDOUT;
-	p->flushing--;
+	rc = await_told(p, p->next_order, deadline);
 	pthread_mutex_unlock(&p->lock);
 	return rc;
 }
@@ -459,9 +474,10 @@ int
 kira_producer_close(struct kira_producer *p, uint32_t timeout_ms)
 {
 	const uint64_t by_ns = clock_now_ns() + timeout_ms * NS_PER_MS;
-	const int rc = kira_flush(p, timeout_ms);
+	int rc;
 
 	pthread_mutex_lock(&p->lock);
+	rc = await_told(p, UINT64_MAX, by_ns); /* what callbacks produce meanwhile, too */
 	p->stopping = true;
 	p->stop_by_ns = by_ns;
 	io_wake(p);

@@ -139,7 +139,8 @@ batch_tell(struct io *io, struct batch *b, int16_t error, int64_t base_offset)
 	if (b->told)
 		return;
 	b->told = true;
-	io->told += records;
+	b->told_next = io->told;
+	io->told = b;
 	if (error == 0) {
 		io->add.records_delivered += records;
 		io->add.bytes_delivered += b->length;

@@ -38,15 +38,15 @@ pack(struct io *io, struct batch *b)
 		memset(b->build.p + b->length, 0, KUP_FLOOR - KUP_DATA_BATCH - b->length);
 }
 
-/* Lock held. Open batches whose linger is over, or that somebody flushes for. One that would only wait
- * behind another of its partition stays open and fills up meanwhile: a broker that was away for a second
- * is owed a few large batches then, not hundreds of small ones that each wait for a sync of the disk.
+/* Lock held. Open batches whose linger is over. One that would only wait behind another of its partition
+ * stays open and fills up meanwhile: a broker that was away for a second is owed a few large batches
+ * then, not hundreds of small ones that each wait for a sync of the disk.
  * Not for ever: a batch's time to be delivered began with its first record, and is the last one's, too. */
 static void
 close_lingered(struct io *io)
 {
 	struct kira_producer *p = io->p;
-	const bool all = p->flushing > 0 || p->stopping;
+	const bool all = p->stopping;
 	struct batch *b = p->open_head, *next;
 
 	io->linger_at_ns = CW_NEVER;
@@ -105,6 +105,20 @@ transport_name(const struct io *io)
 	return io->used_tcp || io->state == IO_TCP ? "tcp" : "none";
 }
 
+/* Lock held. */
+static void
+untold_remove(struct kira_producer *p, struct batch *b)
+{
+	if (b->untold_prev)
+		b->untold_prev->untold_next = b->untold_next;
+	else
+		p->untold_head = b->untold_next;
+	if (b->untold_next)
+		b->untold_next->untold_prev = b->untold_prev;
+	else
+		p->untold_tail = b->untold_prev;
+}
+
 static void
 settle(struct io *io)
 {
@@ -113,7 +127,8 @@ settle(struct io *io)
 	const struct cw_stats *w = &io->window.stats;
 
 	pthread_mutex_lock(&p->lock);
-	p->untold -= io->told;
+	for (struct batch *b = io->told; b; b = b->told_next)
+		untold_remove(p, b);
 	p->buffered -= io->released;
 	s->records_delivered += io->add.records_delivered;
 	s->records_failed += io->add.records_failed;
@@ -152,10 +167,11 @@ settle(struct io *io)
 	p->transport = transport_name(io);
 	if (io->moved)
 		p->trouble[0] = '\0';
-	if (io->told > 0 || io->released > 0 || io->news)
+	if (io->told || io->released > 0 || io->news)
 		pthread_cond_broadcast(&p->room);
 	pthread_mutex_unlock(&p->lock);
-	io->told = io->released = 0;
+	io->told = NULL;
+	io->released = 0;
 	io->news = io->moved = false;
 }
 
@@ -199,7 +215,7 @@ announce_sleep(struct io *io)
 
 	pthread_mutex_lock(&p->lock);
 	ok = !p->closed_head && p->topics == p->routed && !p->stopping
-		&& !(p->flushing > 0 && p->open_head) && !(io->job_running && p->job.done)
+		&& !(io->job_running && p->job.done)
 		&& !(p->open_head && io->linger_at_ns == CW_NEVER && p->next_order != io->order_seen);
 	p->io_sleeps = ok;
 	pthread_mutex_unlock(&p->lock);

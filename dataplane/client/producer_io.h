@@ -25,7 +25,8 @@ struct io {
 	enum io_state state;
 	uint64_t now_ns;
 	/* What this turn did, told to the application side by settle(). */
-	uint64_t told, released;
+	struct batch *told;
+	uint64_t released;
 	struct batch *freed;
 	struct kira_producer_stats add;  /* sums since the last settle() */
 	bool news;                       /* a route or reason changed */

@@ -35,6 +35,8 @@ enum batch_state {
 struct batch {
 	struct batch *next, *prev;       /* `ready` or `sent`; `closed`, free list: next only */
 	struct batch *logged_next, *logged_prev; /* by pkt_seq */
+	struct batch *untold_next, *untold_prev; /* under lock, by order; until settle() saw it told */
+	struct batch *told_next;         /* on the I/O thread's `told` */
 	struct partition *part;
 	struct cbatch build;             /* build.p = memory + KUP_DATA_BATCH */
 	uint8_t *memory;
@@ -163,8 +165,7 @@ struct kira_producer {
 	uint32_t batch_room;             /* largest batch now */
 	uint32_t single_max;             /* largest batch for one large record */
 	uint64_t buffered, next_order;
-	uint64_t untold;                 /* records produced, not told */
-	unsigned flushing;               /* callers of kira_flush() */
+	struct batch *untold_head, *untold_tail; /* records produced, not told: what kira_flush() awaits */
 	bool stopping, setup_stopping;
 	uint64_t stop_by_ns;             /* with `stopping` */
 	int16_t fatal;                   /* 47: fenced */

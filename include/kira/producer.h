@@ -130,8 +130,8 @@ struct kira_record {
  * -ERANGE: no such partition. -EPIPE: the producer was fenced (another one has its id) or closed. */
 KIRA_API int kira_produce(struct kira_topic *t, const struct kira_record *record);
 
-/* Send what is buffered without linger and wait until every record produced before is delivered or
- * failed. -ETIMEDOUT after timeout_ms. */
+/* Send what is buffered without linger and wait until every record that kira_produce() had accepted before
+ * is delivered or failed; not for later ones, of other threads. -ETIMEDOUT after timeout_ms. */
 KIRA_API int kira_flush(struct kira_producer *p, uint32_t timeout_ms);
 
 KIRA_API void kira_producer_stats(struct kira_producer *p, struct kira_producer_stats *ret);
@@ -140,8 +140,9 @@ KIRA_API void kira_producer_stats(struct kira_producer *p, struct kira_producer_
  * now, else the reason for TCP, else "". */
 KIRA_API const char *kira_producer_transport(struct kira_producer *p, char *why, size_t why_size);
 
-/* kira_flush(), then the end: what is not delivered fails with 7. Returns kira_flush()'s result. With
- * KIRA_ACKS_NONE, what was sent has until timeout_ms to reach the broker. */
+/* kira_flush(), also of what callbacks produce meanwhile, then the end: what is not delivered fails with
+ * 7. Returns kira_flush()'s result. With KIRA_ACKS_NONE, what was sent has until timeout_ms to reach the
+ * broker. */
 KIRA_API int kira_producer_close(struct kira_producer *p, uint32_t timeout_ms);
 
 #ifdef __cplusplus

@@ -305,6 +305,7 @@ take_freed(struct client *c)
 		c->io.freed = b->next;
 		free_batch(b);
 	}
+	c->io.told = NULL; /* nobody flushes here */
 }
 
 /* ---- Turns --------------------------------------------------------------------------------- */

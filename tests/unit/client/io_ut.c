@@ -6,6 +6,7 @@
 
 #include "tests/unit/ut.h"
 
+#include <errno.h>
 #include <sys/eventfd.h>
 
 static struct kira_producer producer;
@@ -42,6 +43,8 @@ let_go(void)
 static void
 fresh(void)
 {
+	pthread_condattr_t monotonic;
+
 	memset(&io, 0, sizeof(io));
 	memset(&producer, 0, sizeof(producer));
 	topic = calloc(1, sizeof(*topic) + 2 * sizeof(struct partition));
@@ -55,7 +58,10 @@ fresh(void)
 	}
 	kira_producer_options_init(&producer.o);
 	(void)pthread_mutex_init(&producer.lock, NULL);
-	(void)pthread_cond_init(&producer.room, NULL);
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&producer.room, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
 	producer.topic[0] = topic;
 	producer.topics = producer.routed = 1;
 	producer.batch_room = producer.single_max = 4096;
@@ -135,10 +141,56 @@ a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for(void)
 	admit_later();
 	CU_ASSERT_TRUE(ready(0) >= 2);
 	CU_ASSERT_PTR_NOT_NULL(topic->part[0].open);
-	producer.flushing = 1;
-	admit_later();
+	CU_ASSERT_EQUAL(kira_flush(&producer, 0), -ETIMEDOUT);
 	CU_ASSERT_PTR_NULL(topic->part[0].open);
+	admit_later();
 	CU_ASSERT_PTR_NULL(producer.open_head);
+	let_go();
+}
+
+static void *
+flush_thread(void *ret)
+{
+	*(int *)ret = kira_flush(&producer, 5000);
+	return NULL;
+}
+
+/* Others go on producing: a flush that awaited their records, too, might never end. */
+static void
+a_flush_waits_for_what_was_accepted_before_it_and_for_nothing_else(void)
+{
+	struct batch *first, *second;
+	pthread_t thread;
+	bool begun = false;
+	int rc = 1;
+
+	fresh();
+	produce(0, 1);
+	produce(1, 1);
+	CU_ASSERT_FATAL(pthread_create(&thread, NULL, flush_thread, &rc) == 0);
+	while (!begun) { /* it has closed both */
+		pthread_mutex_lock(&producer.lock);
+		begun = producer.closed_head && !producer.open_head;
+		pthread_mutex_unlock(&producer.lock);
+	}
+	produce(0, 1); /* another thread's, later */
+	admit(&io);
+	CU_ASSERT_PTR_NOT_NULL(topic->part[0].open);
+	first = topic->part[0].ready.head;
+	second = topic->part[1].ready.head;
+	batch_sending(&io, first, BATCH_TCP);
+	batch_sending(&io, second, BATCH_TCP);
+	batch_stored(&io, second, 0); /* out of order */
+	settle(&io);
+	CU_ASSERT_PTR_EQUAL(producer.untold_head, first);
+	batch_stored(&io, first, 0);
+	settle(&io);
+	(void)pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(rc, 0);
+	CU_ASSERT_PTR_EQUAL(producer.untold_head, topic->part[0].open);
+	CU_ASSERT_PTR_EQUAL(producer.untold_tail, topic->part[0].open);
+	CU_ASSERT_EQUAL(kira_flush(&producer, 0), -ETIMEDOUT); /* that one now */
+	topic->part[0].open = producer.closed_head;
 	let_go();
 }
 
@@ -211,6 +263,7 @@ static const struct ut_test tests[] = {
 	UT("admit", a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for),
 	UT("admit", what_stays_open_keeps_nobody_awake_and_what_is_new_does),
 	UT("admit", a_batch_stays_open_for_an_eighth_of_the_delivery_timeout),
+	UT("flush", a_flush_waits_for_what_was_accepted_before_it_and_for_nothing_else),
 	UT("loss", with_its_session_or_its_connection_goes_what_the_broker_knows),
 };
 
