@@ -45,14 +45,20 @@ hold_close(struct hold *h)
 	h->bucket = NULL;
 }
 
+/* Consecutive ids and addresses at one stride, spread over the upper half. */
+static uint64_t
+mixed(uint64_t x)
+{
+	x *= 0x9E3779B97F4A7C15u;
+	x ^= x >> 29;
+	x *= 0xBF58476D1CE4E5B9u;
+	return x ^ x >> 32;
+}
+
 static struct hold_list **
 bucket_of(const struct hold *h, uint32_t lane, int64_t producer)
 {
-	uint64_t key = (uint64_t)producer * 0x9E3779B97F4A7C15u + lane;
-
-	key ^= key >> 29; /* producer ids are consecutive: spread them, or buckets chain */
-	key *= 0xBF58476D1CE4E5B9u;
-	return &h->bucket[(key >> 32) & h->mask];
+	return &h->bucket[(mixed((uint64_t)producer + ((uint64_t)lane << 40)) >> 32) & h->mask];
 }
 
 struct hold_list *
@@ -110,10 +116,12 @@ list_close(struct hold *h, struct hold_list *list)
  * place in about 2 log n steps wherever that is: with 5 % of a full window lost, what comes again belongs
  * anywhere among 1,000 held ones. Two links: a third would not fit the packet's private area. */
 
+/* All bits of the address, well mixed: packets lie in a pool at one stride and come in its order, and of a
+ * plain product there are strides whose ranks rise with the sequence, a chain instead of a tree. */
 static uint32_t
 rank_of(const struct held *b)
 {
-	return (uint32_t)(((uint64_t)(uintptr_t)b * 0x9E3779B97F4A7C15u) >> 32);
+	return (uint32_t)(mixed((uintptr_t)b) >> 32);
 }
 
 /* Serial numbers have no order once they lie far apart, and the tree's must hold whatever a producer

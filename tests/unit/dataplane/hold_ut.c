@@ -9,6 +9,8 @@
 #include <kira/record_batch.h>
 #include <kira/wire.h>
 
+#include <stdlib.h>
+
 #define PRODUCER 4711
 #define CAPACITY 2048
 
@@ -86,6 +88,39 @@ a_list_that_is_never_empty_stays_in_order_for_ever(void)
 		CU_ASSERT_EQUAL(insert(i % 300, PRODUCER, 0, (int32_t)(next & INT32_MAX)), 0);
 	}
 	hold_close(&h);
+}
+
+#define STRIDE_MAX 16384u /* a packet of a pool: at most that far from the next */
+#define DEPTH_MAX  48u    /* a tree of 1,024 by chance: 22, one in a thousand above 32 */
+
+static unsigned
+depth(const struct held *root)
+{
+	unsigned left, right;
+
+	if (!root)
+		return 0;
+	left = depth(root->left);
+	right = depth(root->right);
+	return 1 + MAX(left, right);
+}
+
+/* The packets of a pool lie at one stride, and come in its order as long as the pool is fresh. */
+static void
+at_any_stride_a_list_is_a_tree_and_no_chain(void)
+{
+	uint8_t *pool = malloc(KUP_HOLD_MAX * (size_t)STRIDE_MAX);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pool);
+	for (uint32_t stride = 64; stride <= STRIDE_MAX; stride += 64) {
+		begin();
+		for (unsigned i = 0; i < KUP_HOLD_MAX; i++)
+			CU_ASSERT_EQUAL(hold_insert(&h, (struct held *)(void *)(pool + i * (size_t)stride), 7,
+				PRODUCER, 0, (int32_t)(10 * i), 0, &evicted, &evicted_error), 0);
+		CU_ASSERT(depth(hold_find(&h, 7, PRODUCER)->root) <= DEPTH_MAX);
+		hold_close(&h);
+	}
+	free(pool);
 }
 
 static uint32_t
@@ -241,6 +276,7 @@ static const struct ut_test tests[] = {
 	UT("evict", the_same_sequence_again_takes_the_place),
 	UT("evict", a_newer_epoch_ends_the_older_and_an_older_one_stays_out),
 	UT("bounds", a_list_takes_1024_and_the_rest_is_45),
+	UT("bounds", at_any_stride_a_list_is_a_tree_and_no_chain),
 	UT("bounds", a_place_deep_inside_a_long_list_is_found),
 	UT("bounds", lists_are_given_back_with_their_last_batch),
 };
