@@ -99,11 +99,53 @@ queue_take(struct hold *h, struct held *b)
 	b->newer = NULL;
 }
 
+void
+hold_owe(struct hold *h, struct hold_list *list)
+{
+	if (list->owed)
+		return;
+	list->owed = true;
+	list->owed_prev = h->owed_tail;
+	list->owed_next = NULL;
+	if (h->owed_tail)
+		h->owed_tail->owed_next = list;
+	else
+		h->owed_head = list;
+	h->owed_tail = list;
+}
+
+static void
+settle(struct hold *h, struct hold_list *list)
+{
+	if (!list->owed)
+		return;
+	list->owed = false;
+	if (list->owed_prev)
+		list->owed_prev->owed_next = list->owed_next;
+	else
+		h->owed_head = list->owed_next;
+	if (list->owed_next)
+		list->owed_next->owed_prev = list->owed_prev;
+	else
+		h->owed_tail = list->owed_prev;
+}
+
+struct hold_list *
+hold_owed(struct hold *h)
+{
+	struct hold_list *list = h->owed_head;
+
+	if (list)
+		settle(h, list);
+	return list;
+}
+
 static void
 list_close(struct hold *h, struct hold_list *list)
 {
 	struct hold_list **at = bucket_of(h, list->lane, list->producer);
 
+	settle(h, list);
 	while (*at != list)
 		at = &(*at)->chain;
 	*at = list->chain;

@@ -28,6 +28,8 @@ struct hold_list {
 	int16_t epoch;               /* H5: one per list */
 	struct held *root, *head;    /* head: the lowest sequence */
 	struct hold_list *chain;     /* same bucket, or the free list */
+	struct hold_list *owed_next, *owed_prev; /* on hold.owed_* */
+	bool owed;
 };
 
 struct hold {
@@ -38,6 +40,7 @@ struct hold {
 	uint32_t n;                  /* held now */
 	uint32_t capacity;
 	struct held *oldest, *newest;
+	struct hold_list *owed_head, *owed_tail; /* the rest is for a later turn, in turn */
 };
 
 /* `capacity`: all credit of all rx queues; H2 keeps the sum below. False: no memory. */
@@ -52,6 +55,12 @@ int16_t hold_insert(struct hold *h, struct held *b, uint32_t lane, int64_t produ
 
 struct hold_list *hold_find(const struct hold *h, uint32_t lane, int64_t producer);
 void hold_remove(struct hold *h, struct held *b);
+
+/* The gap before its head may have closed, and there was no time left to look. Once is enough; a list that
+ * ends is owed nothing. */
+void hold_owe(struct hold *h, struct hold_list *list);
+/* The list that is owed longest, and no more from now on; NULL: none. */
+struct hold_list *hold_owed(struct hold *h);
 
 /* H4 in WAIT: to the back of the arrival queue, with the time of now. */
 void hold_postpone(struct hold *h, struct held *b, uint64_t now_ns);

@@ -181,7 +181,8 @@ finish(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg,
 	store_stage(st, msg, result->error, result->base_offset, verdict == APPEND_STORED || !BUG(40));
 }
 
-/* H3: the gap before a held batch may have closed. From the head, each by the table. */
+/* H3: the gap before a held batch may have closed. From the head, each by the table; what is too much for
+ * this turn in the next ones, a batch that comes first meanwhile is judged by the table just so. */
 static void
 drain_hold(struct store_lcore *st, struct store_lane *lane, int64_t producer, uint64_t now_ns,
 	int64_t wall_ms)
@@ -192,9 +193,15 @@ drain_hold(struct store_lcore *st, struct store_lane *lane, int64_t producer, ui
 		(list = hold_find(&st->hold, (uint32_t)(lane - st->lane), producer)) != NULL) {
 		struct packet *pkt = packet_of_held(list->head);
 		struct append_result result;
-		const enum append_verdict verdict = storage_append(pkt->msg.part, pkt->msg.batch,
-			pkt->msg.length, pkt->msg.append_flags, now_ns, wall_ms, &result);
+		enum append_verdict verdict;
 
+		if (st->drain_left == 0) {
+			hold_owe(&st->hold, list);
+			return;
+		}
+		st->drain_left--;
+		verdict = storage_append(pkt->msg.part, pkt->msg.batch, pkt->msg.length,
+			pkt->msg.append_flags, now_ns, wall_ms, &result);
 		if (verdict == APPEND_EARLY)
 			return; /* it keeps its place and its clock */
 		hold_leave(st, pkt);
@@ -206,6 +213,19 @@ drain_hold(struct store_lcore *st, struct store_lane *lane, int64_t producer, ui
 		}
 		finish(st, lane, &pkt->msg, verdict, &result);
 	}
+}
+
+static unsigned
+drain_owed(struct store_lcore *st, uint64_t now_ns, int64_t wall_ms)
+{
+	struct hold_list *list;
+	unsigned lists = 0;
+
+	while (st->drain_left > 0 && (list = hold_owed(&st->hold)) != NULL) {
+		drain_hold(st, &st->lane[list->lane], list->producer, now_ns, wall_ms);
+		lists++;
+	}
+	return lists;
 }
 
 /* Judge and append one. False: WAIT, the message is still the caller's. */
@@ -483,6 +503,9 @@ store_turn(struct store_lcore *st, uint64_t now_ns, int64_t wall_ms)
 		st->failures = failures;
 		end_failed(st);
 	}
+	/* As many as the rings may bring: the hold is worked off as fast as it fills. */
+	st->drain_left = STORE_BURST * st->rx_lcores;
+	work += drain_owed(st, now_ns, wall_ms);
 	if (st->waiting_n > 0) {
 		work += work_off_waiting(st, now_ns, wall_ms);
 		work += look_at_waiting(st, now_ns);

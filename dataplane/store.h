@@ -52,6 +52,7 @@ struct store_lcore {
 	unsigned lanes;
 	/* This lcore's alone. */
 	struct hold hold;
+	unsigned drain_left;                                /* held batches this turn may still append */
 	struct store_lane **waiting, **dirty;               /* [lanes] */
 	unsigned waiting_n, dirty_n;
 	unsigned waiting_next;                              /* where the next turn begins */

@@ -254,6 +254,29 @@ a_place_deep_inside_a_long_list_is_found(void)
 }
 
 static void
+owed_lists_come_in_turn_once_and_those_that_end_are_owed_nothing(void)
+{
+	struct hold_list *list[4];
+
+	begin();
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(insert(i, PRODUCER + i, 0, 10), 0);
+		list[i] = hold_find(&h, 7, PRODUCER + i);
+		hold_owe(&h, list[i]);
+		hold_owe(&h, list[i]);
+	}
+	CU_ASSERT_PTR_EQUAL(hold_owed(&h), list[0]);
+	hold_owe(&h, list[0]); /* again: behind the others */
+	hold_remove(&h, &b[2]);
+	hold_remove(&h, &b[1]);
+	CU_ASSERT_EQUAL(insert(1, PRODUCER + 9, 0, 10), 0); /* a list of before, used again */
+	CU_ASSERT_PTR_EQUAL(hold_owed(&h), list[3]);
+	CU_ASSERT_PTR_EQUAL(hold_owed(&h), list[0]);
+	CU_ASSERT_PTR_NULL(hold_owed(&h));
+	hold_close(&h);
+}
+
+static void
 lists_are_given_back_with_their_last_batch(void)
 {
 	begin();
@@ -278,6 +301,7 @@ static const struct ut_test tests[] = {
 	UT("bounds", a_list_takes_1024_and_the_rest_is_45),
 	UT("bounds", at_any_stride_a_list_is_a_tree_and_no_chain),
 	UT("bounds", a_place_deep_inside_a_long_list_is_found),
+	UT("owed", owed_lists_come_in_turn_once_and_those_that_end_are_owed_nothing),
 	UT("bounds", lists_are_given_back_with_their_last_batch),
 };
 UT_MAIN(tests)

@@ -119,6 +119,71 @@ an_early_batch_is_held_until_the_gap_closes(void)
 	end();
 }
 
+/* Of several producers, so that one list is owed while another is worked off; a gap that closes while more
+ * is owed, a batch that comes again while its first copy waits for its turn. */
+static void
+a_hold_that_opens_is_worked_off_a_burst_a_turn(void)
+{
+	const unsigned each = 100;
+	unsigned stored = 0, turns = 0;
+	struct session *s;
+	uint32_t seq = 0;
+
+	world_begin(1024, 0);
+	s = world_grant(1024, 0);
+	s->window.credit_limit = 1024;
+	for (unsigned k = 1; k <= each; k++)
+		for (unsigned p = 0; p < 3; p++)
+			world_data(s, ++seq, 1, 0, PRODUCER + p, (int32_t)k * 10);
+	for (unsigned i = 0; i < 16; i++)
+		world_both();
+	CU_ASSERT_EQUAL_FATAL(counter_read(&world.store_count.held_now), 3 * each);
+	for (unsigned p = 0; p < 3; p++)
+		world_data(s, ++seq, 1, 0, PRODUCER + p, 0);
+	while (stored < 3 * (each + 1) && turns < 100) {
+		const unsigned before = stored;
+
+		world_both();
+		turns++;
+		stored = world.part[0].published;
+		CU_ASSERT(stored - before <= STORE_BURST + 3);
+		if (turns == 2)
+			world_data(s, ++seq, 1, 0, PRODUCER, (int32_t)each * 10); /* H6 */
+	}
+	CU_ASSERT(turns >= 3 * each / STORE_BURST);
+	settle();
+	CU_ASSERT_EQUAL(log_seq(), seq);
+	CU_ASSERT_EQUAL(counter_read(&world.store_count.held_now), 0);
+	for (unsigned p = 0; p < 3; p++)
+		for (unsigned k = 0; k <= each; k++)
+			CU_ASSERT_EQUAL(fake_stored(&world.part[0], PRODUCER + p, (int32_t)k * 10), 1);
+	CU_ASSERT_PTR_NULL(world.store.hold.owed_head);
+	end();
+}
+
+static void
+what_is_owed_a_look_may_end_before_it(void)
+{
+	struct session *s;
+
+	world_begin(1024, 0);
+	s = world_grant(1024, 0);
+	s->window.credit_limit = 1024;
+	for (unsigned k = 1; k <= 100; k++)
+		world_data(s, k, 1, 0, PRODUCER, (int32_t)k * 10);
+	for (unsigned i = 0; i < 8; i++)
+		world_both();
+	world_data(s, 101, 1, 0, PRODUCER, 0);
+	world_both();
+	CU_ASSERT_PTR_NOT_NULL(world.store.hold.owed_head);
+	fake_fail(&world.part[0]);
+	world_both();
+	CU_ASSERT_PTR_NULL(world.store.hold.owed_head);
+	CU_ASSERT_EQUAL(counter_read(&world.store_count.held_now), 0);
+	settle();
+	end();
+}
+
 static void
 a_gap_that_stays_open_for_two_seconds_is_45(void)
 {
@@ -305,6 +370,8 @@ static const struct ut_test tests[] = {
 	UT("path", a_duplicate_is_answered_and_not_stored_twice),
 	UT("path", a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other),
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
+	UT("hold", a_hold_that_opens_is_worked_off_a_burst_a_turn),
+	UT("hold", what_is_owed_a_look_may_end_before_it),
 	UT("hold", a_gap_that_stays_open_for_two_seconds_is_45),
 	UT("wait", without_room_credit_stands_still_and_nothing_is_dropped),
 	UT("wait", what_waits_is_worked_off_past_the_first_burst),
