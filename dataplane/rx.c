@@ -154,13 +154,13 @@ rx_data(struct rx_lcore *rx, struct rte_mbuf *m, struct session *s, const struct
 	struct produce_data d;
 	struct store_msg *msg;
 
-	session_active(&rx->sessions, s);
 	if (verdict != WINDOW_NEW || (rx->drain_said && !BUG(43))) {
 		session_ack_due(&rx->sessions, s, true, now_ns);
 		drop_packet(rx->drop, m, verdict == WINDOW_OVER_CREDIT ? DROP_OVER_CREDIT :
 			verdict == WINDOW_DUP ? DROP_DUP : DROP_DRAINING);
 		return;
 	}
+	session_active(&rx->sessions, s);
 	produce_data(payload, p->payload_len, &d);
 	if (d.error == 0) {
 		part = partition_of(s, &d);

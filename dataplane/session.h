@@ -153,7 +153,8 @@ sessions_weigh(struct sessions *ss, struct session *s)
 	s->weight = weight;
 }
 
-/* DATA came: it counts among those that share the credit. */
+/* DATA came that was not here before: it counts among those that share the credit. Not so what comes again:
+ * by it one that repeats itself would keep a part it does not use, and age the others. */
 static inline void
 session_active(struct sessions *ss, struct session *s)
 {

@@ -100,6 +100,33 @@ a_duplicate_is_answered_and_not_stored_twice(void)
 }
 
 static void
+what_comes_again_earns_no_share_of_the_credit_and_ages_nobody(void)
+{
+	struct session *s;
+	uint32_t data_n;
+
+	world_begin(64, 0);
+	s = world_grant(32, 0);
+	world_data(s, 1, 1, 0, PRODUCER, 0);
+	settle();
+	CU_ASSERT_TRUE(s->active);
+	data_n = world.rx.sessions.data_n;
+	for (unsigned i = 0; i < 40; i++) {
+		world_data(s, 1, 1, 0, PRODUCER, 0);
+		world_data(s, 1000, 1, 0, PRODUCER, 10); /* beyond its credit */
+		world_later(SESSION_SWEEP_NS);
+		world_both();
+	}
+	CU_ASSERT_FALSE(s->active);
+	CU_ASSERT_EQUAL(world.rx.sessions.data_n, data_n);
+	world_data(s, 2, 1, 0, PRODUCER, 10);
+	world_both();
+	CU_ASSERT_TRUE(s->active);
+	settle();
+	end();
+}
+
+static void
 an_early_batch_is_held_until_the_gap_closes(void)
 {
 	struct session *s;
@@ -368,6 +395,7 @@ static const struct ut_test tests[] = {
 	UT("path", nothing_is_final_before_its_end_is_published),
 	UT("path", a_full_ring_is_loss_before_it_counts_as_received),
 	UT("path", a_duplicate_is_answered_and_not_stored_twice),
+	UT("path", what_comes_again_earns_no_share_of_the_credit_and_ages_nobody),
 	UT("path", a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other),
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
 	UT("hold", a_hold_that_opens_is_worked_off_a_burst_a_turn),
