@@ -42,6 +42,6 @@ gso_judge(struct client_gso *g)
 	if (!g->judging || g->waiting > 0 || !g->others)
 		return false;
 	g->judging = false;
-	g->state = g->state == GSO_WORKS ? GSO_DOUBTED : GSO_OFF;
+	g->state = g->state == GSO_DOUBTED ? GSO_OFF : GSO_DOUBTED;
 	return g->state == GSO_OFF;
 }

@@ -5,9 +5,10 @@
  * its first, one burst at a time; the first one ever, and the first after a doubt, goes by itself.
  *
  *   UNKNOWN --one came--> WORKS --all gone while others came--> DOUBTED --one came--> WORKS
- *      +---- all gone while others came ----> OFF <--- again ------+
+ *      +---- all gone while others came ----------------------->  +----- again -----> OFF
  *
- * A burst that was lost with all else, a link that was down, proves nothing. Pure. Thread: one caller. */
+ * A burst that was lost with all else, a link that was down, proves nothing; where the link came back in time
+ * for what was sent behind the burst, one proves nothing either: so two in a row. Pure. Thread: one caller. */
 #ifndef KIRA_CLIENT_GSO_H
 #define KIRA_CLIENT_GSO_H
 

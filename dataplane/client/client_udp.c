@@ -20,6 +20,7 @@
 #define SEND_WAIT_MS  10                /* a full send buffer empties within that, or the link is down */
 #define RECEIVE_ROOM  2048              /* above KUP_ACK_MAX; longer is foreign */
 #define BURST_BYTES   65000             /* one IP packet, headers too, as far as the kernel knows */
+#define REST_FLUSHES  64                /* no bursts so long, once the kernel found one invalid */
 #define PAD_PART      8                 /* up to 1/8 of a datagram is padding rather than the end of a burst */
 
 struct queued {
@@ -36,6 +37,7 @@ struct cudp {
 	bool ipv6, gso;
 	uint16_t port;
 	unsigned bursts;                 /* how many of them the next flush may make */
+	unsigned rest;                   /* flushes until one may again */
 	void (*sent)(void *arg, uint32_t first_tx, uint32_t count);
 	void *arg;
 	unsigned n;
@@ -243,6 +245,7 @@ static unsigned
 build(struct cudp *u)
 {
 	struct iovec *v = u->out_vec;
+	const unsigned most = u->gso && u->rest == 0 ? u->bursts : 0;
 	unsigned messages = 0, bursts = 0;
 
 	for (unsigned at = 0, n; at < u->n; at += n) {
@@ -250,7 +253,7 @@ build(struct cudp *u)
 		uint32_t size;
 
 		u->first[messages++] = at;
-		n = u->gso && bursts < u->bursts ? burst_at(u, at, &size) : 1;
+		n = bursts < most ? burst_at(u, at, &size) : 1;
 		if (n >= GSO_BURST_MIN) {
 			v = put_burst(u, h, v, at, n, size, &u->control[bursts++]);
 			continue;
@@ -260,6 +263,7 @@ build(struct cudp *u)
 		*h = (struct msghdr){.msg_iov = v++, .msg_iovlen = 1};
 	}
 	u->first[messages] = u->n;
+	u->rest -= u->rest > 0;
 	return messages;
 }
 
@@ -272,9 +276,12 @@ refused(struct cudp *u, unsigned m)
 
 	if (n == 1) /* too long for the interface, an ICMP error, no buffers: lost */
 		return;
-	/* EIO: the interface computes no checksums, so nothing is cut for it. */
-	if (errno == EIO || errno == EINVAL)
+	/* The interface computes no checksums, so nothing is cut for it. EINVAL may pass: its MTU is too small
+	 * for now. */
+	if (errno == EIO)
 		u->gso = false;
+	else if (errno == EINVAL)
+		u->rest = REST_FLUSHES;
 	for (unsigned i = 0; i < n; i++)
 		(void)send(u->fd, u->queue[u->first[m] + i].p, u->queue[u->first[m] + i].length, MSG_NOSIGNAL);
 }

@@ -182,6 +182,34 @@ of_a_burst_that_the_kernel_refuses_each_goes_by_itself(void)
 	close_pair();
 }
 
+/* Its MTU was lowered, say: that may pass. */
+static void
+after_one_that_the_kernel_found_invalid_it_is_left_alone_for_a_while(void)
+{
+	unsigned flushes = 0;
+
+	open_pair();
+	refuse_with = EINVAL;
+	for (uint32_t i = 1; i <= 4; i++)
+		data(i, 1400, CUDP_BURST);
+	cudp_flush(from);
+	refuse_with = 0;
+	for (uint32_t i = 1; i <= 4; i++)
+		CU_ASSERT_EQUAL(came(i, 1400), 1400);
+	while (told == 0 && flushes < 1000) {
+		for (uint32_t i = 1; i <= 4; i++)
+			data(i, 1400, CUDP_BURST);
+		cudp_flush(from);
+		for (uint32_t i = 1; i <= 4; i++)
+			CU_ASSERT_EQUAL(came(i, 1400), 1400);
+		flushes++;
+	}
+	CU_ASSERT_TRUE(cudp_takes_bursts(from));
+	CU_ASSERT_EQUAL(told_count, 4);
+	CU_ASSERT_EQUAL(flushes, REST_FLUSHES + 1);
+	close_pair();
+}
+
 /* ---- The path ------------------------------------------------------------------------------ */
 
 /* Transmissions from .. to are lost to the sender. */
@@ -193,7 +221,7 @@ gone(struct client_gso *g, uint32_t first, uint32_t last)
 }
 
 static void
-a_burst_without_an_answer_is_the_last_one_if_others_came(void)
+the_second_burst_without_an_answer_is_the_last_one_if_others_came(void)
 {
 	struct client_gso g = {0};
 
@@ -204,10 +232,32 @@ a_burst_without_an_answer_is_the_last_one_if_others_came(void)
 	gone(&g, 2, 8);
 	CU_ASSERT_FALSE(gso_judge(&g));
 	gso_came(&g, 9, false);
+	CU_ASSERT_FALSE(gso_judge(&g));
+	CU_ASSERT_TRUE(gso_wanted(&g));
+	gso_sent(&g, 10, 8);
+	CU_ASSERT_FALSE(gso_wanted(&g));
+	gone(&g, 11, 17);
+	gso_came(&g, 18, false);
 	CU_ASSERT_TRUE(gso_judge(&g));
 	CU_ASSERT_FALSE(gso_wanted(&g));
-	gso_came(&g, 5, true); /* too late to matter */
+	gso_came(&g, 15, true); /* too late to matter */
 	CU_ASSERT_FALSE(gso_wanted(&g));
+}
+
+/* The link was down when the first burst left, and up again for what was sent behind it. */
+static void
+an_outage_that_took_the_first_burst_alone_is_no_proof(void)
+{
+	struct client_gso g = {0};
+
+	gso_sent(&g, 1, 8);
+	gone(&g, 1, 8);
+	gso_came(&g, 9, false);
+	CU_ASSERT_FALSE(gso_judge(&g));
+	gso_sent(&g, 10, 8);
+	gso_came(&g, 11, true);
+	CU_ASSERT_FALSE(gso_judge(&g));
+	CU_ASSERT_EQUAL(g.state, GSO_WORKS);
 }
 
 static void
@@ -260,7 +310,9 @@ static const struct ut_test tests[] = {
 	UT("socket", what_may_not_be_padded_or_differs_too_much_ends_a_burst),
 	UT("socket", no_more_bursts_than_allowed_and_none_beyond_an_ip_packet),
 	UT("socket", of_a_burst_that_the_kernel_refuses_each_goes_by_itself),
-	UT("path", a_burst_without_an_answer_is_the_last_one_if_others_came),
+	UT("path", the_second_burst_without_an_answer_is_the_last_one_if_others_came),
+	UT("path", an_outage_that_took_the_first_burst_alone_is_no_proof),
+	UT("socket", after_one_that_the_kernel_found_invalid_it_is_left_alone_for_a_while),
 	UT("path", nothing_is_concluded_while_nothing_comes),
 	UT("path", one_that_came_late_of_many_is_enough),
 	UT("path", a_path_that_worked_is_doubted_once_before_it_is_given_up),
