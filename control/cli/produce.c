@@ -25,7 +25,8 @@
 #define BLOCK_MS    200              /* kira_produce() and kira_flush() at a time: signals wait so long */
 #define PROGRESS_NS NS_PER_S
 #define STUCK_NS    (5 * NS_PER_S)   /* nothing delivered for so long: say why, once */
-#define LAST_MS     10000
+#define LAST_MS     10000            /* level none: for what was sent to arrive */
+#define CLOSE_MS    600              /* else: to tell the broker that the session is over */
 #define CODES_MAX   8
 #define SEPARATOR_MAX 64
 
@@ -293,13 +294,16 @@ close_and_report(struct produce *pr)
 	char transport[16], why[256];
 	uint64_t lost;
 	double seconds;
+	bool told;
 
 	clear_progress(pr);
 	(void)snprintf(transport, sizeof(transport), "%s", kira_producer_transport(pr->p, why, sizeof(why)));
 	kira_producer_stats(pr->p, &s);
+	told = s.records_delivered + s.records_failed == s.records;
 	seconds = (double)(clock_now_ns() - pr->started_ns) / 1e9;
-	/* Tells what is not told. Level none: gives what was sent the time to arrive. */
-	(void)kira_producer_close(pr->p, pr->o.acks == KIRA_ACKS_NONE && pr->interrupts < 2 ? LAST_MS : 0);
+	/* Tells what is not told. */
+	(void)kira_producer_close(pr->p,
+		pr->o.acks == KIRA_ACKS_NONE && pr->interrupts < 2 ? LAST_MS : told ? CLOSE_MS : 0);
 	lost = s.records - s.records_delivered + pr->refused;
 	for (unsigned i = 0; i < CODES_MAX && pr->failed[i].code != 0; i++)
 		fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: %s%s\n", pr->failed[i].records,

@@ -281,13 +281,16 @@ await_job(struct io *io)
 	}
 }
 
-/* CLOSE until the broker says RESET, so that it need not wait for the lease. */
+/* CLOSE until the broker says RESET, so that it need not wait for the lease; once where no time is left. */
 static void
 close_session(struct io *io)
 {
-	for (unsigned i = 0; i < CLOSE_TRIES && !io->reset; i++) {
+	const uint64_t wait_ns = CLAMP(io->window.rtt.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
+
+	io->now_ns = clock_now_ns();
+	for (unsigned i = 0; i == 0 || (i < CLOSE_TRIES && !io->reset && io->now_ns < io->p->stop_by_ns); i++) {
 		struct pollfd pfd = {.fd = cudp_fd(io->udp), .events = POLLIN};
-		const uint64_t until = clock_now_ns() + CLAMP(io->window.rtt.pto_ns, 20 * NS_PER_MS, 200 * NS_PER_MS);
+		const uint64_t until = MIN(io->now_ns + wait_ns, io->p->stop_by_ns);
 
 		udp_send_close(io);
 		while (!io->reset && (io->now_ns = clock_now_ns()) < until) {
