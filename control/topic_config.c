@@ -4,6 +4,7 @@
 #include "control/topic_config.h"
 
 #include "base/bits.h"
+#include "control/config.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,21 +14,18 @@
 enum kind { KIND_LONG, KIND_WORD, KIND_FIXED };
 
 struct row {
-	const char *name, *broker_name;
+	const char *name;
 	enum kind kind;
 	size_t at;
 	int64_t def, min, max;
 	const char *text, *words; /* default word or fixed value; words */
-	const char *help;
 };
 
 static const struct row row_table[] = {
 #define AT(field) offsetof(struct topic_config, field)
-#define LONG(name, broker, field, def, min, max, help)                                             \
-	{name, broker, KIND_LONG, AT(field), def, min, max, NULL, NULL, help},
-#define WORD(name, broker, field, def, words, help)                                                \
-	{name, broker, KIND_WORD, AT(field), 0, 0, 0, def, words, help},
-#define FIXED(name, broker, value, help) {name, broker, KIND_FIXED, 0, 0, 0, 0, value, NULL, help},
+#define LONG(name, field, def, min, max, help) {name, KIND_LONG, AT(field), def, min, max, NULL, NULL},
+#define WORD(name, field, def, words, help)    {name, KIND_WORD, AT(field), 0, 0, 0, def, words},
+#define FIXED(name, value, help)               {name, KIND_FIXED, 0, 0, 0, 0, value, NULL},
 #include "control/topic_config.def"
 #undef LONG
 #undef WORD
@@ -46,18 +44,6 @@ topic_config_name(unsigned row)
 	return row_table[row].name;
 }
 
-const char *
-topic_config_broker_name(unsigned row)
-{
-	return row_table[row].broker_name;
-}
-
-const char *
-topic_config_help(unsigned row)
-{
-	return row_table[row].help;
-}
-
 int
 topic_config_row(const char *name, uint32_t length)
 {
@@ -68,7 +54,7 @@ topic_config_row(const char *name, uint32_t length)
 	return -1;
 }
 
-enum config_type
+int8_t
 topic_config_type(unsigned row)
 {
 	static const char *const int_rows[] = {"segment.bytes", "max.message.bytes",
@@ -77,14 +63,14 @@ topic_config_type(unsigned row)
 
 	for (size_t i = 0; i < ARRAY_LENGTH(int_rows); i++)
 		if (strcmp(r->name, int_rows[i]) == 0)
-			return CONFIG_INT;
+			return 3;
 	if (strcmp(r->name, "cleanup.policy") == 0)
-		return CONFIG_LIST;
+		return 7;
 	if (r->kind == KIND_LONG || (r->kind == KIND_FIXED && r->text[0] >= '0' && r->text[0] <= '9'))
-		return strcmp(r->name, "min.cleanable.dirty.ratio") == 0 ? CONFIG_DOUBLE : CONFIG_LONG;
+		return strcmp(r->name, "min.cleanable.dirty.ratio") == 0 ? 6 : 5;
 	if (r->kind == KIND_FIXED && (strcmp(r->text, "true") == 0 || strcmp(r->text, "false") == 0))
-		return CONFIG_BOOLEAN;
-	return CONFIG_STRING;
+		return 1;
+	return 2;
 }
 
 /* The i-th of "a|b|c". */

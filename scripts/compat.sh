@@ -1,83 +1,61 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# compat.sh - hand the partitions of a data directory to Apache Kafka's own DumpLogSegments.
+# compat.sh - every test of a real client, in its long form; writes the table of clients and features into control/README.md.
 #
-# Usage: scripts/compat.sh DIR [KAFKA_VERSION]
-#   DIR   a data directory after a clean stop of kirad (an open segment has a zero tail, which the
-#         tool takes for damage)
-# Needs maven and a JDK; jars come from Maven Central once, into build/kafka-VERSION. The tool exits 0
-# whatever it finds, so both its streams are searched for its words of complaint.
-# Exit: 0 every file passed, 1 one did not, 2 used wrongly, 77 no maven or no java.
+# Usage: scripts/compat.sh [--only PATTERN]
+#   --only PATTERN   only scripts and arguments that match (extended regular expression); other cells stay as they are
+# Clients are Debian's kcat, librdkafka, python3-confluent-kafka and python3-kafka; kafkajs from the npm registry and Apache's
+# Java clients from Maven Central, fetched once into the build directory. What cannot be had is skipped, and its cells
+# keep their dates. Builds build/ first, unless KIRA_BUILD names another. The tests are those of tests/compat that import
+# cells.py. Exit: 0 all held, 1 one did not or none ran.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-dir=${1:-} version=${2:-3.9.1}
-[ -d "$dir" ] || { sed -n '3,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2; }
-for tool in mvn java; do
-	command -v $tool >/dev/null || {
-		echo "skipped: $tool is missing: apt-get install maven default-jdk-headless"; exit 77; }
+only=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--only) only=${2:?--only wants a pattern}; shift 2 ;;
+	*) sed -n '3,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+	esac
 done
-
-jars=build/kafka-$version
-work=$(mktemp -d /var/tmp/kira-compat-XXXXXX)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-if ! ls "$jars"/kafka_2.13-*.jar >/dev/null 2>&1; then
-	echo "== fetch org.apache.kafka:kafka_2.13:$version from Maven Central"
-	cat > "$work/pom.xml" <<-POM
-		<project xmlns="http://maven.apache.org/POM/4.0.0">
-		<modelVersion>4.0.0</modelVersion><groupId>kira</groupId><artifactId>compat</artifactId><version>1</version>
-		<dependencies>
-		<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$version</version></dependency>
-		<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-		</dependencies></project>
-	POM
-	mkdir -p "$jars.part"
-	if ! timeout 400 mvn -q -B -f "$work/pom.xml" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.part"; then
-		rm -rf "$jars.part"
-		echo "skipped: the jars could not be fetched from Maven Central; see above, then run it again"
-		exit 77
-	fi
-	mv "$jars.part" "$jars"
+if [ -z "${KIRA_BUILD:-}" ]; then
+	[ -e build/build.ninja ] || meson setup build || exit 1
+	ninja -C build || exit 1
 fi
+export KIRA_BUILD=${KIRA_BUILD:-$PWD/build} PYTHONDONTWRITEBYTECODE=1
+work=$(mktemp -d /var/tmp/kira-compat-XXXXXX)
+child=
+clean_up() {
+	[ -n "$child" ] && kill "$child" 2> /dev/null && wait "$child"
+	rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
-complaints='isvalid: false|invalid bytes|Mismatches|mismatch|out of order|not found|Non-consecutive|Exception|[Ss]napshot is corrupt|[Ss]napshot contained'
-files=0 records=0
-# One run per question over the files of all partitions: a JVM takes longer to start than to read them.
-dump() {
-	java -Xmx1g -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*" kafka.tools.DumpLogSegments "$@" \
-		> "$work/out" 2>&1
-}
-complain() {
-	echo "FAILED: $1"
-	grep -E -B1 "$complaints" "$work/out" | head -n 20 | cut -c1-300
-	exit 1
-}
-# ask KIND OPTION..: the files of this kind, if there are any; sets n to their number.
-ask() {
-	local kind=$1 list
-	shift
-	list=$(find "$dir" -mindepth 2 -maxdepth 2 -name "*.$kind" -size +0 -path '*-[0-9]*/*' | sort | paste -sd,)
-	n=0
-	[ -n "$list" ] || return
-	n=$(printf %s "$list" | tr ',' '\n' | grep -c .)
-	dump "$@" --files "$list"
-	grep -qE "$complaints" "$work/out" && complain "$kind files ($*)"
-	[ "$(grep -c '^Dumping ' "$work/out")" = "$n" ] || complain "$kind files ($*): not all $n were dumped"
-}
-
-ask log --deep-iteration
-[ "$n" -gt 0 ] || { echo "FAILED: no partition with a segment in $dir"; exit 1; }
-records=$(grep -c '^| offset: ' "$work/out")
-[ "$records" -gt 0 ] || complain "no record was shown"
-files=$((files + n))
-for kind in index timeindex; do
-	ask $kind --index-sanity-check
-	# The time index has no sanity line of its own in some releases: the offset index must say it for each.
-	[ $kind = timeindex ] || [ "$(grep -c 'passed sanity check.' "$work/out")" = "$n" ] || complain "$kind: not all of $n passed"
-	ask $kind
-	files=$((files + n))
+ran=0 bad=0
+: > "$work/all"
+for script in $(grep -l '^import cells' tests/compat/*.py); do
+	[ -x "$script" ] || continue
+	form=quick
+	grep -q '^# long:' "$script" && form=long
+	while IFS= read -r args; do
+		[[ -n $only && ! "$script $args" =~ $only ]] && continue
+		echo "== $script $args"
+		: > "$work/cells"
+		# shellcheck disable=SC2086
+		KIRA_CELLS=$work/cells timeout -k 30 1200 /usr/bin/python3 "$script" $args > "$work/out" 2>&1 < /dev/null &
+		child=$!
+		wait $child
+		rc=$?
+		child=
+		case $rc in
+		0) ran=$((ran + 1)); grep -a 'result: ' "$work/out" | tail -n 1 ;;
+		77) grep -a '^skipped: ' "$work/out" | tail -n 1; sed -i 's/| fail$/| skip/' "$work/cells" ;;
+		*) bad=1; ran=$((ran + 1)); grep -aE 'FAILED' "$work/out" | cut -c 1-300 | head -n 12 || tail -n 20 "$work/out" ;;
+		esac
+		cat "$work/cells" >> "$work/all"
+	done < <(sed -n "s/^# $form: *//p; s/^# $form:\$//p" "$script")
 done
-ask snapshot
-files=$((files + n))
-echo "DumpLogSegments $version: $files files, $records records, no complaint"
+[ $ran -gt 0 ] || { echo "nothing ran"; bad=1; }
+/usr/bin/python3 tests/compat/table.py "$work/all" || bad=1
+exit $bad

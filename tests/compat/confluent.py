@@ -3,13 +3,15 @@
 # quick:
 # needs: clients
 # timeout: 180
-"""confluent.py - python3-confluent-kafka (librdkafka) produces plain and LZ4, reads by assign(), asks for
+"""confluent.py - python3-confluent-kafka (librdkafka) produces with every codec and idempotent, reads by assign(), asks for
 watermarks and offsets by time, makes and deletes topics, and gets a clean error for transactions."""
 import os
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipeline")]
+import cells
 import harness as h
 
 PARTITIONS = 3
@@ -32,35 +34,13 @@ def read_all(ck, bootstrap, topic, partitions):
     return found
 
 
-def describe_configs(ck, admin_module, admin):
-    resource = admin_module.ConfigResource
-
-    def ask(kind, name):
-        (done,) = admin.describe_configs([resource(kind, name)]).values()
-        return done.result(20)
-    entries = ask(resource.Type.TOPIC, "plain")
-    own = {e.name: e.value for e in entries.values() if e.source == admin_module.ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
-    h.check(own == {"retention.ms": "3600000"}, "the topic's own: %s" % own)
-    h.check(entries["segment.bytes"].value == "1073741824" and entries["segment.bytes"].is_default, "segment.bytes")
-    names = [s.value for s in entries["retention.ms"].synonyms.values()]
-    h.check(names == ["3600000", "604800000"], "synonyms of retention.ms: %s" % names)
-    (broker,) = [str(b) for b in admin.list_topics(timeout=20).brokers]
-    entries = ask(resource.Type.BROKER, broker)
-    h.check(entries["num.partitions"].value == "1" and all(e.is_read_only for e in entries.values()), "the broker's")
-    try:
-        ask(resource.Type.TOPIC, "none")
-        raise h.Failed("a topic that is not there was described")
-    except ck.KafkaException as e:
-        h.check(e.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART, "described: %s" % e)
-    h.say("configurations of topic and broker described")
-
-
 def body():
     ck = h.need_module("confluent_kafka", "python3-confluent-kafka")
     admin_module = h.need_module("confluent_kafka.admin", "python3-confluent-kafka").admin
+    cell = cells.Client(cells.CONFLUENT, *cells.CODEC.values(), cells.IDEMPOTENT, cells.TIMES, cells.TOPICS, cells.TRANSACTIONS)
     kirad = h.Kirad().start()
     admin = admin_module.AdminClient({"bootstrap.servers": kirad.bootstrap})
-    topics = ("plain", "lz4", "lz4-idempotent")
+    topics = ("plain", "gzip", "snappy", "lz4", "zstd", "idempotent")
     for name, done in admin.create_topics([admin_module.NewTopic(t, PARTITIONS, 1, config={"retention.ms": "3600000"})
                                            for t in topics]).items():
         done.result(20)
@@ -74,12 +54,10 @@ def body():
     h.check(set(topics) <= set(listed.topics) and listed.cluster_id, "list_topics: %s" % listed.topics)
     h.say("topics made and listed, cluster id %s" % listed.cluster_id)
 
-    describe_configs(ck, admin_module, admin)
-
-    for topic, more in (("plain", {}), ("lz4", {"compression.type": "lz4", "acks": "1"}),
-                        ("lz4-idempotent", {"compression.type": "lz4", "enable.idempotence": True})):
+    for topic in topics:
         config = {"bootstrap.servers": kirad.bootstrap, "linger.ms": 5, "log_level": 3}
-        config.update(more)
+        config.update({"plain": {}, "idempotent": {"compression.type": "lz4", "enable.idempotence": True}}.get(
+            topic, {"compression.type": topic, "acks": "1"}))
         producer, failed = ck.Producer(config), []
         sent = []
         for n in range(20000):
@@ -99,6 +77,7 @@ def body():
             offsets = [o for q, o, *_ in found if q == p]
             h.check(offsets == list(range(len(offsets))), "%s/%d: offsets are not dense" % (topic, p))
         h.say("%-15s %d records there and back" % (topic, len(found)))
+        cell.passed(cells.CODEC.get(topic, cells.IDEMPOTENT))
 
     consumer = ck.Consumer({"bootstrap.servers": kirad.bootstrap, "group.id": "unused"})
     marks = consumer.get_watermark_offsets(ck.TopicPartition("plain", 0), timeout=20)
@@ -107,6 +86,7 @@ def body():
                                          timeout=20)
     h.check(by_time[0].offset == 0 and by_time[1].offset in (-1, ck.OFFSET_END), "offsets_for_times: %s" % by_time)
     consumer.close()
+    cell.passed(cells.TIMES)
 
     producer = ck.Producer({"bootstrap.servers": kirad.bootstrap, "transactional.id": "x", "log_level": 0})
     try:
@@ -115,11 +95,13 @@ def body():
     except ck.KafkaException as e:
         h.check(e.args[0].code() == ck.KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions: %s" % e)
     h.say("transactions are refused clearly")
+    cell.passed(cells.TRANSACTIONS)
     for name, done in admin.delete_topics(["lz4"]).items():
         done.result(20)
     h.until(lambda: "lz4" not in admin.list_topics(timeout=20).topics, 20, "a deleted topic is gone")
+    cell.passed(cells.TOPICS)
     kirad.stop()
-    h.say("result: 3 forms x 20000 records, admin, watermarks, offsets by time")
+    h.say("result: 6 forms x 20000 records, admin, watermarks, offsets by time")
 
 
 h.main(body)

@@ -9,7 +9,7 @@
 Fills topics with small segments over TCP (plain, LZ4, gzip, idempotent, several batches per index entry,
 sealed segments rewritten) and over memif, with a clean stop and a kill -9 in between. What is sealed when it is
 killed, and all of it after the last stop, goes to log_files.py (rules: no JVM) or to Apache's DumpLogSegments
-by scripts/compat.sh (apache: maven and a JDK, jars from Maven Central).
+by tests/compat/dump_apache.sh (apache: maven and a JDK, jars from Maven Central).
 log_files.py must also complain about files that are damaged on purpose."""
 import argparse
 import os
@@ -144,7 +144,7 @@ def rules(sealed, data_dir):
 def apache(*data_dirs):
     told = []
     for data_dir in data_dirs:
-        _, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), data_dir], seconds=480, ok=(0, 77))
+        _, out, _ = h.run([os.path.join(h.ROOT, "tests", "compat", "dump_apache.sh"), data_dir], seconds=480, ok=(0, 77))
         print(out, flush=True)
         told.append(re.sub(r"\x1b\[[0-9;]*m", "", out).strip().splitlines()[-1] if out.strip() else "")
         if told[-1].startswith("skipped: "):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick:
-# about: control scripts/compat.sh
+# about: control tests/compat/dump_apache.sh
 # needs: clients
 # timeout: 540
 """dump_offsets.py - Apache's DumpLogSegments --offsets-decoder reads __consumer_offsets as Kafka's own.
 
-Groups commit, with metadata and without, delete an offset and lose a topic; after a clean stop scripts/compat.sh looks at
+Groups commit, with metadata and without, delete an offset and lose a topic; after a clean stop tests/compat/dump_apache.sh looks at
 the files, then each key and value that the tool prints must be what was sent, in order, removals as <DELETE>."""
 import json
 import os
@@ -66,7 +66,7 @@ def main():
     h.run([h.binary("kira"), "topic", "delete", "u", "-b", kirad.bootstrap])
     kirad.stop()
     part = os.path.join(kirad.data_dir, "__consumer_offsets-0")
-    code, out, _ = h.run([os.path.join(h.ROOT, "scripts", "compat.sh"), kirad.data_dir, VERSION], seconds=480, ok=(0, 77))
+    code, out, _ = h.run([os.path.join(h.ROOT, "tests", "compat", "dump_apache.sh"), kirad.data_dir, VERSION], seconds=480, ok=(0, 77))
     if code == 77:
         h.skip("DumpLogSegments is not to be had: %s" % out.strip().splitlines()[-1].replace("skipped: ", ""))
     logs = sorted(f for f in os.listdir(part) if f.endswith(".log"))

@@ -15,7 +15,9 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipeline")]
+import cells
 import harness as h
 
 RECORDS = 300      # of each of two partitions
@@ -121,6 +123,7 @@ def with_members(confluent, kirad):
 def main():
     confluent = h.need_module("confluent_kafka", "python3-confluent-kafka")
     kafka = h.need_module("kafka", "python3-kafka")
+    clients = [cells.Client(name, cells.COMMITS) for name in (cells.KCAT, cells.CONFLUENT, cells.PYTHON)]
     kirad = h.Kirad(extra=["--group-initial-rebalance-delay-ms", "0"])
     kirad.start()
     h.run([h.binary("kira"), "topic", "create", "t", "--partitions", "2", "-b", kirad.bootstrap])
@@ -166,6 +169,8 @@ def main():
     kira(kirad, "describe", "kcat", ok=(1,))
     right(kirad, "kafka-python", committed["kafka-python"])
     kirad.stop()
+    for client in clients:
+        client.passed(cells.COMMITS)
     print("result: 3 clients and %d commits beside them over 4 kills, none went back" % load.acked)
     return 0
 

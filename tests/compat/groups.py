@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipeline")]
+import cells
 import harness as h
 
 N = 2000
@@ -46,8 +48,12 @@ def member(library, bootstrap, group, topic):
 
 
 class Member:
+    argv_of = {}        # of libraries that others bring: function(bootstrap, group, topic)
+
     def __init__(self, library, kirad, group, topic):
-        if library == "kcat":
+        if library in self.argv_of:
+            argv = self.argv_of[library](kirad.bootstrap, group, topic)
+        elif library == "kcat":
             argv = [h.need("kcat", "kcat"), "-b", kirad.bootstrap, "-G", group, "-q", "-u",
                     "-X", "session.timeout.ms=%d" % SESSION_MS, "-X", "heartbeat.interval.ms=500",
                     "-X", "auto.offset.reset=earliest", topic]
@@ -168,13 +174,21 @@ def body():
     h.need_module("confluent_kafka", "python3-confluent-kafka")
     h.need_module("kafka", "python3-kafka")
     kirad = h.Kirad(extra=["--num-partitions", "4", "--group-initial-rebalance-delay-ms", "0"]).start()
-    groups = [round_of(library, kirad, kcat) for library in ("kcat", "confluent", "kafka")]
+    cell = {"kcat": cells.Client(cells.KCAT, cells.GROUPS), "confluent": cells.Client(cells.CONFLUENT, cells.GROUPS, cells.STATIC),
+            "kafka": cells.Client(cells.PYTHON, cells.GROUPS, cells.GROUP_ADMIN)}
+    groups = []
+    for library in cell:
+        groups.append(round_of(library, kirad, kcat))
+        cell[library].passed(cells.GROUPS)
     admin(kirad, groups)
+    cell["kafka"].passed(cells.GROUP_ADMIN)
     broker_killed(kirad, kcat).stop()
+    cell["confluent"].passed(cells.STATIC)
     h.say("result: 3 clients, each with members killed, closed and come back; kirad killed under static members")
 
 
-if len(sys.argv) > 1 and sys.argv[1] == "member":
-    member(*sys.argv[2:])
-else:
-    h.main(body)
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] == "member":
+        member(*sys.argv[2:])
+    else:
+        h.main(body)

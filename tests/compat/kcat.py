@@ -12,12 +12,15 @@ import re
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipeline")]
+import cells
 import harness as h
 
 
 def body():
     kcat = h.need("kcat", "kcat")
+    cell = cells.Client(cells.KCAT, *cells.CODEC.values(), cells.IDEMPOTENT, cells.TIMES)
     kirad = h.Kirad(extra=["--num-partitions", "4"]).start()
     base = [kcat, "-b", kirad.bootstrap]
 
@@ -36,6 +39,7 @@ def body():
         differs = h.same_multiset([x.encode() for x in lines], [x.encode() for x in consume(topic)])
         h.check(not differs, "%s: %s" % (topic, differs))
         h.say("%-10s 20000 records there and back" % topic)
+        cell.passed(*{cells.CODEC.get(topic), cells.IDEMPOTENT if topic == "idempotent" else None} - {None})
 
     _, out, _ = h.run(base + ["-L", "-J"])
     meta = json.loads(out)
@@ -66,6 +70,7 @@ def body():
         h.check(got == want, "kcat -Q times:0:%s gives %d, expected %d" % (at, got, want))
     _, out, _ = h.run(base + ["-C", "-t", "times", "-p", "0", "-o", "-1", "-e", "-q"])
     h.check(out == "late\n", "the last one: %r" % out)
+    cell.passed(cells.TIMES)
 
     # A consumer that waits gets a record when it comes, not when its wait ends.
     waiter = h.Process("waiter", base + ["-C", "-t", "times", "-p", "0", "-o", "end", "-c", "1", "-u",
