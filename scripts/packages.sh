@@ -2,8 +2,8 @@
 # packages.sh - the Debian packages that quickstart.sh and test.sh need, and how what is missing gets
 # installed. Sourced, not run.
 # shellcheck disable=SC2034
-build_packages="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liblz4-dev libisal-dev libinih-dev
-	librdkafka-dev libcunit1-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liblz4-dev zlib1g-dev
+	libsnappy-dev libzstd-dev libisal-dev libinih-dev librdkafka-dev libcunit1-dev"
 run_packages="kcat procps"
 test_packages="clang libclang-rt-14-dev python3 python3-kafka python3-lz4 python3-confluent-kafka strace
 	iproute2 ethtool iputils-ping e2fsprogs xfsprogs mount"

@@ -63,7 +63,7 @@ in_batch(const struct place *place, uint64_t total, int64_t from, int64_t target
 	if (!records_find_time(batch, from, target, offset, timestamp)) {
 		*offset = MAX(rb_base_offset(batch), from);
 		*timestamp = rb_max_timestamp(batch);
-		found = *offset == rb_base_offset(batch) || !records_readable(batch);
+		found = *offset == rb_base_offset(batch);
 	}
 	free(batch);
 	return found;

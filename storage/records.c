@@ -2,16 +2,15 @@
  * records.c - see the header. Record format: include/kira/record_batch.h and Kafka's DefaultRecord. */
 #include "storage/records.h"
 
-#include "base/assert.h"
+#include "storage/codec.h"
+
 #include "base/bits.h"
 #include "base/reader.h"
 
 #include <kira/record_batch.h>
 
-#include <lz4frame.h>
 #include <stdlib.h>
 
-#define RAW_MAX (64 * MIB) /* of a decompressed batch; 5 MiB of LZ4 seldom holds more */
 
 static bool
 find(struct reader r, const uint8_t *batch, int64_t from, int64_t target, int64_t *offset, int64_t *timestamp)
@@ -42,48 +41,6 @@ find(struct reader r, const uint8_t *batch, int64_t from, int64_t target, int64_
 	return false;
 }
 
-/* The whole frame; NULL: not one, or too large. */
-static uint8_t *
-decompress(const uint8_t *from, size_t length, size_t *n)
-{
-	LZ4F_dctx *ctx;
-	uint8_t *raw = NULL;
-	size_t room = 0, left = 1;
-
-	if (LZ4F_isError(LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
-		return NULL;
-	*n = 0;
-	while (left != 0 && length > 0 && room < RAW_MAX) {
-		size_t out, in = length;
-
-		if (room - *n < room / 2 + 1) {
-			room = MAX(room * 2, (size_t)(64 * KIB));
-			raw = realloc(raw, room);
-			ASSERT(raw);
-		}
-		out = room - *n;
-		left = LZ4F_decompress(ctx, raw + *n, &out, from, &in, NULL);
-		if (LZ4F_isError(left) || (out == 0 && in == 0))
-			break;
-		*n += out;
-		from += in;
-		length -= in;
-	}
-	(void)LZ4F_freeDecompressionContext(ctx);
-	if (left == 0)
-		return raw;
-	free(raw);
-	return NULL;
-}
-
-bool
-records_readable(const uint8_t *batch)
-{
-	const unsigned codec = rb_attributes(batch) & RB_CODEC_MASK;
-
-	return codec == 0 || codec == RB_CODEC_LZ4;
-}
-
 bool
 records_find_time(const uint8_t *batch, int64_t from, int64_t target_ms, int64_t *offset,
 	int64_t *timestamp_ms)
@@ -103,9 +60,7 @@ records_find_time(const uint8_t *batch, int64_t from, int64_t target_ms, int64_t
 	}
 	if ((attributes & RB_CODEC_MASK) == 0)
 		return find(kr_open(payload, length, false), batch, from, target_ms, offset, timestamp_ms);
-	if ((attributes & RB_CODEC_MASK) != RB_CODEC_LZ4)
-		return false;
-	raw = decompress(payload, length, &n);
+	raw = codec_open(attributes & RB_CODEC_MASK, payload, length, RECORDS_RAW_MAX, &n);
 	found = raw && find(kr_open(raw, n, false), batch, from, target_ms, offset, timestamp_ms);
 	free(raw);
 	return found;
@@ -187,7 +142,7 @@ walk(struct reader r, const uint8_t *batch, bool (*each)(void *arg, struct recor
 }
 
 enum records_verdict
-records_each(const uint8_t *batch, bool (*each)(void *arg, struct record *r), void *arg)
+records_each_within(const uint8_t *batch, size_t raw_max, bool (*each)(void *arg, struct record *r), void *arg)
 {
 	const unsigned codec = rb_attributes(batch) & RB_CODEC_MASK;
 	const uint8_t *payload = batch + RB_HEADER;
@@ -198,11 +153,15 @@ records_each(const uint8_t *batch, bool (*each)(void *arg, struct record *r), vo
 
 	if (codec == 0)
 		return walk(kr_open(payload, length, false), batch, each, arg);
-	if (codec != RB_CODEC_LZ4)
-		return RECORDS_CODEC;
-	raw = decompress(payload, length, &n);
+	raw = codec_open(codec, payload, length, raw_max, &n);
 	if (raw)
 		verdict = walk(kr_open(raw, n, false), batch, each, arg);
 	free(raw);
 	return verdict;
+}
+
+enum records_verdict
+records_each(const uint8_t *batch, bool (*each)(void *arg, struct record *r), void *arg)
+{
+	return records_each_within(batch, RECORDS_RAW_MAX, each, arg);
 }

@@ -164,6 +164,19 @@ struct append_result {
 enum append_verdict storage_append(struct partition *part, uint8_t *batch, uint32_t length,
 	unsigned flags, uint64_t now_ns, int64_t wall_ms, struct append_result *result);
 
+/* Any thread, before the batch is given to its storage lcore: what the records inside say, with a pass over them. */
+struct batch_inside {
+	int64_t max_timestamp; /* the largest of its records */
+	int32_t wrong;         /* which record cannot be as it is, counted from 0; -1: none, or all of them */
+	const char *why;       /* a sentence, where the answer is an error */
+};
+/* Judged first as storage_append() does, checksum included: with 0, APPEND_CHECKED may be given. INVALID_RECORD:
+ * a record is none, or not at its offset, or they hold more than `raw_max` bytes once decompressed. Blocks until
+ * done: about 1 ms per 2 MiB of records, 10 ms where they are gzip. */
+int16_t storage_look_inside(const uint8_t *batch, uint32_t length, uint64_t raw_max, struct batch_inside *ret);
+/* Set maxTimestamp; the checksum follows, and one that was wrong stays wrong. */
+void storage_set_max_timestamp(uint8_t *batch, int64_t ms);
+
 /* End a run: E1 the tail, T1 the touched bit, K2. Returns the commit number that is sure to cover
  * everything appended, and every duplicate judged, in this run. Completions are staged only now.
  * 0: the partition has failed meanwhile; whatever the verdicts were, nothing of the run is stored. */

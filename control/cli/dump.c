@@ -25,7 +25,7 @@ struct dump_options {
 #define AT(field) offsetof(struct dump_options, field)
 static const struct cli_row rows[] = {
 	{"records", 'r', NULL, CLI_ON, AT(records), 0, 0, NULL,
-		"the records of each batch too: key, value, headers; plain and LZ4"},
+		"the records of each batch too: key, value, headers"},
 	{"json", 'j', NULL, CLI_ON, AT(json), 0, 0, NULL, "an object per line"},
 };
 #undef AT

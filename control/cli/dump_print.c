@@ -153,17 +153,14 @@ record(void *arg, struct record *r)
 static bool
 print_records(struct print *p, const struct inspect_batch *b)
 {
-	struct inspect_finding f = {INSPECT_NOTE, p->file, (int64_t)b->position,
-		rb_base_offset(b->bytes), NULL, NULL};
-	const enum records_verdict verdict = records_each(b->bytes, record, p);
+	const struct inspect_finding f = {INSPECT_DAMAGE, p->file, (int64_t)b->position,
+		rb_base_offset(b->bytes), "the rest of this batch are no records, though its CRC is right: "
+		"the producer sent them so", NULL};
 
-	if (verdict == RECORDS_WHOLE)
+	if (records_each(b->bytes, record, p) == RECORDS_WHOLE)
 		return true;
-	f.level = verdict == RECORDS_BROKEN ? INSPECT_DAMAGE : INSPECT_NOTE;
-	f.what = verdict == RECORDS_BROKEN ? "the rest of this batch are no records, though its CRC is right: "
-		"the producer sent them so" : "its records are compressed with another codec than LZ4: not shown";
 	print_finding(p, &f);
-	return verdict != RECORDS_BROKEN;
+	return false;
 }
 
 bool

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * fuzz_records.c - the records of a batch that passed its checks, plain or LZ4, looked at for their
+ * fuzz_records.c - the records of a batch that passed its checks, plain or compressed, looked at for their
  * times, and each of them walked over with its headers. Input: byte 0: codec and timestamp type; bytes
  * 1..8 the target; then the records. An answer lies within the batch and is not below the target; no
  * more records come than the batch has. */

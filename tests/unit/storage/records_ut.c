@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * records_ut.c - storage/records.c: the first record at or after a time, in plain and LZ4 batches,
- * and batches whose records are no records. */
+ * records_ut.c - storage/records.c and codec.c: the first record at or after a time, in plain and
+ * compressed batches, and batches whose records are no records. */
 #include "storage/records.c"
 
 #include "tests/unit/storage/make_batch.h"
 #include "tests/unit/ut.h"
 
+#include <lz4frame.h>
+#include <snappy-c.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #define T BATCH_WALL_MS
 
@@ -31,7 +36,7 @@ ten(void)
 }
 
 static void
-compress(uint32_t block)
+compress_lz4(uint32_t block)
 {
 	const LZ4F_preferences_t prefs = {
 		.frameInfo = {.blockSizeID = block ? LZ4F_max64KB : LZ4F_default,
@@ -71,9 +76,9 @@ static void
 the_first_record_at_or_after_a_time_is_found_in_an_lz4_batch(void)
 {
 	ten();
-	compress(0);
+	compress_lz4(0);
 	every_target(b);
-	compress(1);
+	compress_lz4(1);
 	every_target(b);
 }
 
@@ -107,13 +112,166 @@ a_batch_stamped_by_the_broker_has_one_time(void)
 	CU_ASSERT_FALSE(find_at(plain, T + 1001));
 }
 
+/* ---- Codecs, by their own libraries ---- */
+
+struct seen {
+	unsigned n, stop_after;
+	struct record last;
+	char headers[64];
+};
+
+static bool
+see(void *arg, struct record *r)
+{
+	struct seen *s = arg;
+	struct view header, value;
+
+	CU_ASSERT_EQUAL(r->offset, 500 + (int64_t)s->n);
+	s->last = *r;
+	for (int32_t i = 0; i < r->headers; i++) {
+		records_header(r, &header, &value);
+		(void)snprintf(s->headers, sizeof(s->headers), "%.*s=%.*s", (int)header.len,
+			(const char *)header.p, value.p ? (int)value.len : 4,
+			value.p ? (const char *)value.p : "null");
+	}
+	return ++s->n != s->stop_after;
+}
+
+static size_t
+gzip_to(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	z_stream z = {.next_in = (uint8_t *)(uintptr_t)from, .avail_in = (unsigned)n, .next_out = to,
+		.avail_out = (unsigned)room};
+
+	CU_ASSERT_EQUAL_FATAL(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	CU_ASSERT_EQUAL_FATAL(deflate(&z, Z_FINISH), Z_STREAM_END);
+	(void)deflateEnd(&z);
+	return room - z.avail_out;
+}
+
+static size_t
+snappy_to(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	CU_ASSERT_EQUAL_FATAL(snappy_compress((const char *)from, n, (char *)to, &room), SNAPPY_OK);
+	return room;
+}
+
+static size_t
+zstd_to(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	n = ZSTD_compress(to, room, from, n, 3);
+	CU_ASSERT_FALSE_FATAL(ZSTD_isError(n));
+	return n;
+}
+
+/* As Java writes it: a head, then chunks. */
+static size_t
+xerial_to(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	size_t at = 16;
+
+	memcpy(to, "\x82SNAPPY\0\0\0\0\1\0\0\0\1", 16);
+	for (size_t part; n > 0; from += part, n -= part) {
+		size_t made;
+
+		part = MIN(n, (size_t)200);
+		made = snappy_to(to + at + 4, room - at - 4, from, part);
+		put_be32(to + at, (uint32_t)made);
+		at += 4 + made;
+	}
+	return at;
+}
+
+/* Two frames, or members, one after the other. */
+static size_t
+gzip_twice(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	const size_t first = gzip_to(to, room, from, n / 2);
+
+	return first + gzip_to(to + first, room - first, from + n / 2, n - n / 2);
+}
+
+static size_t
+zstd_twice(uint8_t *to, size_t room, const uint8_t *from, size_t n)
+{
+	const size_t first = zstd_to(to, room, from, n / 2);
+
+	return first + zstd_to(to + first, room - first, from + n / 2, n - n / 2);
+}
+
+static const struct {
+	uint16_t codec;
+	size_t (*make)(uint8_t *to, size_t room, const uint8_t *from, size_t n);
+} codecs[] = {{1, gzip_to}, {1, gzip_twice}, {2, snappy_to}, {2, xerial_to}, {4, zstd_to}, {4, zstd_twice}};
+
 static void
-other_codecs_are_not_read(void)
+compress_as(unsigned i)
+{
+	const size_t n = codecs[i].make(b + RB_HEADER, sizeof(b) - RB_HEADER, plain + RB_HEADER,
+		plain_length - RB_HEADER);
+
+	memcpy(b, plain, RB_HEADER);
+	put_be16(b + RB_ATTRIBUTES, codecs[i].codec);
+	length = seal_batch(b, RB_HEADER + (uint32_t)n);
+}
+
+static void
+the_first_record_at_or_after_a_time_is_found_whatever_the_codec(void)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(codecs); i++) {
+		ten();
+		compress_as(i);
+		every_target(b);
+	}
+}
+
+static void
+plain_bytes_are_nothing_compressed_and_codecs_above_4_are_none(void)
 {
 	for (uint16_t codec = 1; codec < 8; codec++) {
 		ten();
 		put_be16(plain + RB_ATTRIBUTES, codec);
-		CU_ASSERT_FALSE(find_at(plain, T)); /* 3: plain bytes are no LZ4 frame */
+		CU_ASSERT_FALSE(find_at(plain, T));
+	}
+}
+
+static void
+cut_or_followed_by_a_byte_a_compressed_batch_is_not_whole(void)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(codecs); i++) {
+		struct seen s = {0};
+		uint8_t *cut;
+
+		ten();
+		compress_as(i);
+		CU_ASSERT_EQUAL(records_each(b, see, &s), RECORDS_WHOLE);
+		CU_ASSERT_EQUAL(s.n, 10);
+		for (uint32_t n = RB_HEADER; n < length; n++) {
+			cut = malloc(n); /* as long as it is, for ASan */
+			CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
+			memcpy(cut, b, n);
+			(void)seal_batch(cut, n);
+			s.n = 0;
+			CU_ASSERT_EQUAL(records_each(cut, see, &s), RECORDS_BROKEN);
+			free(cut);
+		}
+		b[length] = 0;
+		(void)seal_batch(b, length + 1);
+		s.n = 0;
+		CU_ASSERT_EQUAL(records_each(b, see, &s), RECORDS_BROKEN);
+	}
+}
+
+static void
+what_is_larger_than_it_may_be_is_broken_and_what_is_just_so_large_is_not(void)
+{
+	for (unsigned i = 0; i < ARRAY_LENGTH(codecs); i++) {
+		struct seen s = {0};
+
+		ten();
+		compress_as(i);
+		CU_ASSERT_EQUAL(records_each_within(b, plain_length - RB_HEADER, see, &s), RECORDS_WHOLE);
+		CU_ASSERT_EQUAL(records_each_within(b, plain_length - RB_HEADER - 1, see, &s), RECORDS_BROKEN);
 	}
 }
 
@@ -131,7 +289,7 @@ a_batch_cut_anywhere_never_answers_a_record_it_lost(void)
 		CU_ASSERT_FALSE(find_at(cut, T + 90));
 		free(cut);
 	}
-	compress(0);
+	compress_lz4(0);
 	for (uint32_t n = RB_HEADER; n < length; n++) {
 		cut = malloc(n);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(cut);
@@ -189,29 +347,6 @@ a_small_frame_that_holds_gigabytes_is_given_up(void)
 
 /* ---- Each --------------------------------------------------------------------------------- */
 
-struct seen {
-	unsigned n, stop_after;
-	struct record last;
-	char headers[64];
-};
-
-static bool
-see(void *arg, struct record *r)
-{
-	struct seen *s = arg;
-	struct view header, value;
-
-	CU_ASSERT_EQUAL(r->offset, 500 + (int64_t)s->n);
-	s->last = *r;
-	for (int32_t i = 0; i < r->headers; i++) {
-		records_header(r, &header, &value);
-		(void)snprintf(s->headers, sizeof(s->headers), "%.*s=%.*s", (int)header.len,
-			(const char *)header.p, value.p ? (int)value.len : 4,
-			value.p ? (const char *)value.p : "null");
-	}
-	return ++s->n != s->stop_after;
-}
-
 static void
 each_record_comes_once_in_order_plain_and_lz4(void)
 {
@@ -223,7 +358,7 @@ each_record_comes_once_in_order_plain_and_lz4(void)
 	CU_ASSERT_EQUAL(s.last.timestamp_ms, T + 90);
 	CU_ASSERT_EQUAL(s.last.value.len, 100);
 	CU_ASSERT_PTR_NULL(s.last.key.p);
-	compress(0);
+	compress_lz4(0);
 	s = (struct seen){0};
 	CU_ASSERT_EQUAL(records_each(b, see, &s), RECORDS_WHOLE);
 	CU_ASSERT_EQUAL(s.n, 10);
@@ -256,22 +391,16 @@ keys_nulls_and_headers_are_given_as_they_are(void)
 }
 
 static void
-another_codec_or_broken_records_are_said_to_be_so(void)
+broken_records_are_said_to_be_so(void)
 {
 	struct seen s = {0};
 
 	ten();
-	put_be16(plain + RB_ATTRIBUTES, 1);
-	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_CODEC);
-	CU_ASSERT_EQUAL(s.n, 0);
-	put_be16(plain + RB_ATTRIBUTES, 0);
 	put_be32(plain + RB_COUNT, 11);
 	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
 	CU_ASSERT_EQUAL(s.n, 10);
 	s = (struct seen){0};
 	put_be32(plain + RB_COUNT, 9); /* one more than is said */
-	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
-	put_be16(plain + RB_ATTRIBUTES, RB_CODEC_LZ4);
 	CU_ASSERT_EQUAL(records_each(plain, see, &s), RECORDS_BROKEN);
 }
 
@@ -280,13 +409,16 @@ static const struct ut_test tests[] = {
 	UT("find", the_first_record_at_or_after_a_time_is_found_in_an_lz4_batch),
 	UT("find", records_out_of_order_answer_the_first_that_fits),
 	UT("find", a_batch_stamped_by_the_broker_has_one_time),
-	UT("find", other_codecs_are_not_read),
+	UT("find", the_first_record_at_or_after_a_time_is_found_whatever_the_codec),
+	UT("find", plain_bytes_are_nothing_compressed_and_codecs_above_4_are_none),
 	UT("damage", a_batch_cut_anywhere_never_answers_a_record_it_lost),
+	UT("damage", cut_or_followed_by_a_byte_a_compressed_batch_is_not_whole),
+	UT("damage", what_is_larger_than_it_may_be_is_broken_and_what_is_just_so_large_is_not),
 	UT("damage", records_that_lie_are_not_believed),
 	UT("damage", a_small_frame_that_holds_gigabytes_is_given_up),
 	UT("each", each_record_comes_once_in_order_plain_and_lz4),
 	UT("each", keys_nulls_and_headers_are_given_as_they_are),
-	UT("each", another_codec_or_broken_records_are_said_to_be_so),
+	UT("each", broken_records_are_said_to_be_so),
 };
 
 UT_MAIN(tests)
