@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/config_rows.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -14,45 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MAX  64
+#define KEY_MAX  CONFIG_NAME_MAX
 #define LINE_MAX_BYTES 4096
-
-enum kind { KIND_STRING, KIND_LIST, KIND_NUMBER, KIND_FRACTION, KIND_FLAG, KIND_CHOICE };
-
-struct option {
-	const char *key, *alias;
-	enum kind kind;
-	size_t at;
-	const char *text;    /* default, or choices */
-	double def, min, max;
-	const char *unit, *help;
-};
-
-static const struct option option_table[] = {
-#define AT(field) offsetof(struct config, field)
-#define STRING(key, alias, field, def, help) {key, alias, KIND_STRING, AT(field), def, 0, 0, 0, "", help},
-#define LIST(key, alias, field, help) {key, alias, KIND_LIST, AT(field), "", 0, 0, 0, "", help},
-#define NUMBER(key, alias, field, def, min, max, unit, help)                                       \
-	{key, alias, KIND_NUMBER, AT(field), "", def, min, max, unit, help},
-#define FRACTION(key, alias, field, def, min, max, help)                                           \
-	{key, alias, KIND_FRACTION, AT(field), "", def, min, max, "", help},
-#define FLAG(key, alias, field, def, help) {key, alias, KIND_FLAG, AT(field), "", def, 0, 1, "", help},
-#define CHOICE(key, alias, field, def, choices, help)                                              \
-	{key, alias, KIND_CHOICE, AT(field), choices, 0, 0, 0, def, help},
-#include "control/config.def"
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
-};
-
-static void *
-field_of(struct config *cfg, const struct option *o)
-{
-	return (char *)cfg + o->at;
-}
 
 static char *
 copy_text(const char *text)
@@ -122,10 +86,10 @@ static const struct option *
 find_option(const char *word, char norm[KEY_MAX])
 {
 	config_normalise(norm, KEY_MAX, word);
-	for (size_t i = 0; i < ARRAY_LENGTH(option_table); i++)
-		if (strcmp(norm, option_table[i].key) == 0 ||
-			(*option_table[i].alias && strcmp(norm, option_table[i].alias) == 0))
-			return &option_table[i];
+	for (unsigned i = 0; i < CONFIG_ROWS; i++)
+		if (strcmp(norm, config_row[i].key) == 0 ||
+			(*config_row[i].alias && strcmp(norm, config_row[i].alias) == 0))
+			return &config_row[i];
 	return NULL;
 }
 
@@ -135,13 +99,13 @@ say_unknown(const char *dashes, const char *norm, struct err *err)
 	const char *best = NULL;
 	unsigned least = UINT32_MAX;
 
-	for (size_t i = 0; i < ARRAY_LENGTH(option_table); i++) {
-		const unsigned key = config_distance(norm, option_table[i].key);
-		const unsigned alias = config_distance(norm, option_table[i].alias);
+	for (unsigned i = 0; i < CONFIG_ROWS; i++) {
+		const unsigned key = config_distance(norm, config_row[i].key);
+		const unsigned alias = config_distance(norm, config_row[i].alias);
 
 		if (MIN(key, alias) < least) {
 			least = MIN(key, alias);
-			best = option_table[i].key;
+			best = config_row[i].key;
 		}
 	}
 	if (least <= MAX(2u, (unsigned)strlen(norm) / 3))
@@ -214,7 +178,7 @@ choose(const char *choices, const char *text, unsigned *ret)
 static int
 set_option(struct config *cfg, const struct option *o, const char *text, struct err *err)
 {
-	void *field = field_of(cfg, o);
+	void *field = config_field(cfg, o);
 	int64_t n;
 	double d;
 	char *end;
@@ -262,9 +226,9 @@ static void
 set_defaults(struct config *cfg)
 {
 	*cfg = (struct config){0};
-	for (size_t i = 0; i < ARRAY_LENGTH(option_table); i++) {
-		const struct option *o = &option_table[i];
-		void *field = field_of(cfg, o);
+	for (unsigned i = 0; i < CONFIG_ROWS; i++) {
+		const struct option *o = &config_row[i];
+		void *field = config_field(cfg, o);
 
 		if (o->kind == KIND_STRING)
 			*(char **)field = copy_text(o->text);
@@ -339,7 +303,7 @@ read_file(struct config *cfg, const char *path, struct err *err)
 /* One flag at argv[*i]; moves *i over a value that stands apart. */
 static int
 read_flag(struct config *cfg, int argc, char *const *argv, int *i, bool only_config,
-	bool seen[ARRAY_LENGTH(option_table)], struct err *err)
+	bool seen[CONFIG_ROWS], struct err *err)
 {
 	const char *word = argv[*i], *value = NULL;
 	char name[KEY_MAX * 2], norm[KEY_MAX];
@@ -373,9 +337,9 @@ read_flag(struct config *cfg, int argc, char *const *argv, int *i, bool only_con
 	if (only_config != (strcmp(o->key, "config") == 0))
 		return 0;
 	/* A list given by flags replaces the file's; several flags add up. */
-	if (o->kind == KIND_LIST && !seen[o - option_table])
-		list_free(field_of(cfg, o));
-	seen[o - option_table] = true;
+	if (o->kind == KIND_LIST && !seen[o - config_row])
+		list_free(config_field(cfg, o));
+	seen[o - config_row] = true;
 	if (set_option(cfg, o, value, err) < 0) {
 		err_prefix(err, "--");
 		return -EINVAL;
@@ -386,7 +350,7 @@ read_flag(struct config *cfg, int argc, char *const *argv, int *i, bool only_con
 enum config_result
 config_read(struct config *cfg, int argc, char *const *argv, struct err *err)
 {
-	bool seen[ARRAY_LENGTH(option_table)] = {false};
+	bool seen[CONFIG_ROWS] = {false};
 
 	set_defaults(cfg);
 	for (int i = 1; i < argc; i++) {
@@ -411,38 +375,13 @@ config_read(struct config *cfg, int argc, char *const *argv, struct err *err)
 void
 config_free(struct config *cfg)
 {
-	for (size_t i = 0; i < ARRAY_LENGTH(option_table); i++) {
-		void *field = field_of(cfg, &option_table[i]);
+	for (unsigned i = 0; i < CONFIG_ROWS; i++) {
+		void *field = config_field(cfg, &config_row[i]);
 
-		if (option_table[i].kind == KIND_STRING)
+		if (config_row[i].kind == KIND_STRING)
 			free(*(char **)field);
-		else if (option_table[i].kind == KIND_LIST)
+		else if (config_row[i].kind == KIND_LIST)
 			list_free(field);
 	}
 	*cfg = (struct config){0};
-}
-
-void
-config_print(void (*line)(void *arg, const char *text), void *arg)
-{
-	char text[512], about[128];
-
-	for (size_t i = 0; i < ARRAY_LENGTH(option_table); i++) {
-		const struct option *o = &option_table[i];
-
-		about[0] = 0;
-		if (o->kind == KIND_NUMBER)
-			(void)snprintf(about, sizeof(about), " [%.0f%s%s]", o->def, *o->unit ? " " : "",
-				o->unit);
-		else if (o->kind == KIND_FRACTION)
-			(void)snprintf(about, sizeof(about), " [%.2f]", o->def);
-		else if (o->kind == KIND_FLAG)
-			(void)snprintf(about, sizeof(about), " [%s]", o->def != 0 ? "true" : "false");
-		else if (o->kind == KIND_CHOICE)
-			(void)snprintf(about, sizeof(about), " (%s) [%s]", o->text, o->unit);
-		else if (*o->text)
-			(void)snprintf(about, sizeof(about), " [%s]", o->text);
-		(void)snprintf(text, sizeof(text), "  --%-30s %s%s", o->key, o->help, about);
-		line(arg, text);
-	}
 }

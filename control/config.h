@@ -39,6 +39,10 @@ void config_free(struct config *cfg);
 /* Lower case; '.' and '_' become '-'. Cut to `size`. */
 void config_normalise(char *ret, unsigned size, const char *key);
 
+/* Of a value, as DescribeConfigs numbers them. */
+enum config_type { CONFIG_BOOLEAN = 1, CONFIG_STRING, CONFIG_INT, CONFIG_SHORT, CONFIG_LONG, CONFIG_DOUBLE,
+	CONFIG_LIST };
+
 /* The table, as text: for --help. */
 void config_print(void (*line)(void *arg, const char *text), void *arg);
 

@@ -160,7 +160,8 @@ conn_close(struct conn *c)
 		grants_anchor_gone(ctl, c);
 	loop_disarm(&ctl->loop, &c->timer);
 	(void)loop_watch(&ctl->loop, &c->src, 0);
-	(void)close(c->src.fd);
+	(void)setsockopt(c->src.fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
+	(void)close(c->src.fd); /* what was answered is still sent */
 	conn_send_free(c);
 	c->state = CONN_CLOSED;
 	if (c->prev)
@@ -558,6 +559,10 @@ conn_open(struct control *ctl, int fd, uint64_t now_ns)
 		goto refuse;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* Should this process be killed, the kernel throws away what was not sent, and with it its hold on
+	 * pages of segments: the next start must see those leave memory (storage/recover_check.c), and a
+	 * consumer that is gone would keep them for minutes. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 	c->src = (struct source){.fd = fd, .ready = conn_ready};
 	c->timer.fire = conn_timer;
 	if (loop_watch(&ctl->loop, &c->src, EPOLLIN | EPOLLRDHUP) < 0)

@@ -4,7 +4,6 @@
 #include "control/topic_config.h"
 
 #include "base/bits.h"
-#include "control/config.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,18 +13,21 @@
 enum kind { KIND_LONG, KIND_WORD, KIND_FIXED };
 
 struct row {
-	const char *name;
+	const char *name, *broker_name;
 	enum kind kind;
 	size_t at;
 	int64_t def, min, max;
 	const char *text, *words; /* default word or fixed value; words */
+	const char *help;
 };
 
 static const struct row row_table[] = {
 #define AT(field) offsetof(struct topic_config, field)
-#define LONG(name, field, def, min, max, help) {name, KIND_LONG, AT(field), def, min, max, NULL, NULL},
-#define WORD(name, field, def, words, help)    {name, KIND_WORD, AT(field), 0, 0, 0, def, words},
-#define FIXED(name, value, help)               {name, KIND_FIXED, 0, 0, 0, 0, value, NULL},
+#define LONG(name, broker, field, def, min, max, help)                                             \
+	{name, broker, KIND_LONG, AT(field), def, min, max, NULL, NULL, help},
+#define WORD(name, broker, field, def, words, help)                                                \
+	{name, broker, KIND_WORD, AT(field), 0, 0, 0, def, words, help},
+#define FIXED(name, broker, value, help) {name, broker, KIND_FIXED, 0, 0, 0, 0, value, NULL, help},
 #include "control/topic_config.def"
 #undef LONG
 #undef WORD
@@ -44,6 +46,18 @@ topic_config_name(unsigned row)
 	return row_table[row].name;
 }
 
+const char *
+topic_config_broker_name(unsigned row)
+{
+	return row_table[row].broker_name;
+}
+
+const char *
+topic_config_help(unsigned row)
+{
+	return row_table[row].help;
+}
+
 int
 topic_config_row(const char *name, uint32_t length)
 {
@@ -54,7 +68,7 @@ topic_config_row(const char *name, uint32_t length)
 	return -1;
 }
 
-int8_t
+enum config_type
 topic_config_type(unsigned row)
 {
 	static const char *const int_rows[] = {"segment.bytes", "max.message.bytes",
@@ -63,14 +77,14 @@ topic_config_type(unsigned row)
 
 	for (size_t i = 0; i < ARRAY_LENGTH(int_rows); i++)
 		if (strcmp(r->name, int_rows[i]) == 0)
-			return 3;
+			return CONFIG_INT;
 	if (strcmp(r->name, "cleanup.policy") == 0)
-		return 7;
+		return CONFIG_LIST;
 	if (r->kind == KIND_LONG || (r->kind == KIND_FIXED && r->text[0] >= '0' && r->text[0] <= '9'))
-		return strcmp(r->name, "min.cleanable.dirty.ratio") == 0 ? 6 : 5;
+		return strcmp(r->name, "min.cleanable.dirty.ratio") == 0 ? CONFIG_DOUBLE : CONFIG_LONG;
 	if (r->kind == KIND_FIXED && (strcmp(r->text, "true") == 0 || strcmp(r->text, "false") == 0))
-		return 1;
-	return 2;
+		return CONFIG_BOOLEAN;
+	return CONFIG_STRING;
 }
 
 /* The i-th of "a|b|c". */

@@ -4,6 +4,7 @@
 #define KIRA_CONTROL_TOPIC_CONFIG_H
 
 #include "base/err.h"
+#include "control/config.h"
 #include "storage/storage.h"
 
 #define TOPIC_CONFIG_VALUE_MAX 63
@@ -16,16 +17,12 @@ struct topic_config {
 	unsigned ack_min, ack_all, visibility, compression;
 };
 
-/* What a topic has set itself, as rows of the table: value "" = not set. */
-struct topic_overrides {
-	char (*value)[TOPIC_CONFIG_VALUE_MAX + 1]; /* [topic_config_count()] or NULL: none */
-};
-
 unsigned topic_config_count(void);
 const char *topic_config_name(unsigned row);
+const char *topic_config_broker_name(unsigned row); /* of the broker's default, as Kafka calls it; "": none */
+const char *topic_config_help(unsigned row);
 int topic_config_row(const char *name, uint32_t length); /* -1 unknown */
-/* Kafka's type number: 2 STRING, 5 LONG, 3 INT .. as DescribeConfigs gives it. */
-int8_t topic_config_type(unsigned row);
+enum config_type topic_config_type(unsigned row);
 /* The value in force, as text. */
 void topic_config_text(unsigned row, const struct topic_config *cfg, char ret[TOPIC_CONFIG_VALUE_MAX + 1]);
 

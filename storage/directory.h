@@ -50,7 +50,7 @@ struct storage {
 	bool is_volatile, was_clean;
 	bool reserved;                                   /* kira.reserve is there; the state job's, once it runs */
 	_Atomic bool cache_is_opaque;                    /* recovery: a dropped page shows as cached here */
-	_Atomic unsigned cache_waited_ms;                /* recovery: for pages that stay, of all partitions */
+	unsigned cache_waited_ms;                        /* recovery, under op_lock: for pages that stay */
 	unsigned words;                                  /* of a bitmap */
 	struct storage_counters own, *count;
 	struct store_words lcore[STORE_LCORES_MAX];

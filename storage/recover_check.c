@@ -76,7 +76,7 @@ check_middle(struct recovery *r, struct segment *seg, struct err *err)
 /* ---- Only what is on the disk ------------------------------------------------------------- */
 
 #define CACHE_WAIT_MS 100
-#define CACHE_MAX_MS  5000 /* of one start: connections of a killed process end within this */
+#define CACHE_MAX_MS  15000 /* of one start: readers on this machine have taken theirs within this */
 #define CACHE_PROBE   "kira.cache.tmp"
 
 /* Does a dropped page look dropped here? Not on every kernel and file system; where it does not, the
@@ -89,12 +89,9 @@ cache_shows(struct storage *s)
 	int64_t left = 1;
 	int rc, fd;
 
-	(void)pthread_mutex_lock(&s->op_lock); /* one probe at a time */
 	fd = io->openat(s->dirfd, CACHE_PROBE, O_RDWR | O_CREAT | O_TRUNC, 0644);
-	if (fd < 0) {
-		(void)pthread_mutex_unlock(&s->op_lock);
+	if (fd < 0)
 		return true;
-	}
 	rc = io->pwrite(fd, page, sizeof(page), 0) == sizeof(page) ? io->fsync(fd) : -EIO;
 	if (rc == 0)
 		rc = io->drop_cache(fd);
@@ -102,10 +99,27 @@ cache_shows(struct storage *s)
 		left = io->cached(fd, sizeof(page));
 	(void)io->close(fd);
 	(void)layout_unlink(io, s->dirfd, CACHE_PROBE);
-	(void)pthread_mutex_unlock(&s->op_lock);
 	if (rc == 0 && left != 0)
 		atomic_store(&s->cache_is_opaque, true);
 	return rc < 0 || left == 0;
+}
+
+/* Time for pages to leave memory; false: there is none left. The sleep is inside the lock: what is counted is
+ * the time of the start, not the sum of what its threads sleep, which is over while a busy machine has not yet
+ * run who must let go. */
+static bool
+wait_for_cache(struct storage *s)
+{
+	bool may;
+
+	(void)pthread_mutex_lock(&s->op_lock);
+	may = s->cache_waited_ms < CACHE_MAX_MS;
+	if (may && !atomic_load(&s->cache_is_opaque) && (s->cache_waited_ms > 0 || cache_shows(s))) {
+		s->cache_waited_ms += CACHE_WAIT_MS;
+		s->io->sleep_ms(CACHE_WAIT_MS);
+	}
+	(void)pthread_mutex_unlock(&s->op_lock);
+	return may;
 }
 
 /* The page cache of a killed process goes to the disk, so that `log` acks survive; then it is dropped,
@@ -127,16 +141,12 @@ read_from_disk_only(struct recovery *r, int fd, uint64_t size, int64_t base, str
 			rc = (int)left;
 			break;
 		}
-		if (atomic_load(&s->cache_waited_ms) == 0 && !cache_shows(s))
-			break;
-		if (atomic_load(&s->cache_waited_ms) >= CACHE_MAX_MS) {
+		if (!wait_for_cache(s)) {
 			err_set(err, "%" PRId64 " bytes of %020" PRId64 ".log stay in memory (held by an "
 				"old connection, or by a process that maps the file), so what is on disk "
 				"cannot be seen: restart when they are gone", left, base);
 			return -EBUSY;
 		}
-		atomic_fetch_add(&s->cache_waited_ms, CACHE_WAIT_MS);
-		r->io->sleep_ms(CACHE_WAIT_MS);
 	}
 	return rc < 0 ? err_sys(err, rc, "sync %020" PRId64 ".log", base) : 0;
 }

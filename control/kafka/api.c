@@ -11,7 +11,7 @@
 static const struct api row_table[] = {
 	/* Advertised from 0, or librdkafka up to 2.11.0 turns gzip, snappy and lz4 off. */
 	{API_PRODUCE, 0, 11, 3, 9, 0, "Produce"},
-	{API_FETCH, 4, 12, 4, 12, SMALL, "Fetch"},
+	{API_FETCH, 4, 17, 4, 12, SMALL, "Fetch"},
 	{API_LIST_OFFSETS, 1, 7, 1, 6, SMALL, "ListOffsets"},
 	{API_METADATA, 0, 12, 0, 9, SMALL, "Metadata"},
 	{API_OFFSET_COMMIT, 2, 9, 2, 8, SMALL, "OffsetCommit"},
@@ -31,6 +31,7 @@ static const struct api row_table[] = {
 	{API_DELETE_RECORDS, 0, 2, 0, 2, SMALL, "DeleteRecords"},
 	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
+	{API_DESCRIBE_CONFIGS, 1, 4, 1, 4, SMALL, "DescribeConfigs"},
 	{API_DELETE_GROUPS, 0, 2, 0, 2, SMALL, "DeleteGroups"},
 	{API_OFFSET_DELETE, 0, 0, 0, INT16_MAX, SMALL, "OffsetDelete"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},

@@ -27,20 +27,31 @@ struct look {
 	int64_t diverging_end;
 };
 
+/* A topic by its name, from version 13 on by its id. */
+static const struct topic *
+topic_of(const struct conn *c, struct view key)
+{
+	return c->rq.version >= 13 ? topics_find_id(c->ctl, key.p) : topics_find(c->ctl, key);
+}
+
 static void
 look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q, struct look *ret)
 {
+	bool halted;
+
 	*ret = (struct look){.ends = {-1, -1, -1, -1}};
 	ret->part = t ? topic_partition(t, q->partition) : NULL;
 	if (!ret->part) {
-		ret->error = KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
+		ret->error = !t && c->rq.version >= 13 ? KIRA_E_UNKNOWN_TOPIC_ID
+						       : KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
 		return;
 	}
 	ret->error = serve_epoch(ret->part, q->leader_epoch);
 	if (ret->error)
 		goto fail;
 	storage_ends(ret->part, &ret->ends);
-	if (q->last_fetched_epoch >= 0) {
+	halted = storage_state(ret->part) == PART_HALTED;
+	if (q->last_fetched_epoch >= 0 && !halted) {
 		storage_epoch_end(ret->part, q->last_fetched_epoch, &ret->diverging_epoch,
 			&ret->diverging_end);
 		ret->error = ret->diverging_end < 0 ? KIRA_E_OFFSET_OUT_OF_RANGE : 0;
@@ -51,7 +62,9 @@ look_at(struct conn *c, const struct topic *t, const struct q_fetch_partition *q
 			return;
 		}
 	}
-	if (q->offset < ret->ends.start || q->offset > ret->ends.end) {
+	/* How far the log of a halted one reaches shows when it is whole again. Told that this offset is out of
+	 * range, a consumer would go back to an end that is none, or skip what it has not read. */
+	if (q->offset < ret->ends.start || (q->offset > ret->ends.end && !halted)) {
 		ret->error = KIRA_E_OFFSET_OUT_OF_RANGE;
 		goto fail;
 	}
@@ -76,7 +89,7 @@ ready(struct conn *c, const struct q_fetch *q)
 	if (q->max_wait_ms <= 0 || q->partitions == 0 || want == 0)
 		return true;
 	for (int32_t i = 0; i < q->topics; i++) {
-		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+		const struct topic *t = topic_of(c, q->topic[i].key);
 
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
 			const struct q_fetch_partition *p = &q->topic[i].partition[j];
@@ -166,9 +179,12 @@ answer(struct conn *c, const struct q_fetch *q, int16_t error)
 	}
 	kw_array(w, top ? 0 : q->topics);
 	for (int32_t i = 0; i < q->topics && !top; i++) {
-		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+		const struct topic *t = topic_of(c, q->topic[i].key);
 
-		kw_view(w, q->topic[i].name);
+		if (version >= 13)
+			kw_raw(w, q->topic[i].key.p, UUID_BYTES);
+		else
+			kw_view(w, q->topic[i].key);
 		kw_array(w, q->topic[i].partitions);
 		for (int32_t j = 0; j < q->topic[i].partitions; j++)
 			write_partition(c, w, t, &q->topic[i].partition[j], error, &b);

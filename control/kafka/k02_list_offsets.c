@@ -33,7 +33,9 @@ look(const struct topic *t, const struct q_list_partition *p, int16_t version)
 	if (f.error)
 		return f;
 	storage_ends(part, &ends);
-	if (p->timestamp == LATEST)
+	if (p->timestamp == LATEST && storage_state(part) == PART_HALTED)
+		f.error = KIRA_E_KAFKA_STORAGE_ERROR; /* its end is not known: who would begin there waits */
+	else if (p->timestamp == LATEST)
 		f.offset = ends.visible;
 	else if (p->timestamp == EARLIEST)
 		f.offset = ends.start;

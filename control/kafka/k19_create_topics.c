@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "control/topic_rows.h"
 
 #include <kira/errors.h>
 
@@ -125,22 +126,17 @@ create_one(struct control *ctl, const struct q_create_topic *q, bool validate_on
 }
 
 static void
-write_configs(struct writer *w, const struct topic *t)
+write_configs(struct writer *w, const struct control *ctl, const struct topic *t)
 {
 	char value[TOPIC_CONFIG_VALUE_MAX + 1];
 
 	kw_array(w, (int32_t)topic_config_count());
 	for (unsigned row = 0; row < topic_config_count(); row++) {
-		int8_t source = 5; /* default */
-
-		for (uint32_t i = 0; i < t->configs; i++)
-			if (strcmp(t->config[2 * i], topic_config_name(row)) == 0)
-				source = 1; /* the topic's own */
-		topic_config_text(row, &t->cfg, value);
+		topic_row_value(t, row, value);
 		kw_string(w, topic_config_name(row));
 		kw_string(w, value);
 		kw_bool(w, false);
-		kw_i8(w, source);
+		kw_i8(w, (int8_t)topic_row_source(ctl, t, row));
 		kw_bool(w, false);
 		kw_tags(w);
 	}
@@ -171,7 +167,7 @@ answer(struct conn *c, const struct create *cr)
 			kw_i32(w, r->error ? -1 : r->partitions);
 			kw_i16(w, r->error ? -1 : 1);
 			if (r->topic && !r->error)
-				write_configs(w, r->topic);
+				write_configs(w, c->ctl, r->topic);
 			else
 				kw_array(w, 0);
 		}

@@ -5,6 +5,25 @@
 
 #include <kira/errors.h>
 
+/* Of a halted partition the end of the log is not known, so that of its last epoch is not either: who took it for
+ * a truncation would go back to where the check stopped. */
+static int16_t
+look(const struct partition *part, const struct q_epoch_partition *p, int32_t *epoch, int64_t *end)
+{
+	const int16_t error = serve_epoch(part, p->leader_epoch);
+	struct partition_ends ends;
+
+	if (error)
+		return error;
+	storage_epoch_end(part, p->epoch, epoch, end);
+	storage_ends(part, &ends);
+	if (storage_state(part) != PART_HALTED || *end < ends.end)
+		return 0;
+	*epoch = -1;
+	*end = -1;
+	return KIRA_E_KAFKA_STORAGE_ERROR;
+}
+
 enum served
 k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns)
 {
@@ -29,9 +48,7 @@ k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns)
 			int64_t end = -1;
 
 			if (part)
-				error = serve_epoch(part, p->leader_epoch);
-			if (!error)
-				storage_epoch_end(part, p->epoch, &epoch, &end);
+				error = look(part, p, &epoch, &end);
 			kw_i16(w, error); /* before the partition, here alone */
 			kw_i32(w, p->partition);
 			kw_i32(w, epoch);

@@ -54,64 +54,6 @@ q_metadata(struct q_metadata *ret, const struct request *rq, struct arena *a)
 	return !r.bad;
 }
 
-static void
-fetch_partition(struct reader *r, struct q_fetch_partition *p, int16_t version)
-{
-	p->partition = kr_i32(r);
-	p->leader_epoch = version >= 9 ? kr_i32(r) : -1;
-	p->offset = kr_i64(r);
-	p->last_fetched_epoch = version >= 12 ? kr_i32(r) : -1;
-	if (version >= 5)
-		(void)kr_i64(r); /* logStartOffset: a follower's */
-	p->max_bytes = kr_i32(r);
-	kr_tags(r);
-}
-
-bool
-q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
-{
-	struct reader r = decode_open(rq, a);
-	int32_t n, m;
-
-	*ret = (struct q_fetch){.session_id = 0, .session_epoch = -1};
-	ret->replica = kr_i32(&r);
-	ret->max_wait_ms = kr_i32(&r);
-	ret->min_bytes = kr_i32(&r);
-	ret->max_bytes = kr_i32(&r);
-	(void)kr_i8(&r); /* isolationLevel: without transactions both read the same */
-	if (rq->version >= 7) {
-		ret->session_id = kr_i32(&r);
-		ret->session_epoch = kr_i32(&r);
-	}
-	ret->topics = decode_count(&r, 3);
-	ret->topic = decode_take(a, &r, ret->topics, sizeof(*ret->topic));
-	for (int32_t i = 0; i < ret->topics && !r.bad; i++) {
-		struct q_fetch_topic *t = &ret->topic[i];
-
-		t->name = decode_text(&r);
-		t->partitions = decode_count(&r, 16);
-		t->partition = decode_take(a, &r, t->partitions, sizeof(*t->partition));
-		for (int32_t j = 0; j < t->partitions && !r.bad; j++)
-			fetch_partition(&r, &t->partition[j], rq->version);
-		ret->partitions += t->partitions;
-		kr_tags(&r);
-	}
-	if (rq->version >= 7) {
-		/* forgottenTopics: of fetch sessions, which are declined. Walked over. */
-		n = decode_count(&r, 2);
-		for (int32_t i = 0; i < n && !r.bad; i++) {
-			(void)decode_text(&r);
-			m = decode_count(&r, 4);
-			(void)kr_take(&r, (size_t)m * 4);
-			kr_tags(&r);
-		}
-	}
-	if (rq->version >= 11)
-		(void)kr_string(&r); /* rackId */
-	kr_tags(&r);
-	return !r.bad;
-}
-
 bool
 q_list_offsets(struct q_list_offsets *ret, const struct request *rq, struct arena *a)
 {

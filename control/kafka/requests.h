@@ -39,15 +39,23 @@ struct q_fetch_partition {
 };
 
 struct q_fetch_topic {
-	struct view name;
+	struct view key; /* its name, from v13 on its id */
 	int32_t partitions;
 	struct q_fetch_partition *partition;
+};
+
+struct q_fetch_forgotten {
+	struct view key;
+	int32_t partitions;
+	const uint8_t *partition; /* i32 each, as on the wire */
 };
 
 struct q_fetch {
 	int32_t replica, max_wait_ms, min_bytes, max_bytes, session_id, session_epoch;
 	int32_t topics, partitions; /* of all topics */
 	struct q_fetch_topic *topic;
+	int32_t forgotten_topics;
+	struct q_fetch_forgotten *forgotten;
 };
 
 struct q_list_partition {

@@ -50,6 +50,8 @@ serve(struct conn *c, uint64_t now_ns)
 		return k22_init_producer_id(c, now_ns);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return k23_offset_for_leader_epoch(c, now_ns);
+	case API_DESCRIBE_CONFIGS:
+		return k32_describe_configs(c, now_ns);
 	case API_OFFSET_DELETE:
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:

@@ -27,6 +27,7 @@ enum served k20_delete_topics(struct conn *c, uint64_t now_ns);
 enum served k21_delete_records(struct conn *c, uint64_t now_ns);
 enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
+enum served k32_describe_configs(struct conn *c, uint64_t now_ns);
 enum served k42_delete_groups(struct conn *c, uint64_t now_ns);
 enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);

@@ -34,6 +34,29 @@ def read_all(ck, bootstrap, topic, partitions):
     return found
 
 
+def describe_configs(ck, admin_module, admin):
+    resource = admin_module.ConfigResource
+
+    def ask(kind, name):
+        (done,) = admin.describe_configs([resource(kind, name)]).values()
+        return done.result(20)
+    entries = ask(resource.Type.TOPIC, "plain")
+    own = {e.name: e.value for e in entries.values() if e.source == admin_module.ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+    h.check(own == {"retention.ms": "3600000"}, "the topic's own: %s" % own)
+    h.check(entries["segment.bytes"].value == "1073741824" and entries["segment.bytes"].is_default, "segment.bytes")
+    names = [s.value for s in entries["retention.ms"].synonyms.values()]
+    h.check(names == ["3600000", "604800000"], "synonyms of retention.ms: %s" % names)
+    (broker,) = [str(b) for b in admin.list_topics(timeout=20).brokers]
+    entries = ask(resource.Type.BROKER, broker)
+    h.check(entries["num.partitions"].value == "1" and all(e.is_read_only for e in entries.values()), "the broker's")
+    try:
+        ask(resource.Type.TOPIC, "none")
+        raise h.Failed("a topic that is not there was described")
+    except ck.KafkaException as e:
+        h.check(e.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART, "described: %s" % e)
+    h.say("configurations of topic and broker described")
+
+
 def body():
     ck = h.need_module("confluent_kafka", "python3-confluent-kafka")
     admin_module = h.need_module("confluent_kafka.admin", "python3-confluent-kafka").admin
@@ -53,6 +76,8 @@ def body():
     listed = admin.list_topics(timeout=20)
     h.check(set(topics) <= set(listed.topics) and listed.cluster_id, "list_topics: %s" % listed.topics)
     h.say("topics made and listed, cluster id %s" % listed.cluster_id)
+
+    describe_configs(ck, admin_module, admin)
 
     for topic in topics:
         config = {"bootstrap.servers": kirad.bootstrap, "linger.ms": 5, "log_level": 3}

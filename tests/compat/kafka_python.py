@@ -17,11 +17,18 @@ import harness as h
 def body():
     kafka = h.need_module("kafka", "python3-kafka")
     h.need_module("lz4", "python3-lz4")
-    from kafka.admin import NewTopic
+    from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
     cell = cells.Client(cells.PYTHON, *(cells.CODEC[c] for c in ("plain", "gzip", "lz4")), cells.TOPICS)
     kirad = h.Kirad(extra=["--num-partitions", "2"]).start()
     admin = kafka.KafkaAdminClient(bootstrap_servers=kirad.bootstrap, request_timeout_ms=20000)
     admin.create_topics([NewTopic("kp-plain", 2, 1), NewTopic("kp-lz4", 2, 1), NewTopic("kp-gzip", 2, 1)], timeout_ms=20000)
+
+    for kind, name, key in ((ConfigResourceType.TOPIC, "kp-plain", "retention.ms"),
+                            (ConfigResourceType.BROKER, "1", "log.retention.ms")):
+        (answer,) = admin.describe_configs([ConfigResource(kind, name)])
+        code, message, _, _, entries = answer.resources[0]
+        found = {e[0]: e[1] for e in entries}
+        h.check(code == 0 and found.get(key) == "604800000", "%s: %s %s %s" % (key, code, message, found))
 
     def read_all(topic):
         consumer = kafka.KafkaConsumer(bootstrap_servers=kirad.bootstrap, check_crcs=True, group_id=None,

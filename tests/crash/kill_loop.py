@@ -62,7 +62,7 @@ class Faults:
 
     def end(self, sig):
         self.kirad.process.popen.send_signal(sig)
-        self.kirad.process.wait(20)
+        self.kirad.process.wait(60)      # of a disk that stands still for a while it cannot let go
         self.history.told("kill")
 
     def start(self):

@@ -228,6 +228,10 @@ class Kirad:
 
     def start(self, seconds=60):
         self.spawn()
+        return self.serves(seconds)
+
+    def serves(self, seconds=60):
+        """What was spawned gets ready."""
         ready = until(self._ready, seconds, "kirad's line `ready kafka=HOST:PORT data=DEVICE`")
         self.host, self.port = ready.group(1).strip("[]"), int(ready.group(2))
         self.bootstrap = "%s:%d" % (ready.group(1), self.port)

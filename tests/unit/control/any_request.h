@@ -3,6 +3,7 @@
 #ifndef KIRA_TESTS_ANY_REQUEST_H
 #define KIRA_TESTS_ANY_REQUEST_H
 
+#include "control/kafka/requests_configs.h"
 #include "control/kafka/requests_groups.h"
 
 union any_request {
@@ -18,6 +19,7 @@ union any_request {
 	struct q_create_topics ct;
 	struct q_delete_topics dt;
 	struct q_delete_records dr;
+	struct q_describe_configs dg;
 	struct q_offset_commit oc;
 	struct q_offset_fetch of;
 	struct q_offset_delete od;

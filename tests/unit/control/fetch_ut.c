@@ -29,12 +29,25 @@ plain(int64_t offset)
 		.partition_max = 1 << 20, .replica = -1, .offset = {offset, offset}, .partitions = 1};
 }
 
+/* As a request names it: by name, from 13 on by id; an unknown one by 16 times its first letter. */
+static void
+kw_topic(struct writer *q, int16_t version, const char *name)
+{
+	const struct topic *t = topics_find(w.ctl, (struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
+
+	if (version < 13)
+		kw_string(q, name);
+	for (unsigned i = 0; version >= 13 && i < UUID_BYTES; i++)
+		kw_i8(q, t ? (int8_t)t->id[i] : name[0]);
+}
+
 static void
 fetch(int16_t version, const char *topic, struct ask a)
 {
 	struct writer *q = world_request(&w, API_FETCH, version);
 
-	kw_i32(q, a.replica);
+	if (version < 15)
+		kw_i32(q, a.replica);
 	kw_i32(q, a.max_wait_ms);
 	kw_i32(q, a.min_bytes);
 	kw_i32(q, a.max_bytes);
@@ -44,7 +57,7 @@ fetch(int16_t version, const char *topic, struct ask a)
 		kw_i32(q, -1);
 	}
 	kw_array(q, 1);
-	kw_string(q, topic);
+	kw_topic(q, version, topic);
 	kw_array(q, a.partitions);
 	for (int32_t i = 0; i < a.partitions; i++) {
 		kw_i32(q, i);
@@ -63,6 +76,15 @@ fetch(int16_t version, const char *topic, struct ask a)
 		kw_array(q, 0);
 	if (version >= 11)
 		kw_string(q, "");
+	if (version < 15 || a.replica < 0) {
+		kw_tags(q);
+		return;
+	}
+	kw_uvarint(q, 1); /* one tag: */
+	kw_uvarint(q, 1); /* 1, replicaState */
+	kw_uvarint(q, 13);
+	kw_i32(q, a.replica);
+	kw_i64(q, -1);
 	kw_tags(q);
 }
 
@@ -84,7 +106,10 @@ head(struct reader *r, int16_t version, int16_t *error)
 	}
 	if (kr_array(r, 10, 1) < 1)
 		return 0;
-	(void)kr_string(r);
+	if (version >= 13)
+		(void)kr_take(r, UUID_BYTES);
+	else
+		(void)kr_string(r);
 	return kr_array(r, 10, 1);
 }
 
@@ -128,7 +153,7 @@ what_is_there_comes_at_once_in_every_version(void)
 	fake_put(t->part->part[0], 3, BATCH);
 	fake_put(t->part->part[0], 2, BATCH + 1);
 	fd = world_connect(&w);
-	for (int16_t v = 4; v <= 12; v++) {
+	for (int16_t v = 4; v <= 17; v++) {
 		struct part p;
 
 		/* From within the first batch: it comes whole. */
@@ -140,7 +165,7 @@ what_is_there_comes_at_once_in_every_version(void)
 		CU_ASSERT_EQUAL(get_be64(p.records.p), 0);
 		CU_ASSERT_EQUAL(get_be64(p.records.p + BATCH), 3);
 	}
-	CU_ASSERT_EQUAL(counter_read(&w.count.sendfile_bytes), 9 * (2 * BATCH + 1));
+	CU_ASSERT_EQUAL(counter_read(&w.count.sendfile_bytes), 14 * (2 * BATCH + 1));
 	CU_ASSERT_EQUAL(counter_read(&w.count.fetches_parked), 0);
 	(void)close(fd);
 	world_close(&w);
@@ -357,6 +382,14 @@ errors_are_said_at_once_and_watermarks_are_minus_one(void)
 	CU_ASSERT_EQUAL(only_part(world_ask(&w, fd), 11).error, KIRA_E_OFFSET_OUT_OF_RANGE);
 	fetch(4, "nowhere", plain(0));
 	CU_ASSERT_EQUAL(only_part(world_ask(&w, fd), 4).error, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	fetch(13, "nowhere", plain(0));
+	CU_ASSERT_EQUAL(only_part(world_ask(&w, fd), 13).error, KIRA_E_UNKNOWN_TOPIC_ID);
+	a.replica = 1;
+	fetch(15, "t", a);
+	r = world_ask(&w, fd);
+	CU_ASSERT_EQUAL(head(&r, 15, &error), 0);
+	CU_ASSERT_EQUAL(error, KIRA_E_INVALID_REQUEST);
+	a.replica = -1;
 	a.session_id = 5;
 	fetch(7, "t", a);
 	r = world_ask(&w, fd);

@@ -69,6 +69,8 @@ decode(const struct request *rq)
 		return q_offset_fetch(&q.of, rq, &arena);
 	case API_OFFSET_DELETE:
 		return q_offset_delete(&q.od, rq, &arena);
+	case API_DESCRIBE_CONFIGS:
+		return q_describe_configs(&q.dg, rq, &arena);
 	case API_DESCRIBE_CLUSTER:
 		return q_describe_cluster(&q.dc, rq);
 	case API_OPEN_SESSION:
@@ -242,7 +244,7 @@ fetch_decodes(void)
 	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
 	CU_ASSERT_EQUAL(q.max_wait_ms, 500);
 	CU_ASSERT_EQUAL(q.max_bytes, 65536);
-	CU_ASSERT_TRUE(q.topics == 1 && q.partitions == 1 && is(q.topic[0].name, "t"));
+	CU_ASSERT_TRUE(q.topics == 1 && q.partitions == 1 && is(q.topic[0].key, "t"));
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].partition, 5);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].offset, 42);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].max_bytes, 4096);
@@ -256,6 +258,19 @@ fetch_decodes(void)
 	CU_ASSERT_EQUAL(q.session_id, 7);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].leader_epoch, 3);
 	CU_ASSERT_EQUAL(q.topic[0].partition[0].last_fetched_epoch, 2);
+	CU_ASSERT_TRUE(q.forgotten_topics == 1 && is(q.forgotten[0].key, "x") && q.forgotten[0].partitions == 1);
+	CU_ASSERT_EQUAL(get_be32(q.forgotten[0].partition), 1);
+	no_prefix_decodes(&rq);
+	/* By id; a consumer names no replica, a follower does in a tag; a directory in the partition's. */
+	rq = BODY(1, 17, "\0\0\1\xf4\0\0\0\1\0\1\0\0\1"
+		"\0\0\0\7\0\0\0\1" "\x02" "0123456789abcdef" "\x02" "\0\0\0\5" "\0\0\0\3" "\0\0\0\0\0\0\0\x2a"
+		"\0\0\0\2" "\xff\xff\xff\xff\xff\xff\xff\xff" "\0\0\x10\0" "\1\0\x10" "fedcba9876543210" "\0"
+		"\x02" "fedcba9876543210" "\x02\0\0\0\1\0" "\x02r"
+		"\1\1\x0d\0\0\0\4\0\0\0\0\0\0\0\1\0");
+	CU_ASSERT_TRUE(q_fetch(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.topic[0].key, "0123456789abcdef") && is(q.forgotten[0].key, "fedcba9876543210"));
+	CU_ASSERT_EQUAL(q.topic[0].partition[0].max_bytes, 4096);
+	CU_ASSERT_EQUAL(q.replica, 4);
 	no_prefix_decodes(&rq);
 }
 
@@ -373,6 +388,25 @@ delete_records_decodes(void)
 }
 
 static void
+describe_configs_decodes(void)
+{
+	struct request rq = BODY(32, 1, "\0\0\0\2\2\0\1t\xff\xff\xff\xff\4\0\0\0\0\0\1\0\1k\1");
+	struct q_describe_configs q;
+
+	CU_ASSERT_TRUE_FATAL(q_describe_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.resources == 2 && q.resource[0].type == RESOURCE_TOPIC && is(q.resource[0].name, "t"));
+	CU_ASSERT_TRUE(q.resource[0].keys == -1 && q.resource[1].type == RESOURCE_BROKER);
+	CU_ASSERT_TRUE(q.resource[1].name.len == 0 && q.resource[1].keys == 1 && is(q.resource[1].key[0], "k"));
+	CU_ASSERT_TRUE(q.synonyms && !q.documentation);
+	no_prefix_decodes(&rq);
+	rq = BODY(32, 4, "\2\2\2t\2\2k\0\0\1\0");
+	CU_ASSERT_TRUE_FATAL(q_describe_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(is(q.resource[0].name, "t") && is(q.resource[0].key[0], "k"));
+	CU_ASSERT_TRUE(!q.synonyms && q.documentation);
+	no_prefix_decodes(&rq);
+}
+
+static void
 open_session_decodes(void)
 {
 	struct request rq = BODY(19273, 0, "\0\0\0\7\1\2\3\4\5\6\7\x08\x05\x7f\x12\0\x02\x23\x90"
@@ -445,6 +479,7 @@ static const struct ut_test tests[] = {
 	UT("requests", the_small_requests_decode),
 	UT("requests", create_and_delete_topics_decode),
 	UT("requests", delete_records_decodes),
+	UT("requests", describe_configs_decodes),
 	UT("requests", open_session_decodes),
 	UT("requests", a_count_that_cannot_fit_is_malformed),
 	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),

@@ -21,7 +21,7 @@ struct world {
 	struct storage_counters storage_count;
 	uint64_t now_ns;
 	bool lazy;                 /* lcores work only when the test calls their turns */
-	uint8_t request[64 * 1024], answer[256 * 1024];
+	uint8_t request[64 * 1024], answer[4 * 1024 * 1024];
 	struct writer w;           /* of the request being built */
 };
 

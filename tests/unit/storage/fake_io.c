@@ -190,7 +190,13 @@ fake_next_data(int fd, uint64_t at)
 static void
 fake_sleep_ms(unsigned ms)
 {
+	const unsigned n = 1 + atomic_fetch_add(&fake.asleep, 1);
+
+	if (n > atomic_load(&fake.asleep_most))
+		atomic_store(&fake.asleep_most, n);
 	fake.slept_ms += ms;
+	io_posix.sleep_ms(1);
+	atomic_fetch_sub(&fake.asleep, 1);
 }
 
 static int

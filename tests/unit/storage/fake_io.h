@@ -8,6 +8,8 @@
 
 #include "storage/io.h"
 
+#include <stdatomic.h>
+
 enum io_kind {
 	IO_OPENAT,
 	IO_CLOSE,
@@ -51,7 +53,8 @@ struct fake_io {
 	int fail_rc;
 	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
 	bool tells_no_holes; /* as a file system that knows none */
-	uint64_t slept_ms;   /* nobody sleeps */
+	uint64_t slept_ms;   /* nobody sleeps, */
+	_Atomic unsigned asleep, asleep_most; /* or for no longer than another thread needs to do so too */
 	int64_t changed_ms;  /* of every file: the test's wall clock is none of the kernel's */
 	struct io_space space;
 	/* Of the file with this inode number the kernel could not write something back, so many times: told by fsync

@@ -294,7 +294,7 @@ probe_is_dropped(enum io_kind kind, int fd, const char *n)
 }
 
 static void
-pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together(void)
+pages_that_stay_in_memory_halt_after_fifteen_seconds_of_all_partitions_together(void)
 {
 	two_of_them(false);
 	fake.hook = probe_is_dropped;
@@ -304,13 +304,38 @@ pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together(voi
 	reopen();
 	is_halted_for("stay in memory");
 	CU_ASSERT_EQUAL(storage_state(w.part[1]), PART_HALTED);
-	CU_ASSERT_EQUAL(fake.slept_ms, 5000);
+	CU_ASSERT_EQUAL(fake.slept_ms, 15000);
 	CU_ASSERT_EQUAL(looks_of_probe, 1);
 	CU_ASSERT_TRUE(ends.end > 0); /* sealed segments are served */
 	fake.hook = NULL;
 	fake.cached_for = 0;
 	is_whole_after_a_stop();
 	the_other_goes_on();
+	world_end();
+}
+
+static int
+probe_cannot_be_made(enum io_kind kind, int fd, const char *n)
+{
+	return kind == IO_OPENAT && strcmp(n, "kira.cache.tmp") == 0 ? -EIO : 0;
+}
+
+/* A start's patience is a time, not a sum over its threads. */
+static void
+two_threads_do_not_wait_twice_as_fast(void)
+{
+	two_of_them(false);
+	fake.hook = probe_cannot_be_made;
+	fake.slept_ms = fake.asleep_most = 0;
+	fake.cached_for = UINT32_MAX;
+	w.o.job_threads = 2;
+	reopen();
+	CU_ASSERT_EQUAL(storage_state(w.part[1]), PART_HALTED);
+	CU_ASSERT_EQUAL(fake.slept_ms, 15000);
+	CU_ASSERT_EQUAL(fake.asleep_most, 1);
+	fake.hook = NULL;
+	fake.cached_for = 0;
+	w.o.job_threads = 0;
 	world_end();
 }
 
@@ -371,7 +396,8 @@ static const struct ut_test tests[] = {
 	UT("bad", a_file_that_cannot_be_read_halts_its_partition_alone),
 	UT("bad", a_sealed_segment_cut_short_in_the_middle_halts_and_is_served_up_to_there),
 	UT("bad", a_sealed_segment_in_the_middle_that_cannot_be_read_halts),
-	UT("cache", pages_that_stay_in_memory_halt_after_five_seconds_of_all_partitions_together),
+	UT("cache", pages_that_stay_in_memory_halt_after_fifteen_seconds_of_all_partitions_together),
+	UT("cache", two_threads_do_not_wait_twice_as_fast),
 	UT("cache", pages_that_leave_memory_within_that_time_cost_nothing),
 	UT("cache", where_a_dropped_page_looks_cached_nobody_is_halted),
 	UT("bad", without_space_for_a_segment_a_start_halts_nobody),
