@@ -70,7 +70,7 @@ reap_operations(struct control *ctl)
 		else if (op->kind == OP_DELETE_RECORDS)
 			records_deleted(ctl, op);
 		else
-			topics_reaped(ctl, op);
+			catalogue_reaped(ctl, op);
 	}
 	return n;
 }

@@ -301,6 +301,10 @@ grants_turn(struct control *ctl)
 			topics_forgotten(ctl, done[i]);
 			continue;
 		}
+		if (done[i]->kind == RX_SWAP_TOPIC) {
+			topics_swapped(ctl, done[i]);
+			continue;
+		}
 		cmd = (struct grant_cmd *)(void *)done[i];
 		if (cmd->conn || cmd->grant)
 			kira_open_session_installed(cmd);

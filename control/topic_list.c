@@ -101,7 +101,7 @@ topic_free(struct topic *t)
 	free(t->config);
 	free(t->forget);
 	free(t->detach);
-	free(t->op.catalogue);
+	free(t->change.op.catalogue);
 	free(t->part);
 	free(t->said_failed);
 	free(t);
@@ -112,6 +112,13 @@ count_topics(struct control *ctl)
 {
 	counter_set(&ctl->count->topics, ctl->topics.n);
 	counter_set(&ctl->count->partitions, (uint64_t)ctl->topics.partitions);
+}
+
+void
+topic_counted(struct control *ctl, int32_t more)
+{
+	ctl->topics.partitions += more;
+	count_topics(ctl);
 }
 
 void
@@ -131,8 +138,7 @@ topic_link(struct control *ctl, struct topic *t)
 		ts->first = t;
 	ts->last = t;
 	ts->n++;
-	ts->partitions += t->partitions;
-	count_topics(ctl);
+	topic_counted(ctl, t->partitions);
 }
 
 void
@@ -151,6 +157,5 @@ topic_unlink(struct control *ctl, struct topic *t)
 	*(t->prev ? &t->prev->next : &ts->first) = t->next;
 	*(t->next ? &t->next->prev : &ts->last) = t->prev;
 	ts->n--;
-	ts->partitions -= t->partitions;
-	count_topics(ctl);
+	topic_counted(ctl, -t->partitions);
 }

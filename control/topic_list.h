@@ -12,6 +12,9 @@ void topic_set_config(struct topic *t, const char *name, const char *value);
 /* In no list any more. */
 void topic_free(struct topic *t);
 
+/* So many partitions more, or fewer, than were counted; those of a topic are with it. */
+void topic_counted(struct control *ctl, int32_t more);
+
 /* With its name and id, which stay. */
 void topic_link(struct control *ctl, struct topic *t);
 void topic_unlink(struct control *ctl, struct topic *t);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * topics.c - the catalogue of topics. Thread: control, its only writer.
  * Owns: struct topic and the dataplane_topic that sessions point at, until every rx lcore has
- * forgotten it. Never: waits; what touches the disk is an operation that storage's jobs do, and one
- * catalogue operation runs at a time, so that the text on disk is always the newest one. */
+ * forgotten it. Never: waits; what touches the disk is an operation that storage's jobs do, one at a time
+ * (catalogue.c). */
 #include "control/topics.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/clock.h"
-#include "base/uuid.h"
 #include "control/conn.h"
 #include "control/control.h"
 #include "control/groups/offsets.h"
@@ -157,67 +156,6 @@ topics_close(struct control *ctl)
 
 /* ---- Operations ---- */
 
-/* kira.topics between its first and last line: what will be true once the operation is done. */
-static char *
-catalogue_text(struct control *ctl)
-{
-	char *text = NULL, id[23];
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-
-	ASSERT(f);
-	fprintf(f, "version %" PRIu64 "\n", ++ctl->topics.version);
-	for (const struct topic *t = ctl->topics.first; t; t = t->next) {
-		/* Of those being created only the one whose turn it is. */
-		if (t->state != TOPIC_LIVE && !(t->state == TOPIC_CREATING && t == ctl->topics.op_running))
-			continue;
-		uuid_put(id, t->id);
-		fprintf(f, "t %s %s %d\n", t->name, id, t->partitions);
-		for (uint32_t i = 0; i < t->configs; i++)
-			fprintf(f, "c %s %s %s\n", t->name, t->config[2 * i], t->config[2 * i + 1]);
-	}
-	ASSERT(fclose(f) == 0);
-	return text;
-}
-
-static void
-op_next(struct control *ctl)
-{
-	struct topics *ts = &ctl->topics;
-	struct topic *t = ts->op_first;
-
-	if (ts->op_running || !t)
-		return;
-	ts->op_first = t->op_next;
-	if (!ts->op_first)
-		ts->op_last = NULL;
-	ts->op_running = t;
-	t->op = (struct storage_op){
-		.kind = t->state == TOPIC_CREATING ? OP_CREATE_TOPIC : OP_DELETE_TOPIC,
-		.config = t->cfg.log,
-		.part = t->part->part,
-		.owner = t,
-	};
-	memcpy(t->op.topic.name, t->name, sizeof(t->op.topic.name));
-	memcpy(t->op.topic.id, t->id, sizeof(t->op.topic.id));
-	t->op.topic.partitions = t->partitions;
-	t->op.topic.configs = t->configs;
-	t->op.topic.config = t->config;
-	t->op.catalogue = catalogue_text(ctl);
-	storage_submit(ctl->storage, &t->op);
-}
-
-static void
-op_queue(struct control *ctl, struct topic *t)
-{
-	struct topics *ts = &ctl->topics;
-
-	t->op_next = NULL;
-	*(ts->op_last ? &ts->op_last->op_next : &ts->op_first) = t;
-	ts->op_last = t;
-	op_next(ctl);
-}
-
 static void
 topic_gone(struct control *ctl, struct topic *t)
 {
@@ -228,25 +166,28 @@ topic_gone(struct control *ctl, struct topic *t)
 }
 
 void
-topics_reaped(struct control *ctl, struct storage_op *op)
+topics_made(struct control *ctl, struct topic *t)
 {
-	struct topic *t = op->owner;
+	const struct storage_op *op = &t->change.op;
 
-	ASSERT(ctl->topics.op_running == t);
-	ctl->topics.op_running = NULL;
-	free(op->catalogue);
-	op->catalogue = NULL;
-	topic_hold(t);
-	if (op->kind == OP_CREATE_TOPIC && op->rc == 0) {
+	if (op->rc == 0) {
 		t->state = TOPIC_LIVE;
 		counter_add(&ctl->count->topics_created, 1);
 		log_info("topic %s created, %d partition%s", t->name, t->partitions,
 			t->partitions == 1 ? "" : "s");
-	} else if (op->kind == OP_CREATE_TOPIC) {
+	} else {
 		t->state = TOPIC_FAILED;
 		t->err = op->err;
 		log_error("cannot create topic %s: %s", t->name, op->err.text);
-	} else if (op->undone) {
+	}
+}
+
+void
+topics_removed(struct control *ctl, struct topic *t)
+{
+	const struct storage_op *op = &t->change.op;
+
+	if (op->undone) {
 		free(t->forget);
 		free(t->detach);
 		t->forget = NULL;
@@ -254,19 +195,16 @@ topics_reaped(struct control *ctl, struct storage_op *op)
 		t->state = TOPIC_LIVE;
 		log_error("topic %s was not deleted: %s; it is read as before, but takes no records until kirad is "
 			"started again; delete it once more when the disk is well", t->name, op->err.text);
-	} else {
-		/* The catalogue no longer names it, or the directory is beyond help: gone either way. */
-		if (op->rc < 0)
-			log_error("deleting topic %s: %s", t->name, op->err.text);
-		else
-			log_info("topic %s deleted", t->name);
-		offsets_topic_gone(&ctl->groups, (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)});
-		t->op_done = true;
-		counter_add(&ctl->count->topics_deleted, 1);
+		return;
 	}
-	op_next(ctl);
-	wait_wake(&ctl->topics.waits, ctl->now_ns, false);
-	topic_release(ctl, t);
+	/* The catalogue no longer names it, or the directory is beyond help: gone either way. */
+	if (op->rc < 0)
+		log_error("deleting topic %s: %s", t->name, op->err.text);
+	else
+		log_info("topic %s deleted", t->name);
+	offsets_topic_gone(&ctl->groups, (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)});
+	t->op_done = true;
+	counter_add(&ctl->count->topics_deleted, 1);
 }
 
 void
@@ -294,6 +232,16 @@ collision(const struct control *ctl, struct view name)
 			(struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)}))
 			return t;
 	return NULL;
+}
+
+int16_t
+topics_judge_room(const struct control *ctl, int64_t n, struct err *err)
+{
+	if (ctl->topics.partitions + n <= ctl->cfg->max_partitions)
+		return 0;
+	err_set(err, "%" PRId64 " partitions more than %d there are would pass max-partitions=%" PRId64, n,
+		ctl->topics.partitions, ctl->cfg->max_partitions);
+	return KIRA_E_POLICY_VIOLATION;
 }
 
 int16_t
@@ -327,11 +275,8 @@ topics_judge(const struct control *ctl, const struct topic_spec *spec, struct er
 			spec->partitions);
 		return KIRA_E_INVALID_PARTITIONS;
 	}
-	if (ctl->topics.partitions + n > ctl->cfg->max_partitions) {
-		err_set(err, "%" PRId64 " partitions more than %d there are would pass max-partitions=%"
-			PRId64, n, ctl->topics.partitions, ctl->cfg->max_partitions);
+	if (topics_judge_room(ctl, n, err) != 0)
 		return KIRA_E_POLICY_VIOLATION;
-	}
 	for (unsigned i = 0; i < spec->configs; i++) {
 		if (topic_config_set(&cfg, spec->config[i].row, spec->config[i].value, err) < 0)
 			return KIRA_E_INVALID_CONFIG;
@@ -364,7 +309,8 @@ topics_create(struct control *ctl, const struct topic_spec *spec, struct topic *
 	t->id[8] = (uint8_t)((t->id[8] & 0x3f) | 0x80);
 	t->state = TOPIC_CREATING;
 	topic_link(ctl, t);
-	op_queue(ctl, t);
+	t->change = (struct catalogue_op){.change = TOPIC_MAKE, .topic = t};
+	catalogue_queue(ctl, &t->change);
 	*ret = t;
 	return 0;
 }
@@ -399,15 +345,10 @@ detach(struct control *ctl, struct topic *t)
 }
 
 void
-topics_delete(struct control *ctl, struct topic *t)
+topics_part_ways(struct control *ctl, struct topic *t)
 {
 	const unsigned rx = dataplane_rx_lcores(ctl->dp);
 
-	ASSERT(t->state == TOPIC_LIVE);
-	t->state = TOPIC_DELETING;
-	fetch_topic_gone(ctl);
-	produce_topic_gone(ctl, t);
-	grants_topic_gone(ctl, t);
 	t->forget = calloc(rx, sizeof(*t->forget));
 	ASSERT(t->forget);
 	t->outstanding = rx;
@@ -418,6 +359,18 @@ topics_delete(struct control *ctl, struct topic *t)
 	}
 	if (rx == 0)
 		detach(ctl, t);
+}
+
+void
+topics_delete(struct control *ctl, struct topic *t)
+{
+	ASSERT(t->state == TOPIC_LIVE);
+	t->state = TOPIC_DELETING;
+	fetch_topic_gone(ctl);
+	produce_topic_gone(ctl, t);
+	grants_topic_gone(ctl, t);
+	if (!t->growth) /* else once the new partitions are known everywhere, or nowhere */
+		topics_part_ways(ctl, t);
 }
 
 void
@@ -434,15 +387,17 @@ topics_detached(struct control *ctl, struct store_msg *msg)
 {
 	struct topic *t = msg->owner;
 
-	if (--t->outstanding == 0)
-		op_queue(ctl, t);
+	if (--t->outstanding > 0)
+		return;
+	t->change = (struct catalogue_op){.change = TOPIC_REMOVE, .topic = t};
+	catalogue_queue(ctl, &t->change);
 }
 
 bool
 topics_idle(const struct control *ctl)
 {
 	for (const struct topic *t = ctl->topics.first; t; t = t->next)
-		if (t->state == TOPIC_CREATING || (t->state == TOPIC_DELETING && !t->op_done))
+		if (t->state == TOPIC_CREATING || t->growth || (t->state == TOPIC_DELETING && !t->op_done))
 			return false;
 	return !ctl->ids.ordered;
 }

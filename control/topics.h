@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/reader.h"
+#include "control/catalogue.h"
 #include "control/topic_config.h"
 #include "control/topic_name.h"
 #include "control/wait_list.h"
@@ -28,12 +29,11 @@ struct topic {
 	struct topic *next, *prev;   /* all, in order of creation */
 	struct topic *chain;         /* of its bucket, by name */
 	struct topic *id_chain;      /* of its bucket, by id */
-	struct topic *op_next;       /* waiting for their operation */
 	enum topic_state state;
-	struct err err;              /* FAILED: why */
+	struct err err;              /* FAILED, or of the last growth that did: why */
 	char name[TOPIC_NAME_MAX + 1];
 	uint8_t id[16];
-	int32_t partitions;
+	int32_t partitions;          /* rises, `part` is another then: topic_grow.c */
 	bool internal;               /* the broker's own: read by clients, changed by none */
 	struct topic_config cfg;
 	const char **config;         /* own settings: name, value, name, value ..; values are ours */
@@ -43,7 +43,8 @@ struct topic {
 	unsigned outstanding;        /* commands to lcores that name it */
 	struct rx_cmd *forget;       /* [rx lcores] */
 	struct store_msg *detach;    /* [partitions] */
-	struct storage_op op;
+	struct catalogue_op change;  /* being made or deleted */
+	struct topic_growth *growth; /* being given more partitions, or NULL */
 	struct dataplane_topic *part; /* partitions, as sessions see them */
 	bool *said_failed;           /* [partitions]: a log line was written */
 };
@@ -51,8 +52,7 @@ struct topic {
 struct topics {
 	struct topic *first, *last;
 	struct topic *bucket[TOPIC_BUCKETS], *id_bucket[TOPIC_BUCKETS]; /* by name, by id */
-	struct topic *op_first, *op_last; /* one catalogue operation at a time: its text is the state */
-	struct topic *op_running;
+	struct catalogue_op *op_first, *op_last, *op_running; /* catalogue.c */
 	unsigned n;
 	int32_t partitions;          /* of all, those being made or deleted too */
 	uint64_t version;            /* of kira.topics */
@@ -88,6 +88,8 @@ struct topic *topics_any(const struct control *ctl, struct view name);
 /* Of a live topic; NULL out of range. */
 struct partition *topic_partition(const struct topic *t, int32_t index);
 
+/* May there be `n` partitions more? */
+int16_t topics_judge_room(const struct control *ctl, int64_t n, struct err *err);
 /* Would it be accepted? Kafka's code, err filled where not 0. */
 int16_t topics_judge(const struct control *ctl, const struct topic_spec *spec, struct err *err);
 /* Begin to create; *ret is CREATING. Kafka's code. */
@@ -97,16 +99,28 @@ int16_t topics_create(struct control *ctl, const struct topic_spec *spec, struct
 int16_t topics_create_default(struct control *ctl, struct view name, struct topic **ret);
 /* Begin to delete a live one. */
 void topics_delete(struct control *ctl, struct topic *t);
+/* Steps 2 to 4 of it. */
+void topics_part_ways(struct control *ctl, struct topic *t);
+
+/* Would `partitions` in all be accepted for a live one? Kafka's code, err filled where not 0. topic_grow.c */
+int16_t topics_judge_growth(const struct control *ctl, const struct topic *t, int32_t partitions,
+	struct err *err);
+/* Begin to grow one that was judged so, and is not growing: t->growth until done. Then t->partitions says
+ * whether it worked, else t->err why not; waiters are woken. */
+void topics_grow(struct control *ctl, struct topic *t, int32_t partitions);
 
 /* A request that waits for a topic keeps it by a reference, and waits in topics.waits: woken when
  * any topic changes state. */
 void topic_hold(struct topic *t);
 void topic_release(struct control *ctl, struct topic *t);
 
-/* Operations that storage has finished, and waiters to wake. */
-void topics_reaped(struct control *ctl, struct storage_op *op);
+/* Operations that storage has finished, said by catalogue.c; commands that lcores have. */
+void topics_made(struct control *ctl, struct topic *t);
+void topics_removed(struct control *ctl, struct topic *t);
+void topics_grown(struct control *ctl, struct topic *t);
 void topics_forgotten(struct control *ctl, struct rx_cmd *cmd);
-/* Nothing is being made or deleted. */
+void topics_swapped(struct control *ctl, struct rx_cmd *cmd);
+/* Nothing is being made, changed or deleted. */
 bool topics_idle(const struct control *ctl);
 void topics_detached(struct control *ctl, struct store_msg *msg);
 

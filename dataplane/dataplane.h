@@ -120,7 +120,7 @@ unsigned dataplane_stored(struct dataplane *dp, struct store_msg **ret, unsigned
 /* ---- Sessions ---------------------------------------------------------------------------- */
 
 /* What a session needs to know of a topic. Immutable and control's; freed only after a
- * RX_FORGET_TOPIC for it has completed on every rx lcore. */
+ * RX_FORGET_TOPIC or RX_SWAP_TOPIC for it has completed on every rx lcore. */
 struct dataplane_topic {
 	int32_t partitions;
 	struct partition *part[];
@@ -132,6 +132,7 @@ enum rx_cmd_kind {
 	RX_ANCHOR_GONE,  /* its TCP connection closed: the lease runs */
 	RX_END,          /* withdraw: reason says why */
 	RX_FORGET_TOPIC, /* its handles die in every session of this lcore */
+	RX_SWAP_TOPIC,   /* handles of topic[0] are of topic[1] from now on: it has more partitions */
 };
 
 /* A command to one rx lcore. Owned by it until the completion. */

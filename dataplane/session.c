@@ -229,15 +229,16 @@ rx_repeat(struct sessions *ss, struct rx_cmd *cmd)
 	cmd->credit_limit = s->window.credit_limit;
 }
 
+/* NULL: the handles die. */
 static void
-forget_topic(struct sessions *ss, const struct dataplane_topic *topic)
+swap_topic(struct sessions *ss, const struct dataplane_topic *topic, const struct dataplane_topic *now)
 {
 	for (uint32_t i = 0; i < ss->live_n; i++) {
 		struct session *s = &ss->session[ss->live[i]];
 
 		for (uint16_t h = 0; h < s->handles; h++)
 			if (s->topic[h] == topic)
-				s->topic[h] = NULL;
+				s->topic[h] = now;
 	}
 }
 
@@ -267,7 +268,10 @@ sessions_command(struct sessions *ss, struct rx_cmd *cmd, uint64_t now_ns)
 			session_end(ss, s, cmd->reason, now_ns);
 		break;
 	case RX_FORGET_TOPIC:
-		forget_topic(ss, cmd->topic[0]);
+		swap_topic(ss, cmd->topic[0], NULL);
+		break;
+	case RX_SWAP_TOPIC:
+		swap_topic(ss, cmd->topic[0], cmd->topic[1]);
 		break;
 	}
 	gauges(ss);

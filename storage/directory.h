@@ -151,8 +151,8 @@ bool catalogue_parse_state(const char *body, uint64_t *incarnation, bool *clean,
 
 /* ---- Control's side of partitions and segments ------------------------------------------- */
 
-/* Slots and memory for the partitions of a topic; -ENOSPC: no slot left. flush_op.c */
-int storage_take_partitions(struct storage *s, const struct storage_topic *t,
+/* Slots and memory for the partitions of a topic from `first` on; -ENOSPC: no slot left. flush_op.c */
+int storage_take_partitions(struct storage *s, const struct storage_topic *t, int32_t first,
 	const struct partition_config *config, struct partition **part);
 void storage_drop_partition(struct storage *s, struct partition *part);
 /* What the flush daemon handed over: index memory goes, descriptors and gone segments are ours.

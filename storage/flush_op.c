@@ -68,6 +68,13 @@ create_partition(struct partition *part, bool together, struct err *err)
 	return put_partition_files(part, together, err);
 }
 
+/* How many partitions it makes or deletes. */
+static int32_t
+parts_of(const struct storage_op *op)
+{
+	return op->topic.partitions - op->first;
+}
+
 static bool
 catalogue_is(struct storage *s, const char *text)
 {
@@ -84,10 +91,10 @@ catalogue_is(struct storage *s, const char *text)
 static void
 create(struct storage *s, struct storage_op *op)
 {
-	const bool together = (unsigned)op->topic.partitions >= s->o.together_from;
+	const bool together = (unsigned)parts_of(op) >= s->o.together_from;
 	int32_t n = 0;
 
-	for (; n < op->topic.partitions; n++) {
+	for (; n < parts_of(op); n++) {
 		op->rc = create_partition(op->part[n], together, &op->err);
 		if (op->rc < 0)
 			goto undo;
@@ -102,7 +109,7 @@ create(struct storage *s, struct storage_op *op)
 		return; /* renamed, not synced: what it names must be there */
 undo:
 	/* The one that failed too, unless the directory is somebody else's. */
-	for (int32_t i = 0; i <= n && i < op->topic.partitions; i++)
+	for (int32_t i = 0; i <= n && i < parts_of(op); i++)
 		if (op->part[i]->dirfd >= 0)
 			(void)directory_remove(s, op->part[i]->name);
 }
@@ -262,7 +269,7 @@ op_done(struct job *job)
 			op->kind == OP_CATALOGUE ? "write kira.topics" :
 			"create or delete a topic's directories and write kira.topics");
 	if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
-		for (int32_t i = 0; i < op->topic.partitions; i++)
+		for (int32_t i = 0; i < parts_of(op); i++)
 			flush_adopt(s, op->part[i]);
 	if (op->kind == OP_DELETE_TOPIC && op->undone)
 		take_back(s, op);
@@ -314,13 +321,15 @@ take_slot(struct storage *s)
 }
 
 int
-storage_take_partitions(struct storage *s, const struct storage_topic *t,
+storage_take_partitions(struct storage *s, const struct storage_topic *t, int32_t first,
 	const struct partition_config *config, struct partition **part)
 {
+	const int32_t n = t->partitions - first;
+
 	/* All of them: who fails drops what is there. */
-	for (int32_t i = 0; i < t->partitions; i++)
+	for (int32_t i = 0; i < n; i++)
 		part[i] = NULL;
-	for (int32_t i = 0; i < t->partitions; i++) {
+	for (int32_t i = 0; i < n; i++) {
 		const int slot = take_slot(s);
 
 		if (slot < 0) {
@@ -330,7 +339,7 @@ storage_take_partitions(struct storage *s, const struct storage_topic *t,
 			}
 			return -ENOSPC;
 		}
-		part[i] = partition_alloc(s, t->name, t->id, i, (unsigned)slot, config);
+		part[i] = partition_alloc(s, t->name, t->id, first + i, (unsigned)slot, config);
 	}
 	return 0;
 }
@@ -352,10 +361,10 @@ storage_submit(struct storage *s, struct storage_op *op)
 	op->undone = false;
 	op->err.text[0] = 0;
 	if (op->kind == OP_CREATE_TOPIC)
-		op->rc = storage_take_partitions(s, &op->topic, &op->config, op->part);
+		op->rc = storage_take_partitions(s, &op->topic, op->first, &op->config, op->part);
 	if (op->rc < 0)
 		err_set(&op->err, "no room for %d more partitions of %u: raise max-partitions",
-			op->topic.partitions, s->o.partitions_max);
+			parts_of(op), s->o.partitions_max);
 	(void)pthread_mutex_lock(&s->op_lock);
 	*s->op_last = op;
 	s->op_last = &op->next;
@@ -379,7 +388,7 @@ storage_reap(struct storage *s)
 	/* The last stacks came before the operation that ends their partitions. */
 	storage_take_segments(s);
 	if ((op->kind == OP_DELETE_TOPIC && !op->undone) || (op->kind == OP_CREATE_TOPIC && op->rc < 0)) {
-		for (int32_t i = 0; i < op->topic.partitions; i++) {
+		for (int32_t i = 0; i < parts_of(op); i++) {
 			storage_drop_partition(s, op->part[i]);
 			op->part[i] = NULL;
 		}

@@ -133,7 +133,7 @@ int
 storage_attach(struct storage *s, const struct storage_topic *topic,
 	const struct partition_config *config, struct partition **part, struct err *err)
 {
-	int rc = storage_take_partitions(s, topic, config, part);
+	int rc = storage_take_partitions(s, topic, 0, config, part);
 
 	if (rc < 0) {
 		err_set(err, "more partitions than max-partitions=%u allows: raise it",

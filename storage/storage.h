@@ -270,7 +270,9 @@ uint64_t storage_bytes(const struct partition *part); /* of all its segments' ba
 /* ---- Operations: what may block, run as jobs of the flush daemon ------------------------- */
 
 enum storage_op_kind {
-	OP_CREATE_TOPIC, /* directories, first segments, then `catalogue` (the commit point) */
+	/* Directories, first segments, then `catalogue` (the commit point). `first` above 0: more partitions for
+	 * a topic that is there. */
+	OP_CREATE_TOPIC,
 	/* Rename, `catalogue` (the commit point), unlink; frees the partitions when reaped. Where the catalogue
 	 * cannot be written (`undone`) they are there again, failed: the lcores have let go of them. */
 	OP_DELETE_TOPIC,
@@ -283,7 +285,8 @@ struct storage_op {
 	enum storage_op_kind kind;
 	struct storage_topic topic;       /* CREATE, DELETE */
 	struct partition_config config;   /* CREATE */
-	struct partition **part;          /* [topic.partitions]: CREATE fills, DELETE names */
+	int32_t first;                    /* CREATE: number of the first partition to be made */
+	struct partition **part;          /* [topic.partitions - first]: CREATE fills, DELETE names */
 	char *catalogue;                  /* text of kira.topics between first and last line; caller's */
 	int64_t producer_ids;
 	int64_t offset;                   /* DELETE_RECORDS: 0 to the end; out: the start offset, which may be above */

@@ -42,6 +42,19 @@ decode_count(struct reader *r, size_t smallest)
 	return r->bad ? 0 : n;
 }
 
+/* A list of brokers: how many, and the first. */
+static inline void
+decode_brokers(struct reader *r, struct q_assignment *as)
+{
+	as->brokers = decode_count(r, 4);
+	for (int32_t i = 0; i < as->brokers && !r->bad; i++) {
+		const int32_t broker = kr_i32(r);
+
+		if (i == 0)
+			as->first_broker = broker;
+	}
+}
+
 /* A string that must not be null. */
 static inline struct view
 decode_text(struct reader *r)

@@ -216,16 +216,6 @@ again(struct conn *c, uint64_t now_ns, bool deadline)
 
 static const struct park wait_for_disk = {again, forget};
 
-static bool
-named_twice(const struct q_create_topics *q, int32_t i)
-{
-	for (int32_t j = 0; j < q->topics; j++)
-		if (j != i && q->topic[j].name.len == q->topic[i].name.len &&
-			memcmp(q->topic[j].name.p, q->topic[i].name.p, q->topic[i].name.len) == 0)
-			return true;
-	return false;
-}
-
 enum served
 k19_create_topics(struct conn *c, uint64_t now_ns)
 {
@@ -242,7 +232,7 @@ k19_create_topics(struct conn *c, uint64_t now_ns)
 	cr->n = q.topics;
 	for (int32_t i = 0; i < q.topics; i++)
 		cr->result[i].error = create_one(ctl, &q.topic[i], q.validate_only,
-			named_twice(&q, i), &cr->result[i]);
+			serve_named_twice(&q.topic[0].name, sizeof(q.topic[0]), q.topics, i), &cr->result[i]);
 	if (still_making(cr)) {
 		wait_add(&ctl->topics.waits, c);
 		return conn_park(c, &wait_for_disk, cr, UINT64_MAX);

@@ -196,13 +196,7 @@ create_topic(struct reader *r, struct q_create_topic *t, struct arena *a)
 		struct q_assignment *as = &t->assignment[i];
 
 		as->partition = kr_i32(r);
-		as->brokers = decode_count(r, 4);
-		for (int32_t j = 0; j < as->brokers && !r->bad; j++) {
-			const int32_t broker = kr_i32(r);
-
-			if (j == 0)
-				as->first_broker = broker;
-		}
+		decode_brokers(r, as);
 		kr_tags(r);
 	}
 	t->configs = decode_count(r, 2);

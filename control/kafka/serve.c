@@ -2,6 +2,7 @@
  * serve.c - from the key of a request to its handler. Thread: control. */
 #include "control/kafka/serve.h"
 
+#include "control/groups/group.h"
 #include "control/groups/group_log.h"
 
 #include <kira/errors.h>
@@ -52,6 +53,8 @@ serve(struct conn *c, uint64_t now_ns)
 		return k23_offset_for_leader_epoch(c, now_ns);
 	case API_DESCRIBE_CONFIGS:
 		return k32_describe_configs(c, now_ns);
+	case API_CREATE_PARTITIONS:
+		return k37_create_partitions(c, now_ns);
 	case API_OFFSET_DELETE:
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:
@@ -75,6 +78,21 @@ serve_group_log(const struct control *ctl, struct view group)
 	}
 	/* The log keeps it as a string with a length of 15 bits; only flexible requests can name a longer one. */
 	return group.len > INT16_MAX ? KIRA_E_INVALID_GROUP_ID : 0;
+}
+
+static struct view
+name_of(const struct view *first, size_t size, int32_t i)
+{
+	return *(const struct view *)(const void *)((const char *)first + (size_t)i * size);
+}
+
+bool
+serve_named_twice(const struct view *first, size_t size, int32_t n, int32_t i)
+{
+	for (int32_t j = 0; j < n; j++)
+		if (j != i && view_same(name_of(first, size, j), name_of(first, size, i)))
+			return true;
+	return false;
 }
 
 int16_t

@@ -28,6 +28,7 @@ enum served k21_delete_records(struct conn *c, uint64_t now_ns);
 enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
 enum served k32_describe_configs(struct conn *c, uint64_t now_ns);
+enum served k37_create_partitions(struct conn *c, uint64_t now_ns);
 enum served k42_delete_groups(struct conn *c, uint64_t now_ns);
 enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
@@ -43,6 +44,9 @@ void records_close(struct control *ctl);
 
 /* May groups be looked at, and is this a group's name? 0, 14 while they are read, 15, 24. */
 int16_t serve_group_log(const struct control *ctl, struct view group);
+
+/* Does another of `n` elements of `size` bytes bear the name of element i? `first`: the name in element 0. */
+bool serve_named_twice(const struct view *first, size_t size, int32_t n, int32_t i);
 
 /* The epoch a client names against ours: 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
 int16_t serve_epoch(const struct partition *part, int32_t epoch);

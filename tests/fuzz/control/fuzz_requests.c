@@ -115,6 +115,11 @@ decode(const struct request *rq, struct arena *a)
 			for (int32_t i = 0; i < q.le.topics; i++)
 				within(q.le.topic[i].name);
 		break;
+	case API_CREATE_PARTITIONS:
+		if (q_create_partitions(&q.cp, rq, a))
+			for (int32_t i = 0; i < q.cp.topics; i++)
+				within(q.cp.topic[i].name);
+		break;
 	case API_OFFSET_COMMIT:
 		if (q_offset_commit(&q.oc, rq, a))
 			for (int32_t i = 0; i < q.oc.topics; i++)

@@ -4,6 +4,7 @@
 #define KIRA_TESTS_ANY_REQUEST_H
 
 #include "control/kafka/requests_configs.h"
+#include "control/kafka/requests_admin.h"
 #include "control/kafka/requests_groups.h"
 
 union any_request {
@@ -20,6 +21,7 @@ union any_request {
 	struct q_delete_topics dt;
 	struct q_delete_records dr;
 	struct q_describe_configs dg;
+	struct q_create_partitions cp;
 	struct q_offset_commit oc;
 	struct q_offset_fetch of;
 	struct q_offset_delete od;

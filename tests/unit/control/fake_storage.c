@@ -484,9 +484,9 @@ storage_reap(struct storage *s)
 		s->producer_ids = op->producer_ids;
 	else if (op->kind == OP_DELETE_RECORDS)
 		op->offset = op->part[0]->start = MAX(op->offset, op->part[0]->start);
-	for (int32_t i = 0; i < op->topic.partitions; i++) {
+	for (int32_t i = 0; i < op->topic.partitions - op->first; i++) {
 		if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
-			op->part[i] = make(op->topic.name, i);
+			op->part[i] = make(op->topic.name, op->first + i);
 		else if (op->kind == OP_DELETE_TOPIC)
 			drop(op->part[i]);
 	}

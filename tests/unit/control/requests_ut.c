@@ -63,6 +63,8 @@ decode(const struct request *rq)
 		return q_init_producer_id(&q.ip, rq);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return q_leader_epoch(&q.le, rq, &arena);
+	case API_CREATE_PARTITIONS:
+		return q_create_partitions(&q.cp, rq, &arena);
 	case API_OFFSET_COMMIT:
 		return q_offset_commit(&q.oc, rq, &arena);
 	case API_OFFSET_FETCH:
@@ -369,6 +371,25 @@ create_and_delete_topics_decode(void)
 }
 
 static void
+create_partitions_decodes(void)
+{
+	struct request rq = BODY(37, 0, "\0\0\0\1\0\1t\0\0\0\4\xff\xff\xff\xff\0\0\x75\x30\1");
+	struct q_create_partitions q;
+
+	CU_ASSERT_TRUE_FATAL(q_create_partitions(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topics == 1 && is(q.topic[0].name, "t") && q.topic[0].count == 4);
+	CU_ASSERT_TRUE(q.topic[0].assignments == -1 && q.validate_only);
+	CU_ASSERT_EQUAL(q.timeout_ms, 30000);
+	no_prefix_decodes(&rq);
+	rq = BODY(37, 3, "\x02\x02t\0\0\0\4\x03\x02\0\0\0\1\0\x03\0\0\0\2\0\0\0\3\0\0\0\0\x75\x30\0\0");
+	CU_ASSERT_TRUE_FATAL(q_create_partitions(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.topic[0].assignments == 2 && !q.validate_only);
+	CU_ASSERT_TRUE(q.topic[0].assignment[0].brokers == 1 && q.topic[0].assignment[0].first_broker == 1);
+	CU_ASSERT_TRUE(q.topic[0].assignment[1].brokers == 2 && q.topic[0].assignment[1].first_broker == 2);
+	no_prefix_decodes(&rq);
+}
+
+static void
 delete_records_decodes(void)
 {
 	struct request rq = BODY(21, 0, "\0\0\0\1\0\1t\0\0\0\2\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\1"
@@ -478,6 +499,7 @@ static const struct ut_test tests[] = {
 	UT("requests", produce_decodes),
 	UT("requests", the_small_requests_decode),
 	UT("requests", create_and_delete_topics_decode),
+	UT("requests", create_partitions_decodes),
 	UT("requests", delete_records_decodes),
 	UT("requests", describe_configs_decodes),
 	UT("requests", open_session_decodes),

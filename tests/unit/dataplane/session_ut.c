@@ -20,7 +20,7 @@ static struct partition part[2];
 static struct {
 	struct dataplane_topic topic;
 	struct partition *part[2];
-} orders, clicks;
+} orders, clicks, more;
 static uint64_t now;
 
 static void
@@ -310,7 +310,11 @@ a_repeat_adds_handles_and_moves_the_binding(void)
 	sessions_command(&ss, &cmd, now);
 	CU_ASSERT_EQUAL(s->peer_port, 0);
 	CU_ASSERT_EQUAL(s->reply.l4, 0);
-	cmd = (struct rx_cmd){.kind = RX_FORGET_TOPIC, .topic = {&orders.topic}};
+	cmd = (struct rx_cmd){.kind = RX_SWAP_TOPIC, .topic = {&orders.topic, &more.topic}};
+	sessions_command(&ss, &cmd, now);
+	CU_ASSERT_PTR_EQUAL(s->topic[0], &more.topic);
+	CU_ASSERT_PTR_EQUAL(s->topic[1], &clicks.topic);
+	cmd = (struct rx_cmd){.kind = RX_FORGET_TOPIC, .topic = {&more.topic}};
 	sessions_command(&ss, &cmd, now);
 	CU_ASSERT_PTR_NULL(s->topic[0]);
 	CU_ASSERT_PTR_EQUAL(s->topic[1], &clicks.topic);

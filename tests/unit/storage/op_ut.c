@@ -174,6 +174,82 @@ a_create_that_fails_at_any_call_can_be_repeated(void)
 }
 
 static void
+a_topic_that_grew_keeps_what_it_had_and_has_more_after_a_restart(void)
+{
+	world_begin(1);
+	world_fill(0, 3 * WORLD_SEGMENT);
+	CU_ASSERT_EQUAL_FATAL(world_grow(3), 0);
+	CU_ASSERT_EQUAL(storage_index(w.part[2]), 2);
+	CU_ASSERT_NOT_EQUAL(storage_slot(w.part[1]), storage_slot(w.part[0]));
+	for (unsigned p = 0; p < 3; p++)
+		(void)world_append(p, (struct batch_of){.count = 2});
+	world_sync();
+	world_kill();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL_FATAL(w.parts, 3);
+	CU_ASSERT_TRUE(world_read(0) > 100);
+	CU_ASSERT_EQUAL(world_read(1), 2);
+	CU_ASSERT_EQUAL(world_read(2), 2);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	world_end();
+}
+
+/* Whichever call of it fails once, the partitions that were there are as they were, and it can be repeated. */
+static void
+a_growth_that_fails_at_any_call_changes_nothing_or_all(void)
+{
+	unsigned failed = 0, n;
+
+	world_begin(1);
+	for (n = 1; n < 200; n++) {
+		struct partition *was = w.part[0];
+		int rc;
+
+		(void)world_append(0, (struct batch_of){.count = 4});
+		world_turns(600);
+		fake.fails_at = fake.total + n;
+		rc = world_grow(3);
+		fake.fails_at = 0;
+		failed += rc < 0;
+		CU_ASSERT_PTR_EQUAL_FATAL(w.part[0], was);
+		CU_ASSERT_EQUAL(world_read(0), 4);
+		if (rc < 0) {
+			CU_ASSERT_TRUE(strlen(w.err.text) > 10);
+			CU_ASSERT_EQUAL_FATAL(world_grow(3), 0);
+		}
+		(void)world_append(2, (struct batch_of){.count = 1});
+		CU_ASSERT_EQUAL(world_read(2), 1);
+		CU_ASSERT_EQUAL_FATAL(world_delete(), 0);
+		CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+		if (failed < n / 2)
+			break; /* well behind the last call */
+	}
+	CU_ASSERT_TRUE(failed > 20 && n < 200);
+	world_end();
+}
+
+static void
+a_growth_cut_short_by_a_kill_leaves_the_topic_as_it_was(void)
+{
+	char path[400];
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 4});
+	world_sync();
+	world_kill();
+	/* What is there before the catalogue is written. */
+	(void)snprintf(path, sizeof(path), "%s/t-1", w.dir);
+	CU_ASSERT_EQUAL(mkdir(path, 0755), 0);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL_FATAL(w.parts, 1);
+	CU_ASSERT_EQUAL(world_read(0), 4);
+	CU_ASSERT_EQUAL_FATAL(world_grow(2), 0);
+	(void)world_append(1, (struct batch_of){.count = 1});
+	CU_ASSERT_EQUAL(world_read(1), 1);
+	world_end();
+}
+
+static void
 a_topic_with_more_partitions_than_slots_is_refused(void)
 {
 	static char text[] = "version 1\n";
@@ -476,6 +552,9 @@ static const struct ut_test tests[] = {
 	UT("topics", what_was_appended_is_synced_before_its_topic_goes),
 	UT("topics", a_delete_does_not_wait_for_the_next_commit_but_begins_one),
 	UT("topics", a_create_that_fails_at_any_call_can_be_repeated),
+	UT("topics", a_topic_that_grew_keeps_what_it_had_and_has_more_after_a_restart),
+	UT("topics", a_growth_that_fails_at_any_call_changes_nothing_or_all),
+	UT("topics", a_growth_cut_short_by_a_kill_leaves_the_topic_as_it_was),
 	UT("topics", a_topic_with_more_partitions_than_slots_is_refused),
 	UT("topics", a_directory_that_is_no_topic_of_the_catalogue_is_left_alone),
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),

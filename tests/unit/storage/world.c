@@ -209,6 +209,24 @@ world_create(const char *name, unsigned partitions)
 }
 
 int
+world_grow(unsigned partitions)
+{
+	char text[400], id[23];
+	struct storage_op op = {.kind = OP_CREATE_TOPIC, .config = w.config, .first = (int32_t)w.parts,
+		.part = w.part + w.parts, .catalogue = text};
+	int rc;
+
+	(void)snprintf(op.topic.name, sizeof(op.topic.name), "%s", w.part[0]->topic);
+	memcpy(op.topic.id, w.part[0]->topic_id, sizeof(op.topic.id));
+	op.topic.partitions = (int32_t)partitions;
+	uuid_put(id, op.topic.id);
+	(void)snprintf(text, sizeof(text), "version 1\nt %s %s %u\n", op.topic.name, id, partitions);
+	rc = run(&op);
+	w.parts = rc < 0 ? w.parts : partitions;
+	return rc;
+}
+
+int
 world_delete(void)
 {
 	static char nothing[] = "version 2\n";

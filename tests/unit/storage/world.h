@@ -64,6 +64,8 @@ void world_kill(void); /* memory and descriptors go, files stay as they are */
 /* OP_CREATE_TOPIC or OP_DELETE_TOPIC through turns; its rc. Partitions go to w.part[]. */
 int world_create(const char *name, unsigned partitions);
 int world_delete(void);
+/* More partitions for the topic that is there, `partitions` in all. */
+int world_grow(unsigned partitions);
 
 void world_turns(unsigned n); /* of 1 ms each */
 void world_sync(void);        /* turns until a commit that begins now is done */
