@@ -31,6 +31,16 @@ end(void)
 	world_close(&w);
 }
 
+/* The answer stands at the partition's error. */
+static void
+skip_to_error(struct reader *r)
+{
+	CU_ASSERT_EQUAL(kr_array(r, 1, 1), 1);
+	(void)kr_string(r);
+	CU_ASSERT_EQUAL(kr_array(r, 1, 1), 1);
+	CU_ASSERT_EQUAL(kr_i32(r), 0);
+}
+
 /* Version 12, with the epoch of the last record that was fetched; -1: without. */
 static int16_t
 fetch(int64_t offset, int32_t last_epoch)
@@ -63,10 +73,7 @@ fetch(int64_t offset, int32_t last_epoch)
 	(void)kr_i32(&r);
 	CU_ASSERT_EQUAL(kr_i16(&r), 0);
 	(void)kr_i32(&r);
-	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
-	(void)kr_string(&r);
-	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
-	CU_ASSERT_EQUAL(kr_i32(&r), 0);
+	skip_to_error(&r);
 	return kr_i16(&r);
 }
 
@@ -84,10 +91,7 @@ list(int64_t timestamp, int64_t *offset)
 	kw_i32(q, 0);
 	kw_i64(q, timestamp);
 	r = world_ask(&w, fd);
-	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
-	(void)kr_string(&r);
-	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
-	CU_ASSERT_EQUAL(kr_i32(&r), 0);
+	skip_to_error(&r);
 	error = kr_i16(&r);
 	(void)kr_i64(&r);
 	*offset = kr_i64(&r);
