@@ -218,11 +218,13 @@ judge(const struct recovery *r, struct err *err)
 }
 
 /* The log that was found ends below the start, above which nothing was promised: left-overs of a deletion whose
- * unlinks reached the disk in another order. What lies behind a gap may be the log itself. */
+ * unlinks reached the disk in another order. What lies behind a gap may be the log itself. A file that goes on with
+ * other bytes than its batches is none: it was durable before the start moved, so that is damage, and records above
+ * the start may lie behind it. */
 static bool
 is_left_over(const struct recovery *r)
 {
-	return r->n > 0 && r->end < r->start && r->row && r->row->recovery <= r->start;
+	return r->n > 0 && !r->torn && r->end < r->start && r->row && r->row->recovery <= r->start;
 }
 
 static int

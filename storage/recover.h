@@ -45,6 +45,7 @@ struct recovery {
 	unsigned n;
 	unsigned unsealed;      /* index of the first that must be checked */
 	int64_t start, end;
+	bool torn;              /* the check ended at bytes that are no batch, in the file that ends at `end` */
 	int64_t wall_ms;
 	/* The thread that tells how far all are reads these. */
 	_Atomic uint64_t bytes; /* of log to be read: unsealed, or folded for want of a snapshot */

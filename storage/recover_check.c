@@ -287,7 +287,8 @@ recover_check(struct recovery *r, struct err *err)
 		if (rc < 0)
 			return rc;
 		r->end = r->seg[i]->end;
-		if (rc > 0) {
+		r->torn = rc > 0;
+		if (r->torn) {
 			i++;
 			break;
 		}

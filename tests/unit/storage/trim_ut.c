@@ -450,6 +450,30 @@ on_a_full_disk_that_segment_stays(void)
 	world_end();
 }
 
+/* The first file holds what was deleted, and what came after. */
+static void
+damage_below_the_start_does_not_take_what_lies_above_it(void)
+{
+	uint8_t bytes[8] = {0};
+	int fd;
+
+	world_begin(1);
+	for (unsigned i = 0; i < 4; i++)
+		(void)world_append(0, (struct batch_of){.count = 2, .seed = i});
+	CU_ASSERT_EQUAL(delete_to(8), 0);
+	(void)world_append(0, (struct batch_of){.count = 2, .seed = 9});
+	world_sync();
+	CU_ASSERT_TRUE(state_says(" 8 8 ok"));
+	world_kill();
+	fd = world_open_file(0, "00000000000000000000.log");
+	CU_ASSERT_EQUAL(pwrite(fd, bytes, sizeof(bytes), 100), sizeof(bytes));
+	(void)close(fd);
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	CU_ASSERT_TRUE(world_has(0, "00000000000000000000.log"));
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trim", the_start_moves_once_kira_state_says_so_and_whole_segments_go),
 	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
@@ -465,6 +489,7 @@ static const struct ut_test tests[] = {
 	UT("producers", a_segment_stays_until_a_snapshot_remembers_its_producers),
 	UT("producers", a_start_writes_the_snapshot_before_that_segment_goes),
 	UT("producers", on_a_full_disk_that_segment_stays),
+	UT("trim", damage_below_the_start_does_not_take_what_lies_above_it),
 };
 
 UT_MAIN(tests)
