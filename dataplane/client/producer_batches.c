@@ -396,6 +396,10 @@ sendable(struct io *io, struct partition *part, bool tcp)
 	}
 	if (b->alone && part->outstanding > 0)
 		return false;
+	/* Once round. A broker that has forgotten the producer (24 h) takes number 0, with which one begins,
+	 * though what was sent before it is missing: so it goes when nothing of that is out. */
+	if (!b->sequenced && part->next_sequence == 0 && part->sent.head && !io->p->o.no_idempotence && !BUG(53))
+		return false;
 	udp = fits_udp(io, b);
 	if (!tcp)
 		return udp && part->outstanding_tcp == 0;

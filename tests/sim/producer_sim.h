@@ -167,7 +167,7 @@ void sim_broker_open(struct sim_open *o);
 void sim_broker_anchor_gone(uint32_t id, uint64_t secret);
 void sim_broker_withdraw(uint32_t id, uint64_t secret);
 /* Of an earlier day: the last batch of a producer in a partition. */
-void sim_broker_had(unsigned partition, int64_t producer, int32_t sequence);
+bool sim_broker_had(unsigned partition, int64_t producer, int32_t sequence);
 void sim_broker_kill(bool power);
 void sim_broker_moves(void);             /* after it was stopped */
 void sim_broker_fail(unsigned partition);
@@ -185,6 +185,7 @@ bool sim_client_idle(unsigned client);   /* nothing is alive in it */
 void sim_client_die(unsigned client, bool same_id); /* its process, and another one takes over */
 uint64_t sim_client_next_ns(unsigned client);
 bool sim_client_session(unsigned client, uint32_t *id, uint64_t *secret);
+void sim_client_near_wrap(unsigned client); /* idle, and its producer forgotten: its numbers are nearly at their end */
 void sim_client_lose_anchor(unsigned client);
 void sim_client_kirad_died(unsigned client);
 void sim_client_udp_again(unsigned client);

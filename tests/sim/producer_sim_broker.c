@@ -120,11 +120,13 @@ store(struct partition *part, const uint8_t *b, uint64_t now_ns, struct append_r
 			last_sequence(first, n), res->base_offset, 0, now_ns);
 }
 
-void
+bool
 sim_broker_had(unsigned partition, int64_t producer, int32_t sequence)
 {
 	struct partition *part = &world.part[partition];
 
+	if (part->state == PART_FAILED)
+		return false;
 	entry[partition][part->appended].tag = SIM_EARLIER;
 	entry[partition][part->appended].epoch = 0;
 	part->log[part->appended++] = (struct fake_batch){.producer = producer, .base_offset = part->end,
@@ -132,6 +134,7 @@ sim_broker_had(unsigned partition, int64_t producer, int32_t sequence)
 	producers_stored(producers, partition, producer, 0, sequence, sequence, part->end, 0, sim_kirad_now());
 	part->end++;
 	part->published = part->durable = part->appended;
+	return true;
 }
 
 enum append_verdict

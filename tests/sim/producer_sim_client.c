@@ -441,6 +441,20 @@ begin(unsigned client, const struct kira_producer_options *o, int64_t producer_i
 	c->io.path = KUP_DGRAM_BASE;
 }
 
+/* The end of a producer's numbers is near, and kirad has what was before. */
+static void
+near_wrap(unsigned client, int32_t partition, uint32_t within)
+{
+	struct partition *part = &clients[client].topic->part[partition];
+	const int32_t last = INT32_MAX - (int32_t)sim_draw(within);
+
+	if (part->raising || part->epoch != 0
+			|| !sim_broker_had((unsigned)partition, part->producer_id, last))
+		return;
+	part->next_sequence = rb_sequence_add(last, 1);
+	part->known = true;
+}
+
 void
 sim_client_begin(unsigned client)
 {
@@ -452,16 +466,19 @@ sim_client_begin(unsigned client)
 	sim.client[client].acks = o.acks;
 	begin(client, &o, o.no_idempotence ? -1 : next_id, o.no_idempotence ? -1 : 0);
 	for (int32_t i = 0; sim.plan.wrap && i < SIM_PARTITIONS; i++) {
-		struct partition *part = &clients[client].topic->part[i];
-		const int32_t last = INT32_MAX - (int32_t)sim_draw(100);
-
-		sim_broker_had((unsigned)i, next_id, last);
-		part->producer_id = next_id;
-		part->epoch = 0;
-		part->next_sequence = rb_sequence_add(last, 1);
-		part->known = true;
+		clients[client].topic->part[i].producer_id = next_id;
+		clients[client].topic->part[i].epoch = 0;
+		near_wrap(client, i, 100);
 	}
 	next_id++;
+}
+
+void
+sim_client_near_wrap(unsigned client)
+{
+	for (int32_t i = 0; i < SIM_PARTITIONS; i++)
+		if (clients[client].topic->part[i].producer_id == clients[client].p.producer_id)
+			near_wrap(client, i, 20);
 }
 
 /* Before the broker ends, which frees what its connections hold. */

@@ -75,8 +75,7 @@ sim_plan_draw(void)
 	}
 	if (p->tcp_only)
 		p->chaos = 0;
-	/* Number 0 is also what a forgotten producer begins with (PROTOCOL.md, 6). */
-	p->wrap &= !p->no_idempotence && p->day_ns == UINT64_MAX;
+	p->wrap &= !p->no_idempotence;
 	p->power_loop &= p->power_cuts && !p->tcp_only;
 	p->as_kafka &= p->tcp_only && !p->no_idempotence;
 	if (p->loss >= LOSSY)
@@ -148,6 +147,9 @@ day_turn(void)
 	sim_note("a day passes");
 	sim_fired(FAULT_DAY);
 	p->day_ns = UINT64_MAX;
+	/* Number 0 is also what a forgotten producer begins with (PROTOCOL.md, 6). */
+	for (unsigned i = 0; p->wrap && i < SIM_CLIENTS; i++)
+		sim_client_near_wrap(i);
 	sim.ahead_ns += DAY_NS;
 	for (unsigned i = 0; i < SIM_CLIENTS; i++)
 		sim.client[i].ahead_ns += DAY_NS;

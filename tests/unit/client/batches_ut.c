@@ -363,12 +363,34 @@ over_tcp_the_first_batch_of_a_producer_goes_alone(void)
 	CU_ASSERT_PTR_NULL(batch_next(&io, true));
 }
 
+/* A broker that has forgotten the producer would take it before what is missing. */
+static void
+once_round_number_0_goes_when_nothing_before_it_is_out(void)
+{
+	struct batch *last, *first;
+
+	fresh();
+	part->next_sequence = INT32_MAX - 1;
+	last = make(1);
+	first = make(2);
+	(void)make(3);
+	CU_ASSERT_PTR_EQUAL_FATAL(send_next(), last);
+	CU_ASSERT_EQUAL(last->base_sequence, INT32_MAX - 1);
+	CU_ASSERT_PTR_NULL(send_next());
+	succeeded(last);
+	CU_ASSERT_PTR_EQUAL_FATAL(send_next(), first);
+	CU_ASSERT_EQUAL(first->base_sequence, 0);
+	CU_ASSERT_PTR_NOT_NULL(send_next()); /* behind it as ever */
+	CU_ASSERT_EQUAL(part->next_sequence, 4);
+}
+
 static const struct ut_test tests[] = {
 	UT("batches", batches_go_in_order_with_numbers_without_gaps),
 	UT("batches", what_was_overtaken_goes_alone_under_its_old_number),
 	UT("batches", a_failure_for_good_renumbers_the_later_ones_in_a_newer_epoch),
 	UT("batches", a_number_that_may_be_stored_is_not_replaced),
 	UT("batches", a_refusal_that_judged_no_number_settles_no_earlier_sending),
+	UT("batches", once_round_number_0_goes_when_nothing_before_it_is_out),
 	UT("batches", a_fenced_producer_sends_nothing_more),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
 	UT("batches", beside_udp_a_tcp_batch_waits_for_the_disk_of_those_before_it),
