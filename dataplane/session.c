@@ -338,7 +338,9 @@ wipe(struct sessions *ss, struct session *s)
 /* It sends no more: nothing came of it while the queue took all of its credit twice. By time alone a session
  * that waits for its turn among hundreds, or the whole queue of an lcore that was put aside, would be taken
  * for idle; the first to be heard would get the others' part, and these were left with KUP_IDLE_CREDIT
- * for as long as it uses that. Where little comes in, time decides, by sweeps: one however long it was. */
+ * for as long as it uses that. Where little comes in, time decides, by sweeps: one however long it was, and none
+ * while nothing comes at all. Nobody misses the credit then, and if it is the senders that were put aside, all of
+ * them at once, the first to come back would get the others' part. */
 static bool
 silent(const struct sessions *ss, const struct session *s)
 {
@@ -384,7 +386,8 @@ sessions_sweep(struct sessions *ss, uint64_t now_ns)
 
 	if (now_ns - ss->swept_ns < SESSION_SWEEP_NS)
 		return 0;
-	ss->sweeps++;
+	ss->sweeps += ss->data_n != ss->swept_data_n;
+	ss->swept_data_n = ss->data_n;
 	ss->swept_ns = now_ns;
 	for (uint32_t i = ss->live_n; i-- > 0;) {
 		if (i >= SWEEP_AHEAD)

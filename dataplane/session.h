@@ -79,7 +79,8 @@ struct sessions {
 	uint32_t slots, owner;
 	uint32_t credit, credit_out; /* C; sum of the weights, at most C */
 	uint32_t active;
-	uint32_t data_n, sweeps;   /* DATA so far, of all; sweeps so far. Both wrap */
+	uint32_t data_n, sweeps;   /* DATA so far, of all; sweeps since which some came. Both wrap */
+	uint32_t swept_data_n;     /* data_n at the last sweep */
 	uint32_t alive, quarantined;
 	uint64_t swept_ns;
 	struct rx_counters *count;

@@ -172,9 +172,33 @@ who_waits_for_its_turn_among_many_is_not_taken_for_silent(void)
 	later(10);
 	CU_ASSERT_FALSE(a->active);
 	CU_ASSERT_EQUAL(ss.active, 1);
-	for (unsigned i = 0; i < 11; i++)
+	sessions_close(&ss);
+}
+
+/* As when the host of all of them is away for a while: who comes back first would get the others' part. */
+static void
+while_nothing_comes_nobody_is_taken_for_silent(void)
+{
+	struct session *a, *b;
+
+	begin();
+	a = grant(1);
+	b = grant(2);
+	session_active(&ss, a);
+	session_active(&ss, b);
+	for (unsigned i = 0; i < 100; i++)
 		later(10);
-	CU_ASSERT_EQUAL(ss.active, 0);
+	session_active(&ss, b);
+	CU_ASSERT_EQUAL(ss.active, 2);
+	session_raise_credit(&ss, b);
+	CU_ASSERT_EQUAL(window_outstanding(&b->window), CREDIT / 2);
+	for (unsigned i = 0; i < 11; i++) { /* little comes, of one alone */
+		later(10);
+		session_active(&ss, b);
+	}
+	later(10);
+	CU_ASSERT_FALSE(a->active);
+	CU_ASSERT_EQUAL(ss.active, 1);
 	sessions_close(&ss);
 }
 
@@ -378,6 +402,7 @@ static const struct ut_test tests[] = {
 	UT("grant", grants_end_with_89_when_slots_or_credit_do),
 	UT("credit", credit_is_shared_and_its_sum_stays_below_c),
 	UT("credit", who_waits_for_its_turn_among_many_is_not_taken_for_silent),
+	UT("credit", while_nothing_comes_nobody_is_taken_for_silent),
 	UT("credit", the_last_two_credits_of_a_session_are_its_own),
 	UT("credit", an_ended_session_counts_with_what_storage_has_of_it),
 	UT("state", without_anchor_a_session_ends_after_its_lease),

@@ -102,23 +102,26 @@ a_duplicate_is_answered_and_not_stored_twice(void)
 static void
 what_comes_again_earns_no_share_of_the_credit_and_ages_nobody(void)
 {
-	struct session *s;
+	struct session *s, *other;
 	uint32_t data_n;
 
-	world_begin(64, 0);
+	world_begin(128, 0);
 	s = world_grant(32, 0);
+	other = world_grant(64, 0);
 	world_data(s, 1, 1, 0, PRODUCER, 0);
 	settle();
 	CU_ASSERT_TRUE(s->active);
 	data_n = world.rx.sessions.data_n;
-	for (unsigned i = 0; i < 40; i++) {
+	for (uint32_t i = 1; i <= 16; i++) {
 		world_data(s, 1, 1, 0, PRODUCER, 0);
 		world_data(s, 1000, 1, 0, PRODUCER, 10); /* beyond its credit */
+		world_data(other, i, 1, 1, PRODUCER + 1, (int32_t)(i - 1) * 10);
 		world_later(SESSION_SWEEP_NS);
 		world_both();
 	}
+	CU_ASSERT_TRUE(other->active);
 	CU_ASSERT_FALSE(s->active);
-	CU_ASSERT_EQUAL(world.rx.sessions.data_n, data_n);
+	CU_ASSERT_EQUAL(world.rx.sessions.data_n, data_n + 16);
 	world_data(s, 2, 1, 0, PRODUCER, 10);
 	world_both();
 	CU_ASSERT_TRUE(s->active);
