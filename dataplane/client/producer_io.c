@@ -49,6 +49,10 @@ close_lingered(struct io *io)
 	const bool all = p->stopping;
 	struct batch *b = p->open_head, *next;
 
+	/* Else nothing can be due: hundreds that stay open are not walked by in each turn. */
+	if (!all && io->now_ns < io->linger_at_ns && (io->linger_at_ns != CW_NEVER || p->next_order == io->order_seen)
+			&& !(io->held_open && io->now_ns >= io->open_until_ns))
+		return;
 	io->linger_at_ns = CW_NEVER;
 	io->held_open = false;
 	io->order_seen = p->next_order;

@@ -217,6 +217,32 @@ what_stays_open_keeps_nobody_awake_and_what_is_new_does(void)
 	let_go();
 }
 
+/* With hundreds of partitions each turn would look at each of them, under the lock. */
+static void
+what_stays_open_is_looked_at_when_something_may_be_due(void)
+{
+	struct batch *open;
+
+	fresh();
+	produce(0, 1);
+	admit_later();
+	produce(0, 1);
+	admit_later();
+	CU_ASSERT_TRUE(io.held_open);
+	open = producer.open_head;
+	producer.open_head = NULL; /* a look would find none */
+	admit(&io);
+	CU_ASSERT_TRUE(io.held_open);
+	io.now_ns = io.open_until_ns;
+	admit(&io);
+	CU_ASSERT_FALSE(io.held_open);
+	producer.open_head = open;
+	produce(1, 1);
+	admit_later();
+	CU_ASSERT_EQUAL(ready(1), 1);
+	let_go();
+}
+
 /* A batch's time to be delivered is that of its oldest record: a younger one must not lose most of its own. */
 static void
 a_batch_stays_open_for_an_eighth_of_the_delivery_timeout(void)
@@ -262,6 +288,7 @@ static const struct ut_test tests[] = {
 	UT("admit", records_behind_a_batch_that_is_not_sent_share_one),
 	UT("admit", a_full_one_goes_all_the_same_and_so_does_one_that_is_flushed_for),
 	UT("admit", what_stays_open_keeps_nobody_awake_and_what_is_new_does),
+	UT("admit", what_stays_open_is_looked_at_when_something_may_be_due),
 	UT("admit", a_batch_stays_open_for_an_eighth_of_the_delivery_timeout),
 	UT("flush", a_flush_waits_for_what_was_accepted_before_it_and_for_nothing_else),
 	UT("loss", with_its_session_or_its_connection_goes_what_the_broker_knows),
