@@ -8,6 +8,7 @@
 #include "control/cli/format.h"
 #include "control/cli/lines.h"
 
+#include "base/bits.h"
 #include "base/clock.h"
 
 #include <kira/errors.h>
@@ -27,6 +28,9 @@
 #define STUCK_NS    (5 * NS_PER_S)   /* nothing delivered for so long: say why, once */
 #define LAST_MS     10000            /* level none: for what was sent to arrive */
 #define CLOSE_MS    600              /* else: to tell the broker that the session is over */
+#define RECORD_BYTES 10              /* what a line takes in a batch beside its text */
+#define AHEAD_MAX   (64 * MIB)
+#define SLOWEST     2048             /* bytes a second that a way is taken to carry, before more is known */
 #define CODES_MAX   8
 #define SEPARATOR_MAX 64
 
@@ -51,6 +55,7 @@ struct produce {
 	bool terminal, shown;            /* a progress line stands on it */
 	uint64_t line;                   /* number of the last one */
 	uint64_t refused;                /* lines that no batch holds */
+	uint64_t ahead, ahead_max;       /* bytes since all was acked, and how many there may be */
 	uint64_t started_ns, progress_ns;
 	uint64_t moved_ns, moved_records; /* when something was last delivered, and the sum then */
 	bool said_stuck, fatal;
@@ -204,6 +209,39 @@ refuse(struct produce *pr, const char *why)
 	}
 }
 
+/* Until all is told. libkira fails what passes its delivery timeout, so this ends. */
+static void
+flush(struct produce *pr)
+{
+	const unsigned before = pr->interrupts;
+
+	while (kira_flush(pr->p, BLOCK_MS) == -ETIMEDOUT) {
+		take_signals(pr);
+		if (pr->interrupts > before)
+			return;
+		progress(pr);
+	}
+}
+
+/* A line's time to be delivered begins when it is read: what is read ahead of a slow way, all that libkira's
+ * buffer holds, would fail there. So all is acked before more is read, and how long that takes tells how much. */
+static void
+keep_pace(struct produce *pr)
+{
+	const uint64_t begun_ns = clock_now_ns(), time_ns = (uint64_t)(pr->o.delivery_timeout * 1e9);
+	uint64_t took_ns;
+
+	if (pr->ahead < pr->ahead_max)
+		return;
+	flush(pr);
+	took_ns = clock_now_ns() - begun_ns;
+	if (took_ns < time_ns / 16)
+		pr->ahead_max = MIN(2 * pr->ahead_max, AHEAD_MAX);
+	else if (took_ns > time_ns / 8)
+		pr->ahead_max = MAX(pr->ahead_max / 2, 1u);
+	pr->ahead = 0;
+}
+
 /* False: no more can be sent. */
 static bool
 send_line(struct produce *pr, const char *text, size_t length)
@@ -237,6 +275,8 @@ send_line(struct produce *pr, const char *text, size_t length)
 			rc == -EPIPE ? "fenced: another producer has taken this one's id" : strerror(-rc));
 		pr->fatal = true;
 	}
+	pr->ahead += length + RECORD_BYTES;
+	keep_pace(pr);
 	return !pr->fatal;
 }
 
@@ -268,23 +308,26 @@ feed(struct produce *pr)
 	}
 }
 
-/* Until all is told. libkira fails what passes its delivery timeout, so this ends. */
-static void
-flush(struct produce *pr)
-{
-	const unsigned before = pr->interrupts;
-
-	while (kira_flush(pr->p, BLOCK_MS) == -ETIMEDOUT) {
-		take_signals(pr);
-		if (pr->interrupts > before)
-			return;
-		progress(pr);
-	}
-}
-
 /* ---- Start and end ------------------------------------------------------------------------- */
 
 static const char *const acks_name[] = {"none", "log", "disk", "uplink"};
+
+static void
+report_failed(const struct produce *pr, const struct kira_producer_stats *s, int16_t code, uint64_t records,
+	const char *why)
+{
+	fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: ", records, kira_error_name(code));
+	if (code != KIRA_E_REQUEST_TIMED_OUT) {
+		fprintf(stderr, "%s%s\n", kira_error_meaning(code),
+			code == KIRA_E_MESSAGE_TOO_LARGE ? "; --batch BYTES makes smaller batches" : "");
+		return;
+	}
+	fprintf(stderr, "not acked within %g s (--delivery-timeout), perhaps stored", pr->o.delivery_timeout);
+	if (s->datagrams > 0)
+		fprintf(stderr, "; %" PRIu64 " of %" PRIu64 " datagrams were lost, %" PRIu64 " probes sent, a round "
+			"trip lasts %.1f ms", s->lost, s->datagrams, s->probes, (double)s->rtt_us / 1e3);
+	fprintf(stderr, "%s%s\n", *why ? "; " : "", why);
+}
 
 /* Returns the exit status. */
 static int
@@ -306,10 +349,7 @@ close_and_report(struct produce *pr)
 		pr->o.acks == KIRA_ACKS_NONE && pr->interrupts < 2 ? LAST_MS : told ? CLOSE_MS : 0);
 	lost = s.records - s.records_delivered + pr->refused;
 	for (unsigned i = 0; i < CODES_MAX && pr->failed[i].code != 0; i++)
-		fprintf(stderr, NAME ": %" PRIu64 " records failed: %s: %s%s\n", pr->failed[i].records,
-			kira_error_name(pr->failed[i].code), kira_error_meaning(pr->failed[i].code),
-			pr->failed[i].code == KIRA_E_MESSAGE_TOO_LARGE
-				? "; --batch BYTES makes smaller batches" : "");
+		report_failed(pr, &s, pr->failed[i].code, pr->failed[i].records, why);
 	fprintf(stderr, NAME ": ");
 	if (lost > 0)
 		fprintf(stderr, "%" PRIu64 " NOT acked, ", lost);
@@ -434,6 +474,8 @@ cli_produce(int argc, char **argv)
 		(void)kira_producer_close(pr.p, 0);
 		return cli_fail(NAME, strerror(errno), CLI_EXIT_FAILED);
 	}
+	pr.ahead_max = MAX((uint64_t)(pr.o.delivery_timeout * SLOWEST), 1u);
+	pr.ahead_max = MIN(pr.ahead_max, AHEAD_MAX);
 	feed(&pr);
 	flush(&pr);
 	status = close_and_report(&pr);

@@ -125,7 +125,7 @@ kira_topic_open(struct kira_producer *p, const char *name, bool create, struct k
 	} else if (t->route == ROUTE_PENDING) {
 		rc = -ETIMEDOUT;
 		err_set(&err, "topic %s: no way to %s within %u s: %s", name, p->bootstrap,
-			ROUTE_MS / 1000, p->trouble);
+			ROUTE_MS / 1000, p->trouble[0] ? p->trouble : "no answer yet");
 	} else if (t->route == ROUTE_FAILED) {
 		rc = -EOPNOTSUPP;
 		err_set(&err, "no UDP for topic %s: %s; --transport auto or tcp would use TCP", name,

@@ -13,7 +13,8 @@
 
 --matrix   loss of 0, 0.1, 1, 5, 20 % x doubling of 5 % or none x 64 datagrams overtaking a quarter, or none, without
            congestion control: each record is there once, in order; sent again is what was lost and next to nothing else
---some     five corners of it, and a slow link with a short queue that congestion control has to find
+--some     five corners of it, a slow link with a short queue that congestion control has to find, and one that takes
+           longer for all of the input than a record has until it fails
 --goodput  what loss costs on a link both ends carry easily, in one run with clean ones between; beside it without a
            gate the default congestion control, with delays of 0, 1 and 10 ms. Prints the table of client/README.md
 --stall    a disk that stands still: credits do not come back, nothing is sent again and again, and all arrive after
@@ -166,6 +167,15 @@ def slow_link(bench):
             "%d sent again, dropped were %d" % (got["again"], dropped))
 
 
+def slower_than_its_time(bench):
+    """What is read takes the link longer than a record has: the tool must not read so far ahead of it."""
+    path = bench.lines("slower", 5000, lambda n: 1000)
+    got = bench.produce(path, 1, ("--delivery-timeout", "3"), mbit=8, queue=80 * 1538, loss=0.001)
+    bench.all_there(got["topic"], 5000, 1)
+    h.say("8 Mbit/s, 3 s to be delivered: %.1f MB in %.1f s" % (got["bytes"] / 1e6, got["seconds"]))
+    h.check(got["seconds"] > 3, "the link was not slower than that")
+
+
 # ---- Goodput -------------------------------------------------------------------------------------
 
 def datagrams_for(loss, delay_ms):
@@ -291,6 +301,7 @@ def body():
         count, worst = matrix(bench, cells, DATAGRAMS // 2 if args.some else DATAGRAMS)
         if args.some:
             slow_link(bench)
+            slower_than_its_time(bench)
         t = bench.totals
         h.check(t["lost"] and t["doubled"] and t["reordered"] and (args.matrix or t["queue_dropped"]),
                 "a kind of fault never happened: %s" % t)
