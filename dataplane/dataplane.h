@@ -84,6 +84,7 @@ enum store_kind {
 	STORE_UDP,     /* inside: an mbuf's private area */
 	STORE_PRODUCE, /* one batch that came over TCP */
 	STORE_ROLL,
+	STORE_CONFIGURE, /* `config` holds from the next batch on */
 	STORE_DETACH,  /* forget the partition: what waits or is held gets error 3 */
 };
 
@@ -92,7 +93,10 @@ enum store_kind {
 struct store_msg {
 	struct store_msg *next;      /* the partition's wait queue or hold list */
 	struct partition *part;
-	uint8_t *batch;              /* whole RecordBatch; pinned until the completion */
+	union {
+		uint8_t *batch;      /* whole RecordBatch; pinned until the completion */
+		const struct partition_config *config; /* CONFIGURE: control's, until the completion */
+	};
 	uint32_t length;
 	uint8_t kind;                /* enum store_kind */
 	uint8_t append_flags;

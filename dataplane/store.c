@@ -483,6 +483,10 @@ command(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int64_t 
 		st->gifts->flush = true; /* a segment left, or asked for */
 		store_stage(st, msg, 0, -1, false);
 		break;
+	case STORE_CONFIGURE:
+		storage_configure(msg->part, msg->config);
+		store_stage(st, msg, 0, -1, false);
+		break;
 	case STORE_DETACH:
 		detach(st, msg, now_ns, wall_ms);
 		break;

@@ -115,7 +115,7 @@ storage_publish(struct partition *part)
 	 * one more than what is seen, a commit that had begun too early is never waited for. */
 	HOOK(K2);
 	begun = atomic_load(&s->commit_begun);
-	if (part->unsynced_records >= part->config.flush_messages) {
+	if (part->unsynced_records >= SETTING(part, flush_messages)) {
 		part->unsynced_records = 0;
 		HOOK(W1);
 		atomic_store(&words_of(part)->wanted, begun + 1); /* W1 */
@@ -206,7 +206,7 @@ roll_due(const struct partition *part, uint64_t now_ns)
 	if (part->position == 0)
 		return false; /* an empty segment is never rolled */
 	return part->roll_ordered ||
-		(int64_t)((now_ns - first_ns) / NS_PER_MS) >= part->config.segment_ms;
+		(int64_t)((now_ns - first_ns) / NS_PER_MS) >= SETTING(part, segment_ms);
 }
 
 static bool
@@ -223,6 +223,12 @@ take_spare_and_roll(struct partition *part)
 	atomic_store_explicit(&part->spare, NULL, memory_order_relaxed);
 	roll(part, seg);
 	return true;
+}
+
+void
+storage_configure(struct partition *part, const struct partition_config *config)
+{
+	settings_set(&part->settings, config);
 }
 
 void
@@ -269,7 +275,7 @@ check_bytes(const struct partition *part, const uint8_t *batch, uint32_t length,
 {
 	const int16_t error = batch_check(batch, length, BATCH_NEW |
 		(flags & APPEND_UDP ? 0 : BATCH_EXACT) |
-		(part->config.log_append_time ? BATCH_UNTIMED : 0));
+		(SETTING(part, log_append_time) ? BATCH_UNTIMED : 0));
 
 	if (error != 0)
 		return error;
@@ -309,23 +315,40 @@ judge_producer(struct partition *part, const uint8_t *batch, unsigned flags, uin
 	return refuse(result, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
 }
 
+/* After segment.bytes was raised the active segment and the one made ahead are as small as before: what fits
+ * neither would wait for ever, an empty segment is never left. */
+static bool
+never_fits(const struct partition *part, uint64_t total)
+{
+	const struct segment *active = part->active, *spare;
+
+	if (part->position + total <= active->size)
+		return false;
+	if (part->position == 0 && !active->blank)
+		return true;
+	spare = atomic_load_explicit(&part->spare, memory_order_acquire); /* N2 */
+	return spare && total > spare->size;
+}
+
 /* Rules 11 and 12: limits that a topic may change. */
 static int16_t
 check_limits(const struct partition *part, const uint8_t *batch, int64_t wall_ms)
 {
-	const struct partition_config *cfg = &part->config;
 	const int64_t total = rb_total(batch);
 	const int64_t low = rb_base_timestamp(batch), high = rb_max_timestamp(batch);
 
-	if (total > cfg->max_message_bytes || total > BATCH_BYTES_MAX ||
-		total > cfg->segment_bytes)
+	if (total > SETTING(part, max_message_bytes) || total > BATCH_BYTES_MAX ||
+		total > SETTING(part, segment_bytes) || never_fits(part, (uint64_t)total))
 		return KIRA_E_MESSAGE_TOO_LARGE;
-	if (cfg->log_append_time)
+	if (SETTING(part, log_append_time))
 		return 0;
-	/* Written so that no sum can overflow: limits may be INT64_MAX, timestamps anything. */
-	if (low < wall_ms && (uint64_t)wall_ms - (uint64_t)low > (uint64_t)cfg->timestamp_before_max_ms)
+	/* Checked while the topic was LogAppendTime, it may have waited for room since. */
+	if (high < low)
 		return KIRA_E_INVALID_TIMESTAMP;
-	if (high > wall_ms && (uint64_t)high - (uint64_t)wall_ms > (uint64_t)cfg->timestamp_after_max_ms)
+	/* Written so that no sum can overflow: limits may be INT64_MAX, timestamps anything. */
+	if (low < wall_ms && (uint64_t)wall_ms - (uint64_t)low > (uint64_t)SETTING(part, timestamp_before_max_ms))
+		return KIRA_E_INVALID_TIMESTAMP;
+	if (high > wall_ms && (uint64_t)high - (uint64_t)wall_ms > (uint64_t)SETTING(part, timestamp_after_max_ms))
 		return KIRA_E_INVALID_TIMESTAMP;
 	return 0;
 }
@@ -398,7 +421,7 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 		return refuse(result, error);
 	if (!make_room(part, (uint64_t)rb_total(batch), rb_count(batch), now_ns))
 		return APPEND_WAIT;
-	if (part->config.log_append_time) {
+	if (SETTING(part, log_append_time)) {
 		part->append_ms = MAX(part->append_ms, wall_ms);
 		batch_stamp(batch, part->append_ms);
 		result->append_ms = part->append_ms;

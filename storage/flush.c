@@ -49,6 +49,14 @@ flush_cool(struct storage *s, struct partition *part)
 	flush_account(s, part); /* what it holds ahead of its tail counts no more */
 }
 
+uint64_t
+flush_longest_ns(const struct storage *s, const struct partition *part)
+{
+	const int64_t ms = SETTING(part, flush_ms);
+
+	return ms > 0 ? MIN((uint64_t)ms, (uint64_t)3600000) * NS_PER_MS : s->o.flush_ms * NS_PER_MS;
+}
+
 /* A partition that was opened or created: from now on its turns look at it. */
 void
 flush_adopt(struct storage *s, struct partition *part)
@@ -57,9 +65,7 @@ flush_adopt(struct storage *s, struct partition *part)
 	s->flush.live[part->slot] = part;
 	if (part->f.unlooked > 0)
 		s->flush.look_slot = MIN(s->flush.look_slot, part->slot);
-	if (part->config.flush_ms > 0)
-		s->flush.flush_ns = MIN(s->flush.flush_ns,
-			MIN((uint64_t)part->config.flush_ms, (uint64_t)3600000) * NS_PER_MS);
+	s->flush.flush_ns = MIN(s->flush.flush_ns, flush_longest_ns(s, part));
 }
 
 /* Nothing moved for a second, nothing is in flight, nothing is left to seal, or can be. */

@@ -96,6 +96,8 @@ bool flush_take_full(struct storage *s, struct partition *part);
 void flush_heat(struct storage *s, struct partition *part);
 void flush_cool(struct storage *s, struct partition *part);
 void flush_adopt(struct storage *s, struct partition *part);
+/* Between two commits, as far as this partition is concerned. */
+uint64_t flush_longest_ns(const struct storage *s, const struct partition *part);
 void flush_account(struct storage *s, struct partition *part);
 bool flush_order_spare(struct storage *s, struct partition *part);
 

@@ -56,11 +56,11 @@ choose_in(struct storage *s, struct partition *part)
 	struct rewriting *r = &s->flush.rewriting;
 	struct rewrite_order o = {.io = s->io,
 		.dir = part->dirfd,
-		.bytes_max = part->config.max_message_bytes,
+		.bytes_max = SETTING(part, max_message_bytes),
 		.epochs = &part->epochs};
 	unsigned i = part->f.expired_n;
 
-	if (!part->config.rewrite_lz4 || partition_state(part) != PART_OK || !a ||
+	if (!SETTING(part, rewrite_lz4) || partition_state(part) != PART_OK || !a ||
 		s->flush.now_ns < part->f.rewrite_ns)
 		return false;
 	while (i < a->n && !is_due(s, a->seg[i], &durable))

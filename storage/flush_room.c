@@ -166,7 +166,7 @@ spare_run(struct job *job)
 	const uint32_t producers = atomic_load_explicit(&part->producers, memory_order_relaxed);
 	const bool first = part->f.active->blank;
 
-	job->rc = segment_make(&part->f.made, part, (uint64_t)part->config.segment_bytes,
+	job->rc = segment_make(&part->f.made, part, (uint64_t)SETTING(part, segment_bytes),
 		part->f.spare_bytes, first ? FIRST_TOUCH : SPARE_TOUCH, 2 * producers + 64);
 	/* Before a batch goes into it: a directory with neither a spare nor an unsealed segment proves to
 	 * the next start that nothing was appended since this one. Later there is always a named one. */
@@ -230,7 +230,7 @@ spare_due(const struct storage *s, const struct partition *part, const struct ma
 	if (tail->position >= seg->size / 2 ||
 		seg->size - tail->position < part->f.rate * STEP_SECONDS)
 		return true;
-	return first_ns && part->config.segment_ms - (int64_t)((s->flush.now_ns - first_ns) /
+	return first_ns && SETTING(part, segment_ms) - (int64_t)((s->flush.now_ns - first_ns) /
 		NS_PER_MS) < STEP_SECONDS * 1000;
 }
 

@@ -199,6 +199,7 @@ expired_of(const struct storage *s, const struct partition *part, bool steady)
 	const struct segments *a = atomic_load_explicit(&part->segments, memory_order_relaxed);
 	const struct mark durable = frontier_read(&part->durable);
 	struct retention_fact *fact;
+	struct partition_config config;
 	unsigned drop;
 
 	if (!a || a->n == 0)
@@ -208,7 +209,8 @@ expired_of(const struct storage *s, const struct partition *part, bool steady)
 	for (unsigned i = 0; i < a->n; i++)
 		fact[i] = (struct retention_fact){segment_used(a->seg[i]), a->seg[i]->max_timestamp,
 			a->seg[i]->sealed_wall_ms, may_go(part, a, i, &durable)};
-	drop = steady ? retention_expired(fact, a->n, frontier_read(&part->tail).position, &part->config,
+	settings_get(&part->settings, &config);
+	drop = steady ? retention_expired(fact, a->n, frontier_read(&part->tail).position, &config,
 		s->flush.wall_ms) : 0;
 	/* Wholly below the start, whatever the clock says. */
 	while (drop < a->n && fact[drop].may_go &&
@@ -325,7 +327,7 @@ flush_tidy(struct storage *s)
 {
 	struct flush *f = &s->flush;
 	unsigned work = write_state(s);
-	uint64_t held = 0;
+	uint64_t held = 0, flush_ns = s->o.flush_ms * NS_PER_MS;
 	bool steady;
 
 	if (f->now_ns < f->tidy_ns)
@@ -341,12 +343,14 @@ flush_tidy(struct storage *s)
 			continue;
 		work += trim(s, part);
 		held += held_bytes(part);
+		flush_ns = MIN(flush_ns, flush_longest_ns(s, part));
 		if (part->f.expired)
 			continue;
 		drop = expired_of(s, part, steady);
 		if (drop > 0)
 			(void)expire(s, part, drop);
 	}
+	f->flush_ns = flush_ns; /* topics go, and change */
 	counter_set(&s->count->disk_held_bytes, held);
 	keep_below_cap(s, held);
 	return work;

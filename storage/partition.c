@@ -69,7 +69,7 @@ partition_alloc(struct storage *s, const char *topic, const uint8_t id[16], int3
 	part->slot = slot;
 	part->lcore = slot % s->o.store_lcores;
 	part->dirfd = -1;
-	part->config = *config;
+	settings_set(&part->settings, config);
 	part->holes = &none;
 	part->f.left_last = &part->f.left_first;
 	return part;
@@ -127,7 +127,7 @@ storage_ends(const struct partition *part, struct partition_ends *ret)
 	ret->end = frontier_read(&part->tail).end;                             /* E2 */
 	if (partition_state(part) != PART_OK)
 		ret->end = ret->durable;
-	ret->visible = part->config.visible_at_disk ? ret->durable : ret->end;
+	ret->visible = SETTING(part, visible_at_disk) ? ret->durable : ret->end;
 	/* Who has read up to a hole at the end of the log has read all there is. */
 	if (part->holes->n > 0 && part->holes->hole[part->holes->n - 1].to == ret->visible)
 		ret->visible = MAX(part->holes->hole[part->holes->n - 1].from, ret->start);
@@ -186,7 +186,7 @@ bool
 storage_roll_due(const struct partition *part, uint64_t now_ns)
 {
 	const struct mark tail = frontier_read(&part->tail); /* E2 */
-	const struct partition_config *cfg = &part->config;
+	const int64_t retention_ms = SETTING(part, retention_ms);
 	uint64_t first_ns;
 	int64_t age_ms;
 
@@ -194,8 +194,7 @@ storage_roll_due(const struct partition *part, uint64_t now_ns)
 		return false;
 	first_ns = atomic_load_explicit(&tail.seg->first_ns, memory_order_relaxed);
 	age_ms = now_ns > first_ns ? (int64_t)((now_ns - first_ns) / NS_PER_MS) : 0;
-	return age_ms >= cfg->segment_ms ||
-		(cfg->retention_ms >= 0 && age_ms > cfg->retention_ms);
+	return age_ms >= SETTING(part, segment_ms) || (retention_ms >= 0 && age_ms > retention_ms);
 }
 
 void

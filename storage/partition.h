@@ -9,6 +9,7 @@
 #include "storage/holes.h"
 #include "storage/jobs.h"
 #include "storage/segment.h"
+#include "storage/settings.h"
 #include "storage/storage.h"
 
 struct state_row; /* directory.h */
@@ -69,7 +70,6 @@ struct partition {
 	int32_t index;
 	unsigned slot, lcore;
 	int dirfd;
-	struct partition_config config;
 	struct epochs epochs;
 	const struct holes *holes;      /* of its row of kira.state; none: an empty list */
 	char *halt_reason;              /* halted: the sentence why; else NULL */
@@ -89,6 +89,7 @@ struct partition {
 	bool roll_ordered;
 
 	/* Storage lcore writes. */
+	_Alignas(CACHE_LINE) struct settings settings;  /* relaxed; before others know the partition: who makes it */
 	_Alignas(CACHE_LINE) struct frontier tail;      /* E1 release, E2 acquire */
 	_Atomic uint64_t want;                          /* relaxed, before A1; read after A2 */
 	struct segment *_Atomic full;                   /* F1 gives, F2 takes */

@@ -26,7 +26,7 @@ read_limit(const struct partition *part, struct mark *tail)
 
 	HOOK(E2);
 	*tail = frontier_read(&part->tail); /* E2 */
-	return part->config.visible_at_disk || partition_state(part) != PART_OK ? durable : *tail;
+	return SETTING(part, visible_at_disk) || partition_state(part) != PART_OK ? durable : *tail;
 }
 
 /* A roll that is not filed yet: the one left is found through the new one. Once filed it may be

@@ -284,7 +284,7 @@ begin(struct recovery *r, struct err *err)
 
 	if (last)
 		last->end = r->end;
-	if (part->config.log_append_time && last) { /* it never goes back */
+	if (SETTING(part, log_append_time) && last) { /* it never goes back */
 		part->append_ms = last->max_timestamp;
 		if (!atomic_load(&last->looked))
 			rc = sealed_max_timestamp(r->io, part->dirfd, last->base, &part->append_ms);

@@ -189,6 +189,10 @@ bool storage_has_room(const struct partition *part);
  * that itself; a partition without appends is told to roll by control. */
 bool storage_roll_due(const struct partition *part, uint64_t now_ns);
 
+/* From the next batch on; segment_bytes from the next segment that is made, one is made ahead: until then
+ * what is larger than both is refused. */
+void storage_configure(struct partition *part, const struct partition_config *config);
+
 /* Roll, if not empty; where no segment is ready yet, at the next append or order. */
 void storage_roll(struct partition *part, uint64_t now_ns);
 

@@ -116,10 +116,10 @@ append(unsigned i)
 static void
 retain(unsigned i)
 {
-	run.live.part[i]->config.retention_bytes = 1;
+	run.live.part[i]->settings.retention_bytes = 1;
 	for (unsigned n = 0; n < 4; n++)
 		pass(500);
-	run.live.part[i]->config.retention_bytes = engine_world.config[i].retention_bytes;
+	run.live.part[i]->settings.retention_bytes = engine_world.config[i].retention_bytes;
 }
 
 static void

@@ -46,6 +46,8 @@ lcores_store_turn(void)
 		msg->error = lcores.append_error;
 		if (msg->kind == STORE_ROLL)
 			storage_roll(msg->part, 0);
+		if (msg->kind == STORE_CONFIGURE)
+			storage_configure(msg->part, msg->config);
 		if (msg->kind == STORE_PRODUCE && !msg->error) {
 			(void)storage_append(msg->part, msg->batch, msg->length, msg->append_flags, 0,
 				0, &result);

@@ -27,7 +27,8 @@ struct partition {
 	int fd;
 	enum partition_state state;
 	bool roll_due;
-	unsigned rolls;
+	unsigned rolls, configured;
+	struct partition_config config;
 	int64_t start, end, hidden;
 	uint64_t bytes;
 	unsigned n;
@@ -222,6 +223,20 @@ storage_roll(struct partition *part, uint64_t now_ns)
 {
 	part->roll_due = false;
 	part->rolls++;
+}
+
+void
+storage_configure(struct partition *part, const struct partition_config *config)
+{
+	part->config = *config;
+	part->configured++;
+}
+
+const struct partition_config *
+fake_config(const struct partition *part, unsigned *times)
+{
+	*times = part->configured;
+	return &part->config;
 }
 
 void

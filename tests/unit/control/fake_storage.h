@@ -33,6 +33,8 @@ void fake_put(struct partition *part, int32_t count, uint32_t bytes);
 void fake_set_state(struct partition *part, enum partition_state state);
 /* Due until told to roll. */
 void fake_set_roll_due(struct partition *part, bool due);
+/* As it was made or configured last; how often since it was made. */
+const struct partition_config *fake_config(const struct partition *part, unsigned *times);
 unsigned fake_rolls(const struct partition *part);
 void fake_set_start(struct partition *part, int64_t start);
 /* The last `records` may not be read yet. */

@@ -140,6 +140,12 @@ storage_roll(struct partition *part, uint64_t now_ns)
 }
 
 void
+storage_configure(struct partition *part, const struct partition_config *config)
+{
+	part->config = *config;
+}
+
+void
 storage_detach_lcore(struct partition *part)
 {
 	part->detached = true;

@@ -20,6 +20,7 @@ struct partition {
 	unsigned slot, lcore;
 	enum partition_state state;
 	bool detached;
+	struct partition_config config;
 	unsigned room;             /* batches that still fit; then WAIT */
 	unsigned spares, segment;  /* segments ready to take over, of so many batches; 0: none ever */
 	unsigned breaks_at;        /* the append of this batch fails the partition (SIGBUS); 0: none */

@@ -393,6 +393,33 @@ a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
 	end(); /* no packet is lost */
 }
 
+/* Among the batches of its partition, in the order they were given in. */
+static void
+a_configuration_holds_from_the_batch_behind_it_on(void)
+{
+	static uint8_t batch[RB_HEADER + RB_RECORD_MIN];
+	const struct partition_config config = {.max_message_bytes = 4711};
+	struct store_msg first = {.part = &world.part[0], .batch = batch, .length = sizeof(batch),
+		.kind = STORE_PRODUCE};
+	struct store_msg change = {.part = &world.part[0], .config = &config, .kind = STORE_CONFIGURE, .error = -1};
+	void *back = NULL;
+
+	put_be32(batch + RB_LENGTH, sizeof(batch) - RB_LENGTH_FROM);
+	put_be64(batch + RB_PRODUCER_ID, UINT64_MAX);
+	world_begin(64, 0);
+	CU_ASSERT_EQUAL_FATAL(rte_ring_sp_enqueue(world.store.cmd, &first), 0);
+	CU_ASSERT_EQUAL_FATAL(rte_ring_sp_enqueue(world.store.cmd, &change), 0);
+	world_store();
+	CU_ASSERT_EQUAL(world.part[0].config.max_message_bytes, 4711);
+	CU_ASSERT_EQUAL(world.part[1].config.max_message_bytes, 0);
+	CU_ASSERT_EQUAL(rte_ring_sc_dequeue(world.store.cmd_done, &back), 0);
+	CU_ASSERT_PTR_EQUAL(back, &first);
+	CU_ASSERT_EQUAL(rte_ring_sc_dequeue(world.store.cmd_done, &back), 0);
+	CU_ASSERT_PTR_EQUAL(back, &change);
+	CU_ASSERT_EQUAL(change.error, 0);
+	end();
+}
+
 static const struct ut_test tests[] = {
 	UT("path", a_batch_goes_in_and_its_ack_comes_out),
 	UT("path", nothing_is_final_before_its_end_is_published),
@@ -400,6 +427,7 @@ static const struct ut_test tests[] = {
 	UT("path", a_duplicate_is_answered_and_not_stored_twice),
 	UT("path", what_comes_again_earns_no_share_of_the_credit_and_ages_nobody),
 	UT("path", a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other),
+	UT("path", a_configuration_holds_from_the_batch_behind_it_on),
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
 	UT("hold", a_hold_that_opens_is_worked_off_a_burst_a_turn),
 	UT("hold", what_is_owed_a_look_may_end_before_it),

@@ -370,7 +370,8 @@ a_duplicate_is_recognised_before_limits_are_judged(void)
 {
 	world_begin(1);
 	CU_ASSERT_EQUAL(as_producer(0, 0, 0), APPEND_STORED);
-	w.part[0]->config.max_message_bytes = 10;
+	w.config.max_message_bytes = 10;
+	storage_configure(w.part[0], &w.config);
 	CU_ASSERT_EQUAL(as_producer(0, 0, 0), APPEND_DUPLICATE);
 	CU_ASSERT_EQUAL(as_producer(10, 0, 0), APPEND_REFUSED);
 	CU_ASSERT_EQUAL(w.result.error, KIRA_E_MESSAGE_TOO_LARGE);

@@ -247,7 +247,7 @@ a_file_that_could_not_be_removed_does_not_count_as_deleted(void)
 	file_name = ".log";
 	file_rc = -EIO;
 	fake.hook = no_file;
-	w.part[0]->config.retention_bytes = WORLD_SEGMENT;
+	w.part[0]->settings.retention_bytes = WORLD_SEGMENT;
 	world_turns(6000);
 	look(0);
 	CU_ASSERT_TRUE(ends.start > 0);

@@ -349,7 +349,7 @@ retention_deletion_and_a_stop_come_between_any_two_pieces(void)
 		while (!job()->part)
 			world_turns(1);
 		world_turns(turns);
-		w.part[0]->config.retention_ms = 0;
+		w.part[0]->settings.retention_ms = 0;
 		world_turns(2000);
 		CU_ASSERT_TRUE(counter_read(&w.count.segments_deleted) >= SEGMENTS - 1);
 		CU_ASSERT_EQUAL(world_count(0, ".cleaned") + world_count(0, ".swap"), 0);
@@ -395,7 +395,7 @@ static void
 a_segment_does_not_expire_while_it_is_rewritten(void)
 {
 	hold(true);
-	w.part[0]->config.retention_ms = 0;
+	w.part[0]->settings.retention_ms = 0;
 	world_turns(3000);
 	CU_ASSERT_EQUAL(counter_read(&w.count.segments_deleted), 0);
 	CU_ASSERT_TRUE(job()->cancel);
@@ -459,7 +459,7 @@ what_is_ready_to_be_swapped_is_swapped_before_it_expires(void)
 	const unsigned files = open_files();
 
 	hold_before_the_swap(1);
-	w.part[0]->config.retention_ms = 0;
+	w.part[0]->settings.retention_ms = 0;
 	w.s->flush.tidy_ns = 0;
 	world_turns(3000);
 	CU_ASSERT_TRUE(counter_read(&w.count.rewrite_segments) >= 2);

@@ -21,7 +21,7 @@ want_lz4(bool lz4)
 {
 	w.config.rewrite_lz4 = lz4;
 	for (unsigned i = 0; i < w.parts; i++)
-		w.part[i]->config.rewrite_lz4 = lz4;
+		w.part[i]->settings.rewrite_lz4 = lz4;
 }
 
 static inline void

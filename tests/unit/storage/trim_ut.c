@@ -245,6 +245,7 @@ static void
 it_asks_for_the_commit_that_lets_the_segment_it_ends_be_sealed(void)
 {
 	a_log();
+	w.s->o.flush_ms = 60000;
 	w.s->flush.flush_ns = 60 * NS_PER_S;
 	leave_segment();
 	ask(600);
@@ -261,6 +262,7 @@ it_is_answered_as_soon_as_the_disk_can(void)
 	ask(251);
 	CU_ASSERT_EQUAL(answered(20), 0);
 	(void)world_append(0, (struct batch_of){.count = 2});
+	w.s->o.flush_ms = 60000;
 	w.s->flush.flush_ns = 60 * NS_PER_S;
 	world_turns(200);
 	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 2}, 0), APPEND_STORED);
