@@ -23,6 +23,8 @@ struct produce_part {
 	bool sent, stored;         /* given to the lcore; its completion came */
 	bool late;                 /* counted out by the deadline */
 	int64_t base_offset, append_ms, log_start;
+	int32_t wrong;             /* refused for what lies inside: which record, -1: as a whole; why */
+	const char *why;
 };
 
 struct produce {

@@ -10,11 +10,12 @@
 #define TOPIC_CONFIG_VALUE_MAX 63
 
 enum ack_level { ACK_NONE, ACK_LOG, ACK_DISK };
+enum { VALIDATE_HEADER, VALIDATE_DEEP }; /* kira.validate */
 
 struct topic_config {
 	struct partition_config log; /* storage's copy */
 	unsigned timestamp_type;     /* indexes of the words in topic_config.def */
-	unsigned ack_min, ack_all, visibility, compression;
+	unsigned ack_min, ack_all, visibility, compression, validate;
 };
 
 unsigned topic_config_count(void);

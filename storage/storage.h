@@ -172,7 +172,7 @@ struct batch_inside {
 };
 /* Judged first as storage_append() does, checksum included: with 0, APPEND_CHECKED may be given. INVALID_RECORD:
  * a record is none, or not at its offset, or they hold more than `raw_max` bytes once decompressed. Blocks until
- * done: about 1 ms per 2 MiB of records, 10 ms where they are gzip. */
+ * done: 4 MiB of records of 100 bytes take 2 to 7 ms, as gzip 9 to 23. */
 int16_t storage_look_inside(const uint8_t *batch, uint32_t length, uint64_t raw_max, struct batch_inside *ret);
 /* Set maxTimestamp; the checksum follows, and one that was wrong stays wrong. */
 void storage_set_max_timestamp(uint8_t *batch, int64_t ms);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * k00_produce.c - batches over TCP, through the same storage lcore as those over UDP.
  * Thread: control. Judges what only the request knows (acks, names, one batch per partition, codec
- * against version); everything about a batch is judged once, by storage_append(). Errors are per
+ * against version); everything about a batch is judged once, by storage_append(). The records are
+ * looked at here where the topic wants it, or the header lacks their largest time. Errors are per
  * partition, the rest of the request proceeds. */
 #include "control/kafka/serve.h"
 
@@ -14,6 +15,7 @@
 
 #define CODEC_ZSTD       4
 #define ZSTD_VERSION_MIN 7
+#define RAW_TIMES        256 /* decompressed, a batch may be so many times max.message.bytes */
 
 static const struct park wait_for_append;
 
@@ -42,6 +44,38 @@ judge(struct conn *c, const struct topic *t, const struct q_produce_partition *q
 	return 0;
 }
 
+/* maxTimestamp was left out: by sarama before 1.45.1. A time that no record has is believed, unless deep. */
+static bool
+max_timestamp_is_unset(const uint8_t *b)
+{
+	const int64_t base = rb_base_timestamp(b), max = rb_max_timestamp(b);
+
+	return max < base || (max == -1 && base < -1);
+}
+
+/* 0, or why the records may not be stored. Where it was left out or false, the largest time is set. */
+static int16_t
+look_inside(const struct topic *t, struct produce_part *p)
+{
+	const bool stamped = t->cfg.log.log_append_time;
+	struct batch_inside in;
+	int16_t error;
+
+	if (t->cfg.validate != VALIDATE_DEEP && (stamped || !max_timestamp_is_unset(p->msg.batch)))
+		return 0;
+	error = storage_look_inside(p->msg.batch, p->msg.length,
+		RAW_TIMES * (uint64_t)t->cfg.log.max_message_bytes, &in);
+	if (error) {
+		p->wrong = in.wrong;
+		p->why = in.why;
+		return error;
+	}
+	if (!stamped && in.max_timestamp != rb_max_timestamp(p->msg.batch))
+		storage_set_max_timestamp(p->msg.batch, in.max_timestamp);
+	p->msg.append_flags = APPEND_CHECKED;
+	return 0;
+}
+
 static void
 prepare(struct conn *c, struct produce *pr, const struct q_produce *q)
 {
@@ -60,20 +94,22 @@ prepare(struct conn *c, struct produce *pr, const struct q_produce *q)
 			struct produce_part *p = &pr->part[at++];
 
 			p->partition = qp->partition;
-			p->error = all ? all : judge(c, t, qp);
-			if (p->error) {
-				counter_add(&c->ctl->count->produce_errors, 1);
-				continue;
-			}
-			p->topic = t;
-			p->level = topic_config_level(&t->cfg, q->acks);
 			p->msg = (struct store_msg){
 				.kind = STORE_PRODUCE,
-				.part = topic_partition(t, qp->partition),
 				.batch = (uint8_t *)(uintptr_t)qp->records.p,
 				.length = qp->records.len,
 				.owner = p,
 			};
+			p->error = all ? all : judge(c, t, qp);
+			if (!p->error)
+				p->error = look_inside(t, p);
+			if (p->error) {
+				counter_add(&c->ctl->count->produce_errors, 1);
+				continue;
+			}
+			p->msg.part = topic_partition(t, qp->partition);
+			p->topic = t;
+			p->level = topic_config_level(&t->cfg, q->acks);
 		}
 	}
 }
@@ -109,8 +145,13 @@ write_part(struct writer *w, const struct produce_part *p, int16_t version)
 	if (version >= 5)
 		kw_i64(w, failed ? -1 : p->log_start);
 	if (version >= 8) {
-		kw_array(w, 0);
-		kw_string(w, failed ? kira_error_meaning(p->error) : NULL);
+		kw_array(w, p->why && p->wrong >= 0);
+		if (p->why && p->wrong >= 0) {
+			kw_i32(w, p->wrong);
+			kw_string(w, p->why);
+			kw_tags(w);
+		}
+		kw_string(w, !failed ? NULL : p->why && p->wrong < 0 ? p->why : kira_error_meaning(p->error));
 	}
 	kw_tags(w);
 }

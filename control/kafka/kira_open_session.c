@@ -144,6 +144,9 @@ handle_of(struct control *ctl, struct grant *g, const struct q_open_topic *q, in
 	/* Below the topic's level the client could complete nothing. */
 	else if (t->cfg.ack_min == ACK_DISK && !(g->capabilities & KUP_CAP_WANT_DISK))
 		*error = KIRA_E_POLICY_VIOLATION;
+	/* An lcore does not look into records. */
+	else if (t->cfg.validate == VALIDATE_DEEP)
+		*error = KIRA_E_POLICY_VIOLATION;
 	if (*error)
 		return 0;
 	for (uint16_t h = 0; h < g->handles; h++)

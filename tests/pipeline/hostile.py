@@ -10,11 +10,13 @@ Each case is sent on a connection of its own. After each one a well-formed ApiVe
 connection must be answered within two seconds, and kirad's process must still be the same. At the end
 its anonymous memory must not have grown without bound."""
 import argparse
+import gzip
 import os
 import re
 import struct
 import sys
 import time
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness as h
@@ -22,6 +24,23 @@ import kafka_wire as k
 
 CLOSED = "closed"
 RSS_ALLOWED_KIB = 64 << 10
+
+
+def snappy_literal(data):
+    """Snappy without compression: the length, then literals."""
+    out = k.uvarint(len(data))
+    for at in range(0, len(data), 60):
+        part = data[at:at + 60]
+        out += bytes([(len(part) - 1) << 2]) + part
+    return out
+
+
+def zeros_above_64_mib():
+    z = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join([z.compress(b"\0" * (1 << 24)) for _ in range(5)] + [z.flush()])
+
+
+ZEROS = zeros_above_64_mib()
 
 
 class Target:
@@ -158,6 +177,37 @@ def produces(t):
     yield "Produce: batchLength -5", ask(bytes(wrong)), lambda g: g != CLOSED and produce_error(g, 7) in (2, 87)
     yield "Produce: an error with acks=0 closes", ask(k.batch([b"x"], crc=1), acks=0), CLOSED
     yield "Produce: acks=5", ask(good, acks=5), lambda g: g == CLOSED or produce_error(g, 7) == 21
+
+
+def largest_times(t):
+    """What ListOffsets -3 finds of a batch without its largest timestamp; what a broker of today must mend."""
+    def ask(records, topic, version=7):
+        return k.request(k.PRODUCE, version, k.produce_body(topic, 0, records))
+
+    def error(code):
+        return lambda got: got != CLOSED and produce_error(got, 7) == code
+    year = 1600000000000
+    packs = (("plain", 0, None), ("gzip", 1, lambda r: gzip.compress(r, mtime=0)), ("snappy", 2, snappy_literal),
+             ("xerial snappy", 2, lambda r: b"\x82SNAPPY\0\0\0\0\1\0\0\0\1" + k.i32(len(snappy_literal(r))) + snappy_literal(r)))
+    for n, (name, codec, pack) in enumerate(packs):
+        at = year + n * 1000
+        yield "Produce, %s, maxTimestamp left out: 0" % name, ask(
+            k.batch([b"a" * 40, b"b" * 40], attributes=codec, ts=at, max_ts=-1, pack=pack), "times"), error(0)
+        yield "and it is that of the records, %s" % name, k.request(
+            k.LIST_OFFSETS, 7, k.i32(-1) + b"\0\2" + k.cstring("times") + b"\2" + k.i32(0) + k.i32(-1) + k.i64(-3)
+            + b"\0\0\0"), lambda got, at=at: got != CLOSED and k.i64(at) in got
+    for codec in (1, 2, 3, 4):
+        yield "Produce, codec %d that is none, maxTimestamp left out: 87" % codec, ask(
+            k.batch([b"a"], attributes=codec, ts=year, max_ts=-1), "times"), error(87)
+        yield "Produce, codec %d that is none, believed: 0" % codec, ask(k.batch([b"a"], attributes=codec), "times"), error(0)
+    yield "Produce, zstd in version 6: 76", ask(k.batch([b"a"], attributes=4), "times", 6), error(76)
+    yield "Produce, deep: a good batch: 0", ask(k.batch([b"a", b"b"]), "deep"), error(0)
+    yield "Produce, deep: two records of one offset: 87", ask(k.batch([b"a", b"b"], deltas=(0, 0)), "deep"), error(87)
+    yield "Produce, deep: the same, gzip: 87", ask(
+        k.batch([b"a", b"b"], deltas=(0, 0), attributes=1, pack=lambda r: gzip.compress(r)), "deep"), error(87)
+    yield "Produce, deep: 80 MiB of zeros in a gzip of 80 KB: 87", ask(
+        k.batch([b"a"], attributes=1, pack=lambda r: ZEROS), "deep"), error(87)
+    yield "Produce, not deep: two records of one offset: 0", ask(k.batch([b"a", b"b"], deltas=(0, 0)), "times"), error(0)
 
 
 def sequences(t):
@@ -309,11 +359,13 @@ def body():
     args = args.parse_args()
     rng = h.seeded()
     t = Target(h.Kirad().start())
-    t.ask(k.request(k.METADATA, 1, k.i32(2) + k.string("hostile") + k.string("cut")))     # auto-create
+    t.ask(k.request(k.METADATA, 1, k.i32(3) + k.string("hostile") + k.string("cut") + k.string("times")))     # auto-create
+    t.ask(k.request(k.CREATE_TOPICS, 2, k.i32(1) + k.string("deep") + k.i32(1) + k.i16(1) + k.i32(0) + k.i32(1)
+                    + k.string("kira.validate") + k.string("deep") + k.i32(5000) + k.i8(0)))
     t.serves()
     before = t.kirad.status("RssAnon")
     cases = 0
-    for group in (sizes, keys_and_versions, bodies, produces, sequences, every_truncation):
+    for group in (sizes, keys_and_versions, bodies, produces, largest_times, sequences, every_truncation):
         cases += run_cases(t, group)
     slow_and_many(t)
     stop = time.monotonic() + args.minutes * 60 if args.minutes else None

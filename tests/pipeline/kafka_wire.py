@@ -84,14 +84,16 @@ def crc32c(data):
 
 
 def batch(values, producer=(-1, -1, -1), magic=2, attributes=0, ts=1700000000000, crc=None, count=None,
-          base_offset=0):
-    """A RecordBatch v2 of these values; crc=None computes the right one."""
+          base_offset=0, max_ts=None, pack=None, deltas=None):
+    """A RecordBatch v2 of these values; crc=None computes the right one, pack compresses the records, deltas
+    are what the records say of their offsets."""
     records = b""
     for n, v in enumerate(values):
-        r = b"\0" + varint(0) + varint(n) + varint(-1) + varint(len(v)) + v + varint(0)
+        r = b"\0" + varint(0) + varint(deltas[n] if deltas else n) + varint(-1) + varint(len(v)) + v + varint(0)
         records += varint(len(r)) + r
     count = len(values) if count is None else count
-    tail = (i16(attributes) + i32(count - 1) + i64(ts) + i64(ts) + i64(producer[0]) + i16(producer[1])
+    records = pack(records) if pack else records
+    tail = (i16(attributes) + i32(count - 1) + i64(ts) + i64(ts if max_ts is None else max_ts) + i64(producer[0]) + i16(producer[1])
             + i32(producer[2]) + i32(count) + records)
     crc = crc32c(tail) if crc is None else crc
     body = i32(-1) + i8(magic) + struct.pack(">I", crc) + tail

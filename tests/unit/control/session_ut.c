@@ -158,6 +158,23 @@ a_topic_is_made_if_asked_for_and_an_unknown_one_is_an_error_of_its_own(void)
 }
 
 static void
+a_topic_whose_records_are_to_be_looked_at_is_for_tcp(void)
+{
+	struct session s;
+	int fd;
+
+	world_open(&w, NULL);
+	world_topic(&w, "deep", 1)->cfg.validate = VALIDATE_DEEP;
+	fd = world_connect(&w);
+	s = ask(fd, (struct ask){.topic = "deep"});
+	CU_ASSERT_EQUAL(s.error, 0);
+	CU_ASSERT_EQUAL(s.topic_error, KIRA_E_POLICY_VIOLATION);
+	CU_ASSERT_EQUAL(s.handle, 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 a_foreign_address_is_granted_only_inside_produce_from(void)
 {
 	static const char *const options[] = {"--produce-from", "10.1.0.0/16", NULL};
@@ -430,6 +447,7 @@ static const struct ut_test tests[] = {
 	UT("open", a_repeat_needs_the_secret_and_keeps_the_handles),
 	UT("open", a_topic_is_made_if_asked_for_and_an_unknown_one_is_an_error_of_its_own),
 	UT("open", another_version_is_answered_35_in_version_0),
+	UT("rights", a_topic_whose_records_are_to_be_looked_at_is_for_tcp),
 	UT("rights", a_foreign_address_is_granted_only_inside_produce_from),
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),

@@ -63,7 +63,9 @@ fixed_values_can_be_set_to_themselves_only(void)
 	CU_ASSERT_EQUAL(set("compression.type", "producer"), 0);
 	CU_ASSERT_NOT_EQUAL(set("compression.type", "gzip"), 0);
 	CU_ASSERT_EQUAL(set("compression.type", "lz4"), 0);
-	CU_ASSERT_NOT_EQUAL(set("kira.validate", "deep"), 0);
+	CU_ASSERT_EQUAL(set("kira.validate", "deep"), 0);
+	CU_ASSERT_EQUAL(cfg.validate, VALIDATE_DEEP);
+	CU_ASSERT_NOT_EQUAL(set("kira.validate", "shallow"), 0);
 	CU_ASSERT_NOT_EQUAL(set("kira.ack.min", "uplink"), 0);
 }
 
