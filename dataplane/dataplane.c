@@ -76,6 +76,17 @@ dataplane_control_wakes(struct dataplane *dp)
 	return moved;
 }
 
+unsigned
+dataplane_moved(struct dataplane *dp, uint32_t *slot, unsigned n)
+{
+	unsigned got = 0;
+
+	BUILD_ASSERT(DATAPLANE_MOVED == MOVED_GROUP);
+	for (unsigned i = 0; i < dp->layout.store && n - got >= MOVED_GROUP; i++)
+		got += moved_take(&dp->store[i]->moved, slot + got, n - got);
+	return got;
+}
+
 void
 dataplane_watch_data(struct dataplane *dp, bool on)
 {

@@ -74,6 +74,11 @@ bool dataplane_control_sleeps(struct dataplane *dp);
 /* Returns true if an end has moved since the last call: the eventfd need not have rung for it, since
  * nobody rings for a thread that is awake. */
 bool dataplane_control_wakes(struct dataplane *dp);
+/* Up to `n` (at least DATAPLANE_MOVED) partitions, by storage_slot(), whose published end moved since they were
+ * named last; named before control looks: what moves after that is named again. Fewer than `n` -
+ * DATAPLANE_MOVED + 1: no more now. */
+#define DATAPLANE_MOVED 64
+unsigned dataplane_moved(struct dataplane *dp, uint32_t *slot, unsigned n);
 void dataplane_watch_data(struct dataplane *dp, bool on); /* a fetch is parked: ring when ends move */
 /* Any thread: wake control and every idle lcore that sleeps (for storage_options.granted). */
 void dataplane_ring(struct dataplane *dp);

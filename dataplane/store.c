@@ -25,7 +25,9 @@ store_open(struct store_lcore *st, unsigned partitions_max, unsigned capacity)
 	st->lane = calloc(partitions_max, sizeof(*st->lane));
 	st->waiting = calloc(partitions_max, sizeof(struct store_lane *));
 	st->dirty = calloc(partitions_max, sizeof(struct store_lane *));
-	if (!st->lane || !st->waiting || !st->dirty || !hold_open(&st->hold, capacity)) {
+	if (!st->lane || !st->waiting || !st->dirty || !moved_open(&st->moved, partitions_max) ||
+		!hold_open(&st->hold, capacity)) {
+		moved_close(&st->moved);
 		free(st->lane);
 		free(st->waiting);
 		free(st->dirty);
@@ -557,6 +559,7 @@ store_close(struct store_lcore *st)
 		while (rte_ring_sc_dequeue(st->from_rx[rx], (void **)&msg) == 0)
 			drop_stored(&msg, 1);
 	hold_close(&st->hold);
+	moved_close(&st->moved);
 	free(st->lane);
 	free(st->waiting);
 	free(st->dirty);

@@ -7,6 +7,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/handoff.h"
 #include "dataplane/hold.h"
+#include "dataplane/moved.h"
 
 #include "base/stall.h"
 
@@ -45,6 +46,7 @@ struct store_lcore {
 	const _Atomic uint8_t *ended[RX_LCORES_MAX];        /* Q2: per session slot, written by its rx */
 	const _Atomic bool *draining;
 	_Atomic bool *new_data;                             /* an end moved; control clears it */
+	struct moved moved;                                 /* whose: marks that control takes */
 	struct gifts *gifts;                                /* the loop's */
 	struct store_counters *count;
 	struct stall_counters *wait_count;                  /* how long batches without room waited */

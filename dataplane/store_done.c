@@ -64,6 +64,7 @@ store_publish(struct store_lcore *st)
 
 		lane->commit = storage_publish(lane->part);
 		lane->dirty = false;
+		moved_mark(&st->moved, (unsigned)(lane - st->lane));
 	}
 	if (st->dirty_n > 0) {
 		atomic_store_explicit(st->new_data, true, memory_order_release);
