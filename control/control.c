@@ -29,12 +29,15 @@ control_make(struct config *cfg)
 	ctl->pieces_max = ARENA_BYTES / sizeof(struct q_fetch_partition) + 1;
 	ctl->piece = calloc(ctl->pieces_max, sizeof(*ctl->piece));
 	ASSERT(ctl->scratch && ctl->piece);
+	fetch_waits_open(ctl);
 	return ctl;
 }
 
 void
 control_free(struct control *ctl)
 {
+	fetch_sessions_close(ctl);
+	fetch_waits_close(ctl);
 	free(ctl->scratch);
 	free(ctl->piece);
 	free(ctl);

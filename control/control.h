@@ -9,6 +9,7 @@
 #include "control/counters.h"
 #include "control/disk_watch.h"
 #include "control/fault_watch.h"
+#include "control/fetch_session.h"
 #include "control/fetch_wait.h"
 #include "control/grants.h"
 #include "control/groups/groups.h"
@@ -46,6 +47,7 @@ struct control {
 	struct group_log *group_log;
 	struct wait_list group_answers; /* written, to be sent by the next turn */
 	struct fetch_waits fetches;
+	struct fetch_sessions fetch_sessions;
 	struct produce_waits produces;
 	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */
 	struct wait_list deletion_waits;

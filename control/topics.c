@@ -366,7 +366,7 @@ topics_delete(struct control *ctl, struct topic *t)
 {
 	ASSERT(t->state == TOPIC_LIVE);
 	t->state = TOPIC_DELETING;
-	fetch_topic_gone(ctl);
+	fetch_topic_gone(ctl, t);
 	produce_topic_gone(ctl, t);
 	grants_topic_gone(ctl, t);
 	if (!t->growth) /* else once the new partitions are known everywhere, or nowhere */

@@ -2,6 +2,7 @@
  * fake_dataplane.c - the door of dataplane/ with one rx and one storage lcore that work when the test
  * says so. One thread, no DPDK. */
 #include "tests/unit/control/fake_dataplane.h"
+#include "tests/unit/control/fake_storage.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -152,6 +153,16 @@ dataplane_in_subnet(const struct dataplane *dp, const struct in6_addr *a)
 
 	ASSERT(inet_pton(AF_INET6, "::ffff:127.18.0.0", &net) == 1);
 	return memcmp(a, &net, 15) == 0;
+}
+
+unsigned
+dataplane_moved(struct dataplane *dp, uint32_t *slot, unsigned n)
+{
+	unsigned got = 0;
+
+	for (; fake.moved; fake.moved &= fake.moved - 1)
+		slot[got++] = (uint32_t)__builtin_ctzll(fake.moved);
+	return got;
 }
 
 void

@@ -24,6 +24,7 @@ struct partition {
 	struct partition *next;
 	char topic[TOPIC_NAME_MAX + 1];
 	int32_t index;
+	unsigned slot;
 	int fd;
 	enum partition_state state;
 	bool roll_due;
@@ -51,6 +52,7 @@ make(const char *topic, int32_t index)
 	ASSERT(p);
 	(void)snprintf(p->topic, sizeof(p->topic), "%s", topic);
 	p->index = index;
+	p->slot = fake.slots++;
 	p->fd = memfd_create(topic, MFD_CLOEXEC);
 	ASSERT(p->fd >= 0);
 	p->next = all;
@@ -192,6 +194,8 @@ uint64_t
 storage_publish(struct partition *part)
 {
 	fake.commit++;
+	if (part->slot < 64)
+		fake.moved |= UINT64_C(1) << part->slot;
 	if (!fake.hold_commits)
 		fake.commit_done = fake.commit;
 	return fake.commit;
@@ -321,11 +325,7 @@ storage_lcore(const struct partition *part)
 unsigned
 storage_slot(const struct partition *part)
 {
-	unsigned slot = 0;
-
-	for (const struct partition *p = all; p && p != part; p = p->next)
-		slot++;
-	return slot;
+	return part->slot;
 }
 
 int32_t

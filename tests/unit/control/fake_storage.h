@@ -19,6 +19,8 @@ struct storage {
 	unsigned pinned;           /* ranges given out and not yet unpinned */
 	unsigned wanted_disk;      /* calls of storage_want_disk() */
 	unsigned partitions;       /* that live */
+	unsigned slots;            /* given out; none is given again */
+	uint64_t moved;            /* slots below 64 whose end was published since dataplane_moved() asked */
 	char *catalogue;           /* text of the last operation that carried one */
 	struct storage_op *op_first, *op_last;
 	unsigned ops;              /* submitted and not reaped */

@@ -17,7 +17,7 @@ static struct world w;
 
 struct ask {
 	int32_t max_wait_ms, min_bytes, max_bytes, partition_max;
-	int32_t replica, session_id;
+	int32_t replica, session_id, session_epoch;
 	int64_t offset[2];         /* of partitions 0 and 1 */
 	int32_t partitions;
 };
@@ -26,7 +26,8 @@ static struct ask
 plain(int64_t offset)
 {
 	return (struct ask){.max_wait_ms = 500, .min_bytes = 1, .max_bytes = 1 << 20,
-		.partition_max = 1 << 20, .replica = -1, .offset = {offset, offset}, .partitions = 1};
+		.partition_max = 1 << 20, .replica = -1, .session_epoch = -1,
+		.offset = {offset, offset}, .partitions = 1};
 }
 
 /* As a request names it: by name, from 13 on by id; an unknown one by 16 times its first letter. */
@@ -54,7 +55,7 @@ fetch(int16_t version, const char *topic, struct ask a)
 	kw_i8(q, 0);
 	if (version >= 7) {
 		kw_i32(q, a.session_id);
-		kw_i32(q, -1);
+		kw_i32(q, a.session_epoch);
 	}
 	kw_array(q, 1);
 	kw_topic(q, version, topic);
@@ -284,7 +285,7 @@ looks_are_a_pause_apart_however_often_the_bell_rings(void)
 		w.ctl->moved = true;
 		world_run(&w);
 	}
-	CU_ASSERT_EQUAL(looks = counter_read(&w.count.fetch_looks), 1);
+	CU_ASSERT_EQUAL(looks = counter_read(&w.count.fetch_looks), 0);
 	CU_ASSERT_TRUE(fetch_due_ns(w.ctl) > w.now_ns);
 	world_pass(&w, NS_PER_MS);
 	CU_ASSERT_EQUAL(counter_read(&w.count.fetch_looks), looks + 1);
@@ -391,11 +392,12 @@ errors_are_said_at_once_and_watermarks_are_minus_one(void)
 	CU_ASSERT_EQUAL(error, KIRA_E_INVALID_REQUEST);
 	a.replica = -1;
 	a.session_id = 5;
+	a.session_epoch = 1;
 	fetch(7, "t", a);
 	r = world_ask(&w, fd);
 	CU_ASSERT_EQUAL(head(&r, 7, &error), 0);
 	CU_ASSERT_EQUAL(error, KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
-	a.session_id = 0;
+	a.session_id = a.session_epoch = 0;
 	a.replica = 1;
 	fetch(7, "t", a);
 	r = world_ask(&w, fd);
