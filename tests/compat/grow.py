@@ -18,7 +18,9 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pipeline"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipeline")]
+import cells
 import harness as h
 import kafka_wire as k
 
@@ -162,8 +164,11 @@ def body():
     kafka = h.need_module("kafka", "python3-kafka")
     h.need_module("kafka.admin", "python3-kafka")
     print("seed %d" % o.seed)
+    clients = [cells.Client(name, cells.PARTITIONS) for name in (cells.CONFLUENT, cells.PYTHON)]
     kirad = h.Kirad().start()
     under_load(ck, kafka, kirad)
+    for client in clients:
+        client.passed(cells.PARTITIONS)
     h.say("result: 6 partitions under load; " + killed(kirad, o.rounds, random.Random(o.seed)))
 
 

@@ -18,7 +18,7 @@ def body():
     kafka = h.need_module("kafka", "python3-kafka")
     h.need_module("lz4", "python3-lz4")
     from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-    cell = cells.Client(cells.PYTHON, *(cells.CODEC[c] for c in ("plain", "gzip", "lz4")), cells.TOPICS)
+    cell = cells.Client(cells.PYTHON, *(cells.CODEC[c] for c in ("plain", "gzip", "lz4")), cells.TIMES, cells.TOPICS)
     kirad = h.Kirad(extra=["--num-partitions", "2"]).start()
     admin = kafka.KafkaAdminClient(bootstrap_servers=kirad.bootstrap, request_timeout_ms=20000)
     admin.create_topics([NewTopic("kp-plain", 2, 1), NewTopic("kp-lz4", 2, 1), NewTopic("kp-gzip", 2, 1)], timeout_ms=20000)
@@ -68,6 +68,15 @@ def body():
                     "record %d is not where its ack said" % n)
         h.say("%-9s 10000 records there and back" % topic)
         cell.passed(cells.CODEC[topic[3:]])
+
+    consumer = kafka.KafkaConsumer(bootstrap_servers=kirad.bootstrap, group_id=None)
+    middle = next(m.timestamp for m in found if m.offset == 2500 and m.partition == 0)
+    first = min(m.offset for m in found if m.partition == 0 and m.timestamp >= middle)
+    part = kafka.TopicPartition("kp-gzip", 0)       # what was found last
+    got = [consumer.offsets_for_times({part: at})[part] for at in (0, middle, 1 << 50)]
+    h.check([g and g.offset for g in got] == [0, first, None], "offsets_for_times: %s, not %s" % (got, first))
+    consumer.close()
+    cell.passed(cells.TIMES)
 
     kcat = h.need("kcat", "kcat")
     lines = ["from kcat %d" % n for n in range(10000)]
