@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/uuid.h"
 #include "control/control.h"
+#include "control/topic_alter.h"
 #include "control/topic_grow.h"
 
 #include <inttypes.h>
@@ -32,6 +33,14 @@ is_named(const struct topic *t, const struct catalogue_op *running)
 	return false;
 }
 
+static void
+say(FILE *f, const char *name, const char *id, const struct storage_topic *t)
+{
+	fprintf(f, "t %s %s %d\n", name, id, t->partitions);
+	for (uint32_t i = 0; i < t->configs; i++)
+		fprintf(f, "c %s %s %s\n", name, t->config[2 * i], t->config[2 * i + 1]);
+}
+
 /* kira.topics between its first and last line: what will be true once the operation is done. */
 static char *
 catalogue_text(struct control *ctl, const struct catalogue_op *running)
@@ -46,9 +55,8 @@ catalogue_text(struct control *ctl, const struct catalogue_op *running)
 		if (!is_named(t, running))
 			continue;
 		uuid_put(id, t->id);
-		fprintf(f, "t %s %s %d\n", t->name, id, running->topic == t ? running->op.topic.partitions : t->partitions);
-		for (uint32_t i = 0; i < t->configs; i++)
-			fprintf(f, "c %s %s %s\n", t->name, t->config[2 * i], t->config[2 * i + 1]);
+		say(f, t->name, id, running->topic == t ? &running->op.topic
+			: &(struct storage_topic){.partitions = t->partitions, .configs = t->configs, .config = t->config});
 	}
 	ASSERT(fclose(f) == 0);
 	return text;
@@ -60,7 +68,8 @@ run(struct control *ctl, struct catalogue_op *c)
 	struct topic *t = c->topic;
 
 	c->op = (struct storage_op){
-		.kind = c->change == TOPIC_REMOVE ? OP_DELETE_TOPIC : OP_CREATE_TOPIC,
+		.kind = c->change == TOPIC_REMOVE ? OP_DELETE_TOPIC : c->change == TOPIC_ALTER ? OP_CATALOGUE
+			: OP_CREATE_TOPIC,
 		.config = t->cfg.log,
 		.part = t->part->part,
 		.owner = c,
@@ -74,6 +83,10 @@ run(struct control *ctl, struct catalogue_op *c)
 		c->op.first = t->partitions;
 		c->op.topic.partitions = t->growth->part->partitions;
 		c->op.part = &t->growth->part->part[c->op.first];
+	}
+	if (c->change == TOPIC_ALTER) {
+		c->op.topic.configs = t->altering->configs;
+		c->op.topic.config = t->altering->config;
 	}
 	c->op.catalogue = catalogue_text(ctl, c);
 	storage_submit(ctl->storage, &c->op);
@@ -121,6 +134,9 @@ catalogue_reaped(struct control *ctl, struct storage_op *op)
 		break;
 	case TOPIC_GROW:
 		topics_grown(ctl, t);
+		break;
+	case TOPIC_ALTER:
+		topics_altered(ctl, c);
 		break;
 	case TOPIC_REMOVE:
 		topics_removed(ctl, t);

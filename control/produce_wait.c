@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "control/conn.h"
 #include "control/control.h"
+#include "control/topic_alter.h"
 #include "control/groups/group_topic.h"
 
 #include <kira/errors.h>
@@ -242,6 +243,10 @@ take_completion(struct control *ctl, struct store_msg *msg)
 	}
 	if (msg->kind == STORE_DETACH) {
 		topics_detached(ctl, msg);
+		return;
+	}
+	if (msg->kind == STORE_CONFIGURE) {
+		topics_configured(ctl, msg);
 		return;
 	}
 	if (msg->kind == STORE_ROLL) {

@@ -55,23 +55,23 @@ topics_defaults(struct control *ctl, struct err *err)
 	return 0;
 }
 
-/* The topic's settings over the defaults. */
-static int
-settle(const struct control *ctl, struct topic *t, struct err *err)
+int
+topics_settle(const struct control *ctl, const char *const *config, uint32_t configs, struct topic_config *ret,
+	struct err *err)
 {
 	bool own_max = false;
 	int row;
 
-	t->cfg = ctl->topics.defaults;
-	for (uint32_t i = 0; i < t->configs; i++) {
-		row = topic_config_row(t->config[2 * i], (uint32_t)strlen(t->config[2 * i]));
+	*ret = ctl->topics.defaults;
+	for (uint32_t i = 0; i < configs; i++) {
+		row = topic_config_row(config[2 * i], (uint32_t)strlen(config[2 * i]));
 		if (row < 0)
 			continue;
-		if (topic_config_set(&t->cfg, (unsigned)row, t->config[2 * i + 1], err) < 0)
+		if (topic_config_set(ret, (unsigned)row, config[2 * i + 1], err) < 0)
 			return -EINVAL;
-		own_max |= strcmp(t->config[2 * i], "max.message.bytes") == 0;
+		own_max |= strcmp(config[2 * i], "max.message.bytes") == 0;
 	}
-	return topic_config_settle(&t->cfg, own_max, err);
+	return topic_config_settle(ret, own_max, err);
 }
 
 void
@@ -118,7 +118,7 @@ topics_open(struct control *ctl, struct err *err)
 			else
 				topic_set_config(t, topic_config_name((unsigned)row), value);
 		}
-		rc = settle(ctl, t, err);
+		rc = topics_settle(ctl, t->config, t->configs, &t->cfg, err);
 		if (rc == 0)
 			rc = storage_attach(ctl->storage, &st[i], &t->cfg.log, t->part->part, err);
 		if (rc < 0) {
@@ -300,7 +300,7 @@ topics_create(struct control *ctl, const struct topic_spec *spec, struct topic *
 						    : spec->partitions);
 	for (unsigned i = 0; i < spec->configs; i++)
 		topic_set_config(t, topic_config_name(spec->config[i].row), spec->config[i].value);
-	ASSERT(settle(ctl, t, err) == 0);
+	ASSERT(topics_settle(ctl, t->config, t->configs, &t->cfg, err) == 0);
 	/* Kafka never hands out ids whose text begins with '-': tools take it for a flag. */
 	do
 		ASSERT(getrandom(t->id, sizeof(t->id), 0) == sizeof(t->id));
@@ -397,7 +397,7 @@ bool
 topics_idle(const struct control *ctl)
 {
 	for (const struct topic *t = ctl->topics.first; t; t = t->next)
-		if (t->state == TOPIC_CREATING || t->growth || (t->state == TOPIC_DELETING && !t->op_done))
+		if (t->state == TOPIC_CREATING || t->growth || t->altering || (t->state == TOPIC_DELETING && !t->op_done))
 			return false;
 	return !ctl->ids.ordered;
 }

@@ -44,6 +44,7 @@ struct topic {
 	struct rx_cmd *forget;       /* [rx lcores] */
 	struct store_msg *detach;    /* [partitions] */
 	struct catalogue_op change;  /* being made or deleted */
+	struct alteration *altering; /* of its configuration, or NULL: topic_alter.c */
 	struct topic_growth *growth; /* being given more partitions, or NULL */
 	struct dataplane_topic *part; /* partitions, as sessions see them */
 	bool *said_failed;           /* [partitions]: a log line was written */
@@ -74,6 +75,9 @@ struct topic_spec {
 
 /* Defaults from --topic-default. */
 int topics_defaults(struct control *ctl, struct err *err);
+/* What a topic sets itself, over the defaults; `config` is name, value, name .. */
+int topics_settle(const struct control *ctl, const char *const *config, uint32_t configs, struct topic_config *ret,
+	struct err *err);
 /* Open all that the catalogue names. */
 int topics_open(struct control *ctl, struct err *err);
 void topics_close(struct control *ctl);

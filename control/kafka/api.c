@@ -32,8 +32,10 @@ static const struct api row_table[] = {
 	{API_INIT_PRODUCER_ID, 0, 4, 0, 2, SMALL, "InitProducerId"},
 	{API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, 4, SMALL, "OffsetForLeaderEpoch"},
 	{API_DESCRIBE_CONFIGS, 1, 4, 1, 4, SMALL, "DescribeConfigs"},
+	{API_ALTER_CONFIGS, 0, 2, 0, 2, SMALL, "AlterConfigs"},
 	{API_CREATE_PARTITIONS, 0, 3, 0, 2, SMALL, "CreatePartitions"},
 	{API_DELETE_GROUPS, 0, 2, 0, 2, SMALL, "DeleteGroups"},
+	{API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, 1, SMALL, "IncrementalAlterConfigs"},
 	{API_OFFSET_DELETE, 0, 0, 0, INT16_MAX, SMALL, "OffsetDelete"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},
 	/* Not listed. Any version reaches the handler: what is not 0 is answered 35, in version 0. */

@@ -55,6 +55,9 @@ serve(struct conn *c, uint64_t now_ns)
 		return k32_describe_configs(c, now_ns);
 	case API_CREATE_PARTITIONS:
 		return k37_create_partitions(c, now_ns);
+	case API_ALTER_CONFIGS:
+	case API_INCREMENTAL_ALTER_CONFIGS:
+		return k33_alter_configs(c, now_ns);
 	case API_OFFSET_DELETE:
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:

@@ -29,6 +29,7 @@ enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
 enum served k32_describe_configs(struct conn *c, uint64_t now_ns);
 enum served k37_create_partitions(struct conn *c, uint64_t now_ns);
+enum served k33_alter_configs(struct conn *c, uint64_t now_ns); /* and 44 */
 enum served k42_delete_groups(struct conn *c, uint64_t now_ns);
 enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);

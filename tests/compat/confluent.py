@@ -56,6 +56,27 @@ def describe_configs(ck, admin_module, admin):
         h.check(e.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART, "described: %s" % e)
     h.say("configurations of topic and broker described")
 
+    # The only way this release has: what is not named returns to its default.
+    def alter(settings, **more):
+        (done,) = admin.alter_configs([resource(resource.Type.TOPIC, "plain", set_config=settings)], **more).values()
+        return done.result(20)
+
+    def own():
+        return {e.name: e.value for e in ask(resource.Type.TOPIC, "plain").values()
+                if e.source == admin_module.ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+    alter({"segment.bytes": "33554432", "max.message.bytes": "2000000"})
+    h.check(own() == {"segment.bytes": "33554432", "max.message.bytes": "2000000"}, "altered: %s" % own())
+    alter({"retention.ms": "5000"}, validate_only=True)
+    h.check("retention.ms" not in own(), "validate_only changed a topic")
+    for settings in ({"cleanup.policy": "compact"}, {"no.such.thing": "1"}, {"retention.ms": "soon"}):
+        try:
+            alter(settings)
+            raise h.Failed("altered to %s" % settings)
+        except ck.KafkaException as e:
+            h.check(e.args[0].code() == ck.KafkaError.INVALID_CONFIG, "%s: %s" % (settings, e))
+    h.check(len(own()) == 2, "a refused change left something: %s" % own())
+    h.say("configurations altered, and refused with a reason")
+
 
 def body():
     ck = h.need_module("confluent_kafka", "python3-confluent-kafka")

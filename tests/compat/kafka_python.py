@@ -30,6 +30,11 @@ def body():
         found = {e[0]: e[1] for e in entries}
         h.check(code == 0 and found.get(key) == "604800000", "%s: %s %s %s" % (key, code, message, found))
 
+    (answer,) = [admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "kp-plain", {"segment.ms": "3600000"})])]
+    h.check(answer.resources[0][0] == 0, "alter_configs: %s" % answer)
+    (answer,) = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "kp-plain", {"segment.ms": None})])
+    h.check(answer.resources[0][4][0][:2] == ("segment.ms", "3600000"), "altered: %s" % answer)
+
     def read_all(topic):
         consumer = kafka.KafkaConsumer(bootstrap_servers=kirad.bootstrap, check_crcs=True, group_id=None,
                                        enable_auto_commit=False, request_timeout_ms=40000)

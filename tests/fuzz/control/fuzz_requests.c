@@ -137,6 +137,14 @@ decode(const struct request *rq, struct arena *a)
 			for (int32_t i = 0; i < q.od.of.topics; i++)
 				within(q.od.of.topic[i].name);
 		break;
+	case API_ALTER_CONFIGS:
+	case API_INCREMENTAL_ALTER_CONFIGS:
+		if (rq->api->key == API_ALTER_CONFIGS ? q_alter_configs(&q.ac, rq, a)
+			: q_incremental_alter_configs(&q.ac, rq, a))
+			for (int32_t i = 0; i < q.ac.resources; i++)
+				for (int32_t j = 0; j < q.ac.resource[i].changes; j++)
+					within(q.ac.resource[i].change[j].value);
+		break;
 	case API_DESCRIBE_CONFIGS:
 		if (q_describe_configs(&q.dg, rq, a))
 			for (int32_t i = 0; i < q.dg.resources; i++)

@@ -21,6 +21,7 @@ union any_request {
 	struct q_delete_topics dt;
 	struct q_delete_records dr;
 	struct q_describe_configs dg;
+	struct q_alter_configs ac;
 	struct q_create_partitions cp;
 	struct q_offset_commit oc;
 	struct q_offset_fetch of;

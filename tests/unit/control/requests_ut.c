@@ -71,6 +71,10 @@ decode(const struct request *rq)
 		return q_offset_fetch(&q.of, rq, &arena);
 	case API_OFFSET_DELETE:
 		return q_offset_delete(&q.od, rq, &arena);
+	case API_ALTER_CONFIGS:
+		return q_alter_configs(&q.ac, rq, &arena);
+	case API_INCREMENTAL_ALTER_CONFIGS:
+		return q_incremental_alter_configs(&q.ac, rq, &arena);
 	case API_DESCRIBE_CONFIGS:
 		return q_describe_configs(&q.dg, rq, &arena);
 	case API_DESCRIBE_CLUSTER:
@@ -428,6 +432,26 @@ describe_configs_decodes(void)
 }
 
 static void
+alter_configs_decodes(void)
+{
+	struct request rq = BODY(33, 0, "\0\0\0\1\2\0\1t\0\0\0\2\0\1k\0\1v\0\1l\xff\xff\1");
+	struct q_alter_configs q;
+
+	CU_ASSERT_TRUE_FATAL(q_alter_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.resources == 1 && q.resource[0].type == RESOURCE_TOPIC && is(q.resource[0].name, "t"));
+	CU_ASSERT_TRUE(q.resource[0].changes == 2 && is(q.resource[0].change[0].name, "k"));
+	CU_ASSERT_TRUE(is(q.resource[0].change[0].value, "v") && !q.resource[0].change[1].value.p);
+	CU_ASSERT_TRUE(q.resource[0].change[1].operation == CONFIG_SET && q.validate_only);
+	no_prefix_decodes(&rq);
+	rq = BODY(44, 1, "\2\2\2t\3\2k\3\2v\0\2l\1\0\0\0\0\0");
+	CU_ASSERT_TRUE_FATAL(q_incremental_alter_configs(&q, &rq, &arena));
+	CU_ASSERT_TRUE(q.resource[0].changes == 2 && q.resource[0].change[0].operation == CONFIG_SUBTRACT);
+	CU_ASSERT_TRUE(is(q.resource[0].change[0].value, "v") && q.resource[0].change[1].operation == CONFIG_DELETE);
+	CU_ASSERT_TRUE(!q.resource[0].change[1].value.p && !q.validate_only);
+	no_prefix_decodes(&rq);
+}
+
+static void
 open_session_decodes(void)
 {
 	struct request rq = BODY(19273, 0, "\0\0\0\7\1\2\3\4\5\6\7\x08\x05\x7f\x12\0\x02\x23\x90"
@@ -502,6 +526,7 @@ static const struct ut_test tests[] = {
 	UT("requests", create_partitions_decodes),
 	UT("requests", delete_records_decodes),
 	UT("requests", describe_configs_decodes),
+	UT("requests", alter_configs_decodes),
 	UT("requests", open_session_decodes),
 	UT("requests", a_count_that_cannot_fit_is_malformed),
 	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),
