@@ -7,8 +7,8 @@
 #include "control/cli/cli_options.h"
 #include "control/cli/format.h"
 #include "control/cli/lines.h"
+#include "control/cli/pace.h"
 
-#include "base/bits.h"
 #include "base/clock.h"
 
 #include <kira/errors.h>
@@ -28,9 +28,7 @@
 #define STUCK_NS    (5 * NS_PER_S)   /* nothing delivered for so long: say why, once */
 #define LAST_MS     10000            /* level none: for what was sent to arrive */
 #define CLOSE_MS    600              /* else: to tell the broker that the session is over */
-#define RECORD_BYTES 10              /* what a line takes in a batch beside its text */
-#define AHEAD_MAX   (64 * MIB)
-#define SLOWEST     2048             /* bytes a second that a way is taken to carry, before more is known */
+#define PACE_MS     1                /* between two looks at what is told, while no more may be read */
 #define CODES_MAX   8
 #define SEPARATOR_MAX 64
 
@@ -55,7 +53,7 @@ struct produce {
 	bool terminal, shown;            /* a progress line stands on it */
 	uint64_t line;                   /* number of the last one */
 	uint64_t refused;                /* lines that no batch holds */
-	uint64_t ahead, ahead_max;       /* bytes since all was acked, and how many there may be */
+	struct pace pace;
 	uint64_t started_ns, progress_ns;
 	uint64_t moved_ns, moved_records; /* when something was last delivered, and the sum then */
 	bool said_stuck, fatal;
@@ -209,37 +207,26 @@ refuse(struct produce *pr, const char *why)
 	}
 }
 
-/* Until all is told. libkira fails what passes its delivery timeout, so this ends. */
-static void
-flush(struct produce *pr)
-{
-	const unsigned before = pr->interrupts;
-
-	while (kira_flush(pr->p, BLOCK_MS) == -ETIMEDOUT) {
-		take_signals(pr);
-		if (pr->interrupts > before)
-			return;
-		progress(pr);
-	}
-}
-
-/* A line's time to be delivered begins when it is read: what is read ahead of a slow way, all that libkira's
- * buffer holds, would fail there. So all is acked before more is read, and how long that takes tells how much. */
+/* A chunk of input is full: where as much is out as the way carries in time, wait until some of it is told. */
 static void
 keep_pace(struct produce *pr)
 {
-	const uint64_t begun_ns = clock_now_ns(), time_ns = (uint64_t)(pr->o.delivery_timeout * 1e9);
-	uint64_t took_ns;
+	struct pollfd pfd = {.fd = pr->signal_fd, .events = POLLIN};
+	struct kira_producer_stats s;
 
-	if (pr->ahead < pr->ahead_max)
-		return;
-	flush(pr);
-	took_ns = clock_now_ns() - begun_ns;
-	if (took_ns < time_ns / 16)
-		pr->ahead_max = MIN(2 * pr->ahead_max, AHEAD_MAX);
-	else if (took_ns > time_ns / 8)
-		pr->ahead_max = MAX(pr->ahead_max / 2, 1u);
-	pr->ahead = 0;
+	kira_producer_stats(pr->p, &s);
+	pace_mark(&pr->pace, s.records, clock_now_ns());
+	for (;;) {
+		kira_producer_stats(pr->p, &s);
+		pace_told(&pr->pace, s.records_delivered + s.records_failed, clock_now_ns());
+		if (!pace_full(&pr->pace))
+			return;
+		if (poll(&pfd, 1, PACE_MS) > 0)
+			take_signals(pr);
+		if (pr->interrupts > 0)
+			return;
+		progress(pr);
+	}
 }
 
 /* False: no more can be sent. */
@@ -275,9 +262,9 @@ send_line(struct produce *pr, const char *text, size_t length)
 			rc == -EPIPE ? "fenced: another producer has taken this one's id" : strerror(-rc));
 		pr->fatal = true;
 	}
-	pr->ahead += length + RECORD_BYTES;
-	keep_pace(pr);
-	return !pr->fatal;
+	if (pace_line(&pr->pace, length))
+		keep_pace(pr);
+	return !pr->fatal && !(pace_full(&pr->pace) && pr->interrupts > 0);
 }
 
 static void
@@ -304,6 +291,20 @@ feed(struct produce *pr)
 			else if (!send_line(pr, text, length))
 				return;
 		}
+		progress(pr);
+	}
+}
+
+/* Until all is told. libkira fails what passes its delivery timeout, so this ends. */
+static void
+flush(struct produce *pr)
+{
+	const unsigned before = pr->interrupts;
+
+	while (kira_flush(pr->p, BLOCK_MS) == -ETIMEDOUT) {
+		take_signals(pr);
+		if (pr->interrupts > before)
+			return;
 		progress(pr);
 	}
 }
@@ -474,8 +475,7 @@ cli_produce(int argc, char **argv)
 		(void)kira_producer_close(pr.p, 0);
 		return cli_fail(NAME, strerror(errno), CLI_EXIT_FAILED);
 	}
-	pr.ahead_max = MAX((uint64_t)(pr.o.delivery_timeout * SLOWEST), 1u);
-	pr.ahead_max = MIN(pr.ahead_max, AHEAD_MAX);
+	pace_begin(&pr.pace, (uint64_t)(pr.o.delivery_timeout * 1e9));
 	feed(&pr);
 	flush(&pr);
 	status = close_and_report(&pr);
