@@ -42,6 +42,9 @@ decode_count(struct reader *r, size_t smallest)
 	return r->bad ? 0 : n;
 }
 
+/* Partitions of topics; null, where it may be: all. requests_offsets.c */
+void decode_partitions(struct reader *r, struct q_partitions *ret, struct arena *a, bool may_be_null);
+
 /* A list of brokers: how many, and the first. */
 static inline void
 decode_brokers(struct reader *r, struct q_assignment *as)

@@ -54,7 +54,7 @@ write_all(struct writer *w, int16_t version, const struct group *g)
 }
 
 static void
-write_named(struct writer *w, int16_t version, const struct group *g, const struct q_offset_topics *q,
+write_named(struct writer *w, int16_t version, const struct group *g, const struct q_partitions *q,
 	int16_t error)
 {
 	kw_array(w, q->topics);

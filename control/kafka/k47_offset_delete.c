@@ -43,7 +43,7 @@ answer(struct conn *c, const struct deletion *d)
 	kw_i32(w, 0);
 	kw_array(w, d->all ? 0 : q.of.topics);
 	for (int32_t i = 0; i < q.of.topics && !d->all; i++) {
-		const struct q_offset_topic *t = &q.of.topic[i];
+		const struct q_topic_partitions *t = &q.of.topic[i];
 
 		kw_view(w, t->name);
 		kw_array(w, t->partitions);
@@ -88,7 +88,7 @@ judge(const struct group *g)
 }
 
 static int16_t
-judge_topic(const struct control *ctl, const struct group *g, const struct q_offset_topic *q, int32_t partition)
+judge_topic(const struct control *ctl, const struct group *g, const struct q_topic_partitions *q, int32_t partition)
 {
 	const struct topic *t = topics_find(ctl, q->name);
 
@@ -98,7 +98,7 @@ judge_topic(const struct control *ctl, const struct group *g, const struct q_off
 }
 
 static void
-prepare(struct control *ctl, struct deletion *d, struct group *g, const struct q_offset_topics *q, int32_t n)
+prepare(struct control *ctl, struct deletion *d, struct group *g, const struct q_partitions *q, int32_t n)
 {
 	int32_t k = 0;
 

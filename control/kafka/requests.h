@@ -192,21 +192,21 @@ struct q_offset_commit {
 	struct q_commit_topic *topic;
 };
 
-struct q_offset_topic {
+struct q_topic_partitions {
 	struct view name;
 	int32_t partitions;
 	int32_t *partition;
 };
 
-struct q_offset_topics {
+struct q_partitions {
 	bool all;
 	int32_t topics;
-	struct q_offset_topic *topic;
+	struct q_topic_partitions *topic;
 };
 
 struct q_offset_group {
 	struct view name;
-	struct q_offset_topics of;
+	struct q_partitions of;
 };
 
 struct q_offset_fetch {
@@ -216,7 +216,7 @@ struct q_offset_fetch {
 
 struct q_offset_delete {
 	struct view group;
-	struct q_offset_topics of; /* never all */
+	struct q_partitions of; /* never all */
 };
 
 struct q_open_topic {

@@ -43,8 +43,8 @@ q_offset_commit(struct q_offset_commit *ret, const struct request *rq, struct ar
 	return !r.bad;
 }
 
-static void
-offset_topics(struct reader *r, struct q_offset_topics *ret, struct arena *a, bool may_be_null)
+void
+decode_partitions(struct reader *r, struct q_partitions *ret, struct arena *a, bool may_be_null)
 {
 	const int32_t n = may_be_null ? kr_array(r, INT32_MAX, 3) : decode_count(r, 3);
 
@@ -52,7 +52,7 @@ offset_topics(struct reader *r, struct q_offset_topics *ret, struct arena *a, bo
 	ret->topics = n < 0 ? 0 : n;
 	ret->topic = decode_take(a, r, ret->topics, sizeof(*ret->topic));
 	for (int32_t i = 0; i < ret->topics && !r->bad; i++) {
-		struct q_offset_topic *t = &ret->topic[i];
+		struct q_topic_partitions *t = &ret->topic[i];
 
 		t->name = decode_text(r);
 		t->partitions = decode_count(r, 4);
@@ -78,7 +78,7 @@ q_offset_fetch(struct q_offset_fetch *ret, const struct request *rq, struct aren
 			(void)kr_string(&r); /* memberId, memberEpoch: of groups that are not classic */
 			(void)kr_i32(&r);
 		}
-		offset_topics(&r, &ret->group[i].of, a, rq->version >= 2);
+		decode_partitions(&r, &ret->group[i].of, a, rq->version >= 2);
 		if (rq->version >= 8)
 			kr_tags(&r);
 	}
@@ -95,6 +95,6 @@ q_offset_delete(struct q_offset_delete *ret, const struct request *rq, struct ar
 
 	*ret = (struct q_offset_delete){0};
 	ret->group = decode_text(&r);
-	offset_topics(&r, &ret->of, a, false);
+	decode_partitions(&r, &ret->of, a, false);
 	return !r.bad;
 }

@@ -39,6 +39,10 @@ serve(struct conn *c, uint64_t now_ns)
 		return k16_list_groups(c, now_ns);
 	case API_DELETE_GROUPS:
 		return k42_delete_groups(c, now_ns);
+	case API_ELECT_LEADERS:
+		return k43_elect_leaders(c, now_ns);
+	case API_LIST_REASSIGNMENTS:
+		return k46_list_reassignments(c, now_ns);
 	case API_API_VERSIONS:
 		return k18_api_versions(c, now_ns);
 	case API_CREATE_TOPICS:
@@ -51,8 +55,16 @@ serve(struct conn *c, uint64_t now_ns)
 		return k22_init_producer_id(c, now_ns);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return k23_offset_for_leader_epoch(c, now_ns);
+	case API_DESCRIBE_ACLS:
+		return k29_describe_acls(c, now_ns);
+	case API_CREATE_ACLS:
+		return k30_create_acls(c, now_ns);
+	case API_DELETE_ACLS:
+		return k31_delete_acls(c, now_ns);
 	case API_DESCRIBE_CONFIGS:
 		return k32_describe_configs(c, now_ns);
+	case API_DESCRIBE_LOG_DIRS:
+		return k35_describe_log_dirs(c, now_ns);
 	case API_CREATE_PARTITIONS:
 		return k37_create_partitions(c, now_ns);
 	case API_ALTER_CONFIGS:
@@ -62,6 +74,8 @@ serve(struct conn *c, uint64_t now_ns)
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:
 		return k60_describe_cluster(c, now_ns);
+	case API_DESCRIBE_TOPICS:
+		return k75_describe_topics(c, now_ns);
 	case API_OPEN_SESSION:
 		return kira_open_session(c, now_ns);
 	}

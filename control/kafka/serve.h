@@ -5,6 +5,9 @@
 
 #include "control/conn.h"
 
+/* To all that asks for access rules. */
+#define SERVE_NO_AUTHORIZER "no authorizer is configured on this broker"
+
 /* The request in c->rq. */
 enum served serve(struct conn *c, uint64_t now_ns);
 
@@ -27,12 +30,19 @@ enum served k20_delete_topics(struct conn *c, uint64_t now_ns);
 enum served k21_delete_records(struct conn *c, uint64_t now_ns);
 enum served k22_init_producer_id(struct conn *c, uint64_t now_ns);
 enum served k23_offset_for_leader_epoch(struct conn *c, uint64_t now_ns);
+enum served k29_describe_acls(struct conn *c, uint64_t now_ns);
+enum served k30_create_acls(struct conn *c, uint64_t now_ns);
+enum served k31_delete_acls(struct conn *c, uint64_t now_ns);
 enum served k32_describe_configs(struct conn *c, uint64_t now_ns);
+enum served k35_describe_log_dirs(struct conn *c, uint64_t now_ns);
 enum served k37_create_partitions(struct conn *c, uint64_t now_ns);
 enum served k33_alter_configs(struct conn *c, uint64_t now_ns); /* and 44 */
 enum served k42_delete_groups(struct conn *c, uint64_t now_ns);
+enum served k43_elect_leaders(struct conn *c, uint64_t now_ns);
+enum served k46_list_reassignments(struct conn *c, uint64_t now_ns);
 enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
+enum served k75_describe_topics(struct conn *c, uint64_t now_ns);
 enum served kira_open_session(struct conn *c, uint64_t now_ns);
 
 /* The command of an OpenSession came back from its rx lcore; takes the command over. */

@@ -17,6 +17,13 @@ within(struct view v)
 }
 
 static void
+some_within(const struct q_partitions *q)
+{
+	for (int32_t i = 0; i < q->topics; i++)
+		within(q->topic[i].name);
+}
+
+static void
 decode(const struct request *rq, struct arena *a)
 {
 	union any_request q;
@@ -114,6 +121,33 @@ decode(const struct request *rq, struct arena *a)
 		if (q_leader_epoch(&q.le, rq, a))
 			for (int32_t i = 0; i < q.le.topics; i++)
 				within(q.le.topic[i].name);
+		break;
+	case API_DESCRIBE_ACLS:
+		(void)q_describe_acls(rq);
+		break;
+	case API_CREATE_ACLS:
+		(void)q_create_acls(&q.acls, rq);
+		break;
+	case API_DELETE_ACLS:
+		(void)q_delete_acls(&q.acls, rq);
+		break;
+	case API_DESCRIBE_LOG_DIRS:
+		if (q_log_dirs(&q.ps, rq, a))
+			some_within(&q.ps);
+		break;
+	case API_ELECT_LEADERS:
+		if (q_elect_leaders(&q.el, rq, a))
+			some_within(&q.el.of);
+		break;
+	case API_LIST_REASSIGNMENTS:
+		if (q_reassignments(&q.ps, rq, a))
+			some_within(&q.ps);
+		break;
+	case API_DESCRIBE_TOPICS:
+		if (q_describe_topics(&q.ds, rq, a))
+			for (int32_t i = 0; i < q.ds.topics; i++)
+				within(q.ds.topic[i]);
+		within(q.ds.cursor_topic);
 		break;
 	case API_CREATE_PARTITIONS:
 		if (q_create_partitions(&q.cp, rq, a))

@@ -23,6 +23,10 @@ union any_request {
 	struct q_describe_configs dg;
 	struct q_alter_configs ac;
 	struct q_create_partitions cp;
+	struct q_partitions ps;
+	struct q_elect_leaders el;
+	struct q_describe_topics ds;
+	int32_t acls;
 	struct q_offset_commit oc;
 	struct q_offset_fetch of;
 	struct q_offset_delete od;

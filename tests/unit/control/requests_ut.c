@@ -63,6 +63,20 @@ decode(const struct request *rq)
 		return q_init_producer_id(&q.ip, rq);
 	case API_OFFSET_FOR_LEADER_EPOCH:
 		return q_leader_epoch(&q.le, rq, &arena);
+	case API_DESCRIBE_ACLS:
+		return q_describe_acls(rq);
+	case API_CREATE_ACLS:
+		return q_create_acls(&q.acls, rq);
+	case API_DELETE_ACLS:
+		return q_delete_acls(&q.acls, rq);
+	case API_DESCRIBE_LOG_DIRS:
+		return q_log_dirs(&q.ps, rq, &arena);
+	case API_ELECT_LEADERS:
+		return q_elect_leaders(&q.el, rq, &arena);
+	case API_LIST_REASSIGNMENTS:
+		return q_reassignments(&q.ps, rq, &arena);
+	case API_DESCRIBE_TOPICS:
+		return q_describe_topics(&q.ds, rq, &arena);
 	case API_CREATE_PARTITIONS:
 		return q_create_partitions(&q.cp, rq, &arena);
 	case API_OFFSET_COMMIT:
@@ -394,6 +408,74 @@ create_partitions_decodes(void)
 }
 
 static void
+access_rules_decode(void)
+{
+	int32_t n;
+	struct request rq = BODY(29, 1, "\x02\xff\xff\x03\xff\xff\xff\xff\x01\x01");
+
+	CU_ASSERT_TRUE(q_describe_acls(&rq));
+	no_prefix_decodes(&rq);
+	rq = BODY(29, 3, "\x02\x02t\x03\x00\x00\x01\x01\x00");
+	no_prefix_decodes(&rq);
+	rq = BODY(30, 1, "\x00\x00\x00\x01\x02\x00\x01t\x03\x00\x06User:a\x00\x01*\x03\x03");
+	CU_ASSERT_TRUE(q_create_acls(&n, &rq) && n == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(30, 3, "\x02\x02\x02t\x03\x07User:a\x02*\x03\x03\x00\x00");
+	CU_ASSERT_TRUE(q_create_acls(&n, &rq) && n == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(30, 3, "\2\2\0\3\7User:a\2*\3\3\0\0"); /* a rule names its resource */
+	CU_ASSERT_FALSE(q_create_acls(&n, &rq));
+	rq = BODY(31, 1, "\x00\x00\x00\x01\x02\xff\xff\x03\xff\xff\xff\xff\x01\x01");
+	CU_ASSERT_TRUE(q_delete_acls(&n, &rq) && n == 1);
+	no_prefix_decodes(&rq);
+	rq = BODY(31, 3, "\x03\x02\x02t\x03\x00\x00\x01\x01\x00\x02\x00\x03\x00\x00\x01\x01\x00\x00");
+	CU_ASSERT_TRUE(q_delete_acls(&n, &rq) && n == 2);
+	no_prefix_decodes(&rq);
+}
+
+static void
+requests_of_some_partitions_decode(void)
+{
+	struct request rq = BODY(35, 1, "\x00\x00\x00\x01\x00\x01t\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03");
+	struct q_partitions q;
+	struct q_elect_leaders el;
+
+	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && !q.all && q.topics == 1 && is(q.topic[0].name, "t"));
+	CU_ASSERT_TRUE(q.topic[0].partitions == 2 && q.topic[0].partition[0] == 0 && q.topic[0].partition[1] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(35, 4, "\x02\x02t\x03\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00");
+	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && q.topic[0].partition[1] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(35, 4, "\0\0");
+	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && q.all && q.topics == 0);
+	rq = BODY(35, 4, "\1\0");
+	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && !q.all && q.topics == 0);
+	rq = BODY(43, 0, "\x00\x00\x00\x01\x00\x01t\x00\x00\x00\x01\x00\x00\x00\x03\x00\x00u0");
+	CU_ASSERT_TRUE(q_elect_leaders(&el, &rq, &arena) && el.type == 0 && el.of.topic[0].partition[0] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(43, 2, "\x01\x02\x02t\x02\x00\x00\x00\x03\x00\x00\x00u0\x00");
+	CU_ASSERT_TRUE(q_elect_leaders(&el, &rq, &arena) && el.type == 1 && el.of.topic[0].partition[0] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(46, 0, "\x00\x00u0\x02\x02t\x02\x00\x00\x00\x03\x00\x00");
+	CU_ASSERT_TRUE(q_reassignments(&q, &rq, &arena) && q.topic[0].partition[0] == 3);
+	no_prefix_decodes(&rq);
+}
+
+static void
+describe_topics_decodes(void)
+{
+	struct request rq = BODY(75, 0, "\x03\x02t\x00\x02u\x00\x00\x00\x07\xd0\x01\x02t\x00\x00\x00\x05\x00\x00");
+	struct q_describe_topics q;
+
+	CU_ASSERT_TRUE(q_describe_topics(&q, &rq, &arena) && q.topics == 2 && is(q.topic[1], "u"));
+	CU_ASSERT_TRUE(q.limit == 2000 && q.has_cursor && is(q.cursor_topic, "t") && q.cursor_partition == 5);
+	no_prefix_decodes(&rq);
+	rq = BODY(75, 0, "\1\0\0\0\1\xff\0");
+	CU_ASSERT_TRUE(q_describe_topics(&q, &rq, &arena) && q.topics == 0 && !q.has_cursor);
+	no_prefix_decodes(&rq);
+}
+
+static void
 delete_records_decodes(void)
 {
 	struct request rq = BODY(21, 0, "\0\0\0\1\0\1t\0\0\0\2\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\1"
@@ -524,6 +606,9 @@ static const struct ut_test tests[] = {
 	UT("requests", the_small_requests_decode),
 	UT("requests", create_and_delete_topics_decode),
 	UT("requests", create_partitions_decodes),
+	UT("requests", access_rules_decode),
+	UT("requests", requests_of_some_partitions_decode),
+	UT("requests", describe_topics_decodes),
 	UT("requests", delete_records_decodes),
 	UT("requests", describe_configs_decodes),
 	UT("requests", alter_configs_decodes),
