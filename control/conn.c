@@ -10,7 +10,6 @@
 #include "control/kafka/serve.h"
 #include "control/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -19,29 +18,14 @@
 #include <unistd.h>
 
 #define HEAD_NS       (10 * NS_PER_S) /* a frame once begun */
-#define BODY_NS       (30 * NS_PER_S) /* and 1 s for each MiB */
+#define BODY_NS       (30 * NS_PER_S) /* and 1 s for each MiB that has come */
 #define SEND_NS       (60 * NS_PER_S) /* without progress */
 #define READ_TURN_MAX (1024 * 1024)   /* one connection must not keep the turn */
 #define NO_DEADLINE   UINT64_MAX
 
-static struct log_limit bad_frames, tls_spoken, http_spoken, slow_peers, full_house;
+static struct log_limit bad_frames, tls_spoken, http_spoken, slow_peers;
 
 static void conn_go(struct conn *c, uint64_t now_ns);
-
-const char *
-conn_peer(const struct conn *c, char ret[64])
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (IN6_IS_ADDR_V4MAPPED(&c->peer)) {
-		(void)inet_ntop(AF_INET, &c->peer.s6_addr[12], text, sizeof(text));
-		(void)snprintf(ret, 64, "%s:%u", text, c->peer_port);
-	} else {
-		(void)inet_ntop(AF_INET6, &c->peer, text, sizeof(text));
-		(void)snprintf(ret, 64, "[%s]:%u", text, c->peer_port);
-	}
-	return ret;
-}
 
 /* ---- Time ---- */
 
@@ -131,6 +115,17 @@ free_body(struct conn *c)
 	c->body = NULL;
 	c->body_own = false;
 	c->body_have = 0;
+}
+
+void
+conn_drop_body(struct conn *c)
+{
+	c->rq.body = NULL;
+	c->rq.client_id = (struct view){NULL, 0};
+	if (!c->body_own)
+		return; /* in[] is there anyway */
+	free_body(c);
+	c->frame_length = 0;
 }
 
 /* ---- Life ---- */
@@ -367,7 +362,7 @@ take_frame(struct conn *c, uint64_t now_ns)
 	memcpy(c->body, c->in + 4, c->body_have);
 	c->in_length = 0;
 	c->state = CONN_BODY;
-	set_deadline(c, now_ns + BODY_NS + h.size / MIB * NS_PER_S);
+	set_deadline(c, now_ns + BODY_NS);
 	return true;
 }
 
@@ -388,6 +383,8 @@ read_some(struct conn *c, uint64_t now_ns)
 	}
 	if (own) {
 		c->body_have += (uint32_t)n;
+		/* Announced alone, a large body would hold request memory for minutes. */
+		set_deadline(c, c->deadline_ns + (uint64_t)n * NS_PER_S / MIB);
 	} else {
 		if (c->in_length == 0)
 			set_deadline(c, now_ns + HEAD_NS);
@@ -426,13 +423,27 @@ conn_go(struct conn *c, uint64_t now_ns)
 	}
 }
 
+/* Has the peer sent anything behind the request that is served? */
+static bool
+sent_more(const struct conn *c)
+{
+	uint8_t byte;
+
+	return c->in_length > (c->body_own ? 0 : c->frame_length) ||
+		recv(c->src.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* The peer sends no more. What it has sent counts: a producer with acks=0 sends and goes, and its last
  * requests wait in the kernel while one is served. They are read up to the end, which closes. Only a
- * fetch that waits for data has nobody to wait for. */
+ * fetch that waits for data has nobody to wait for, and so has who waits for a group without a word
+ * behind it, as LeaveGroup would be. */
 static void
 peer_is_done(struct conn *c)
 {
-	if (c->state == CONN_SERVE && c->rq.api->key == API_FETCH) {
+	const int16_t key = c->rq.api ? c->rq.api->key : -1;
+
+	if (c->state == CONN_SERVE && (key == API_FETCH ||
+		((key == API_JOIN_GROUP || key == API_SYNC_GROUP) && !sent_more(c)))) {
 		conn_close(c);
 		return;
 	}
@@ -515,49 +526,18 @@ conn_answer(struct conn *c)
 	return &ctl->answer;
 }
 
-static void
-take_address(const struct sockaddr_storage *from, struct in6_addr *ret, uint16_t *port)
-{
-	if (from->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;
-
-		*ret = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
-		memcpy(&ret->s6_addr[12], &in->sin_addr, 4);
-		*port = ntohs(in->sin_port);
-	} else {
-		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)from;
-
-		*ret = in->sin6_addr;
-		*port = ntohs(in->sin6_port);
-	}
-}
-
 struct conn *
 conn_open(struct control *ctl, int fd, uint64_t now_ns)
 {
-	struct sockaddr_storage peer, local;
-	socklen_t peer_length = sizeof(peer), local_length = sizeof(local);
-	unsigned same = 0;
 	const int one = 1;
 	struct conn *c;
-	char text[64];
 
 	c = calloc(1, sizeof(*c));
-	if (!c || getpeername(fd, (struct sockaddr *)&peer, &peer_length) < 0 ||
-		getsockname(fd, (struct sockaddr *)&local, &local_length) < 0)
+	if (!c)
 		goto refuse;
 	c->ctl = ctl;
-	take_address(&peer, &c->peer, &c->peer_port);
-	take_address(&local, &c->local, &c->local_port);
-	for (const struct conn *other = ctl->conns; other; other = other->next)
-		same += IN6_ARE_ADDR_EQUAL(&other->peer, &c->peer);
-	if (ctl->conn_count >= ctl->cfg->max_connections ||
-		same >= ctl->cfg->max_connections_per_ip) {
-		log_limited(&full_house, now_ns, LOG_LEVEL_WARN,
-			"%s: refused: %u connections, %u of this address (max-connections, "
-			"max-connections-per-ip)", conn_peer(c, text), ctl->conn_count, same);
+	if (!conn_addresses(c, fd) || conn_one_too_many(c, now_ns))
 		goto refuse;
-	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	/* Should this process be killed, the kernel throws away what was not sent, and with it its hold on
 	 * pages of segments: the next start must see those leave memory (storage/recover_check.c), and a

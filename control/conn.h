@@ -3,7 +3,7 @@
  *
  *        8 bytes, judged        body complete          answer ready           all bytes sent
  *  HEAD ------------------> BODY -------------> SERVE ------------------> SEND ---------------> HEAD
- *   |  10 s once begun        | 30 s + 1 s/MiB    | may park                 | 60 s without progress
+ *   |  10 s once begun        | 30 s + 1 s/MiB in | may park                 | 60 s without progress
  *   |  idle: 10 min           v                   |                          v
  *   +------------------------ close <-------------+--------------------------+
  *
@@ -91,6 +91,9 @@ void conn_release(struct conn *c, uint64_t now_ns);
 
 /* Stop serving until conn_wake(); `until_ns`: then again() is called with deadline = true. */
 enum served conn_park(struct conn *c, const struct park *park, void *data, uint64_t until_ns);
+/* The request is decoded and parks for long: its bytes give their memory back. Neither rq.body nor a view into
+ * it is looked at again. */
+void conn_drop_body(struct conn *c);
 /* Call again() and go on from what it says. */
 void conn_wake(struct conn *c, uint64_t now_ns, bool deadline);
 /* End a parked request with what a part other than its again() has decided. */
@@ -99,10 +102,16 @@ void conn_finish(struct conn *c, enum served served, uint64_t now_ns);
 /* Those that waited for request memory. */
 unsigned conn_memory_turn(struct control *ctl, uint64_t now_ns);
 
-const char *conn_peer(const struct conn *c, char ret[64]);
-
 /* Begin an answer to the request being served: header written, encoding set. */
 struct writer *conn_answer(struct conn *c);
+
+/* ---- conn_peer.c ---- */
+
+const char *conn_peer(const struct conn *c, char ret[64]);
+/* Both ends of the socket. False: it is no longer connected. */
+bool conn_addresses(struct conn *c, int fd);
+/* Of all, or of its address: it is to be refused. */
+bool conn_one_too_many(const struct conn *c, uint64_t now_ns);
 
 /* ---- conn_send.c ---- */
 

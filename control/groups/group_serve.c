@@ -91,7 +91,10 @@ static const struct park wait_in_group = {again, forget};
 enum served
 group_served(struct conn *c)
 {
-	return c->group_answered ? take(c) : conn_park(c, &wait_in_group, NULL, UINT64_MAX);
+	if (c->group_answered)
+		return take(c);
+	conn_drop_body(c); /* the group has copies; a rebalance may take minutes */
+	return conn_park(c, &wait_in_group, NULL, UINT64_MAX);
 }
 
 unsigned

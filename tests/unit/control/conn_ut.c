@@ -200,9 +200,93 @@ an_idle_connection_goes_after_its_time_and_a_begun_frame_sooner(void)
 }
 
 static void
-connections_beyond_the_limit_of_an_address_are_refused(void)
+a_frame_that_trickles_in_has_ten_seconds_in_all(void)
 {
-	static const char *const options[] = {"--max-connections-per-ip", "2", NULL};
+	int fd;
+
+	world_open(&w, NULL);
+	fd = world_connect(&w);
+	api_versions();
+	put_be32(w.request, (uint32_t)kw_length(&w.w) - 4);
+	for (unsigned i = 0; i < 10; i++) {
+		send_all(fd, w.request + i, 1);
+		world_pass(&w, 999 * NS_PER_MS);
+		CU_ASSERT_FALSE(is_closed(fd));
+	}
+	world_pass(&w, 20 * NS_PER_MS);
+	CU_ASSERT_TRUE(is_closed(fd));
+	CU_ASSERT_EQUAL(counter_read(&w.count.connections_timed_out), 1);
+	(void)close(fd);
+	world_close(&w);
+}
+
+/* Announced alone it is worth 30 s, whatever the size it claims. */
+static void
+a_large_body_has_half_a_minute_and_a_second_for_each_mib_that_came(void)
+{
+	static const uint8_t head[8] = {6, 64, 0, 0, 0, API_PRODUCE, 0, 7}; /* 100 MiB */
+	uint8_t *mib = calloc(1, MIB);
+	int idle, busy;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mib);
+	world_open(&w, NULL);
+	idle = world_connect(&w);
+	busy = world_connect(&w);
+	send_all(idle, head, sizeof(head));
+	send_all(busy, head, sizeof(head));
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 2 * (100 * MIB + 4));
+	for (unsigned i = 0; i < 3; i++)
+		send_all(busy, mib, MIB);
+	world_pass(&w, 29900 * NS_PER_MS);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 2);
+	world_pass(&w, 200 * NS_PER_MS);
+	CU_ASSERT_TRUE(is_closed(idle));
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 100 * MIB + 4);
+	world_pass(&w, 2800 * NS_PER_MS);
+	CU_ASSERT_FALSE(is_closed(busy));
+	world_pass(&w, 200 * NS_PER_MS);
+	CU_ASSERT_TRUE(is_closed(busy));
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 0);
+	(void)close(idle);
+	(void)close(busy);
+	world_close(&w);
+	free(mib);
+}
+
+static void
+a_peer_that_takes_nothing_of_its_answers_goes_after_a_minute(void)
+{
+	uint8_t many[16000];
+	size_t n, all = 0;
+	int fd;
+
+	world_open(&w, NULL);
+	fd = world_connect(&w);
+	api_versions();
+	n = kw_length(&w.w);
+	put_be32(w.request, (uint32_t)n - 4);
+	for (; all + n <= sizeof(many); all += n)
+		memcpy(many + all, w.request, n);
+	/* Until the buffers of both kernels' ends are full of answers. */
+	for (unsigned i = 0; i < 5000 && w.ctl->conns->state != CONN_SEND; i++)
+		if (send(fd, many, all, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno == EAGAIN)
+			world_run(&w);
+	CU_ASSERT_EQUAL_FATAL(w.ctl->conns->state, CONN_SEND);
+	CU_ASSERT_TRUE(w.ctl->memory_used > 0 && w.ctl->memory_used < MIB);
+	world_pass(&w, 59 * NS_PER_S);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 1);
+	world_pass(&w, 2 * NS_PER_S);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
+/* Two may be, the third is refused until one of them goes. */
+static void
+two_and_no_third(const char *option)
+{
+	const char *const options[] = {option, "2", NULL};
 	int fd[3];
 
 	world_open(&w, options);
@@ -220,6 +304,13 @@ connections_beyond_the_limit_of_an_address_are_refused(void)
 	(void)close(fd[0]);
 	(void)close(fd[1]);
 	world_close(&w);
+}
+
+static void
+connections_beyond_the_limit_of_all_or_of_an_address_are_refused(void)
+{
+	two_and_no_third("--max-connections");
+	two_and_no_third("--max-connections-per-ip");
 }
 
 static void
@@ -329,7 +420,10 @@ static const struct ut_test tests[] = {
 	UT("frames", a_frame_above_its_cap_is_closed_after_eight_bytes),
 	UT("frames", a_body_that_ends_too_early_closes_the_connection),
 	UT("limits", an_idle_connection_goes_after_its_time_and_a_begun_frame_sooner),
-	UT("limits", connections_beyond_the_limit_of_an_address_are_refused),
+	UT("limits", a_frame_that_trickles_in_has_ten_seconds_in_all),
+	UT("limits", a_large_body_has_half_a_minute_and_a_second_for_each_mib_that_came),
+	UT("limits", a_peer_that_takes_nothing_of_its_answers_goes_after_a_minute),
+	UT("limits", connections_beyond_the_limit_of_all_or_of_an_address_are_refused),
 	UT("limits", a_body_waits_for_request_memory_and_the_first_in_line_gets_it),
 	UT("requests", nothing_is_read_behind_a_request_that_is_being_served),
 	UT("requests", a_body_outlives_its_connection_while_a_lcore_reads_it),

@@ -8,6 +8,7 @@
 
 #include <kira/errors.h>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONSUMER_BYTES "\0\1meta"
@@ -33,7 +34,8 @@ keep(char ret[128], struct view v)
 }
 
 static void
-ask_join(int16_t version, const char *group, const char *member, const char *instance)
+ask_join_with(int16_t version, const char *group, const char *member, const char *instance, const char *metadata,
+	uint32_t bytes)
 {
 	struct writer *q = world_request(&w, API_JOIN_GROUP, version);
 
@@ -47,11 +49,17 @@ ask_join(int16_t version, const char *group, const char *member, const char *ins
 	kw_string(q, "consumer");
 	kw_array(q, 1);
 	kw_string(q, "range");
-	kw_bytes(q, CONSUMER_BYTES, 6);
+	kw_bytes(q, metadata, (int32_t)bytes);
 	kw_tags(q);
 	if (version >= 8)
 		kw_string(q, "because");
 	kw_tags(q);
+}
+
+static void
+ask_join(int16_t version, const char *group, const char *member, const char *instance)
+{
+	ask_join_with(version, group, member, instance, CONSUMER_BYTES, 6);
 }
 
 static struct joined
@@ -363,6 +371,80 @@ requests_behind_a_parked_join_are_served_after_it(void)
 	world_close(&w);
 }
 
+/* 100 members with long subscriptions may wait for minutes: none of that is request memory. */
+static void
+a_parked_join_or_sync_holds_no_request_memory(void)
+{
+	static char metadata[30000];
+	char one[128] = "";
+	struct joined j;
+	bool closed;
+	int fd[2];
+
+	world_open(&w, NULL);
+	fd[0] = world_connect(&w);
+	fd[1] = world_connect(&w);
+	(void)join(fd[0], 3, "g", one);
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 0);
+	memset(metadata, 'm', sizeof(metadata));
+	ask_join_with(3, "g", "", NULL, metadata, sizeof(metadata));
+	world_send(&w, fd[1]);
+	CU_ASSERT_PTR_NULL(world_answer(&w, fd[1], &closed).p);
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 0);
+	/* Its answer comes, and the connection goes on with the next request. */
+	ask_join(3, "g", one, NULL);
+	CU_ASSERT_EQUAL(read_join(world_ask(&w, fd[0]), 3).members, 2);
+	j = read_join(world_answer(&w, fd[1], &closed), 3);
+	CU_ASSERT_EQUAL(j.error, 0);
+	keep(one, j.member);
+	ask_join_with(3, "", one, NULL, metadata, sizeof(metadata));
+	CU_ASSERT_EQUAL(read_join(world_ask(&w, fd[1]), 3).error, KIRA_E_INVALID_GROUP_ID);
+	CU_ASSERT_EQUAL(w.ctl->memory_used, 0);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	world_close(&w);
+}
+
+static void
+who_waits_in_a_group_and_hangs_up_is_gone_unless_it_sent_more(void)
+{
+	char one[128] = "", two[128] = "";
+	struct joined j;
+	bool closed;
+	int fd[3];
+
+	world_open(&w, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		fd[i] = world_connect(&w);
+	(void)join(fd[0], 3, "g", one);
+	ask_join(3, "g", "", NULL);
+	world_send(&w, fd[1]);
+	ask_join(3, "g", "", NULL);
+	world_send(&w, fd[2]);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 3);
+	(void)close(fd[1]);
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 2);
+	/* The other has sent something behind it, which is to be heard. */
+	(void)world_request(&w, API_API_VERSIONS, 0);
+	world_send(&w, fd[2]);
+	(void)shutdown(fd[2], SHUT_WR);
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 2);
+	ask_join(3, "g", one, NULL);
+	j = read_join(world_ask(&w, fd[0]), 3);
+	CU_ASSERT_EQUAL(j.members, 3); /* its member stays for a client that comes back */
+	j = read_join(world_answer(&w, fd[2], &closed), 3);
+	CU_ASSERT_EQUAL(j.error, 0);
+	keep(two, j.member);
+	CU_ASSERT_PTR_NOT_NULL(world_answer(&w, fd[2], &closed).p);
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 1);
+	(void)close(fd[0]);
+	(void)close(fd[2]);
+	world_close(&w);
+}
+
 static void
 the_coordinator_of_groups_is_us_of_transactions_nobody(void)
 {
@@ -584,6 +666,8 @@ static const struct ut_test tests[] = {
 	UT("wire", members_sync_beat_and_leave_in_every_version),
 	UT("wire", a_parked_join_is_answered_when_the_others_are_there_or_dies_with_its_connection),
 	UT("wire", requests_behind_a_parked_join_are_served_after_it),
+	UT("wire", a_parked_join_or_sync_holds_no_request_memory),
+	UT("wire", who_waits_in_a_group_and_hangs_up_is_gone_unless_it_sent_more),
 	UT("wire", the_coordinator_of_groups_is_us_of_transactions_nobody),
 	UT("wire", groups_are_described_in_every_version_metadata_of_stable_ones_alone),
 	UT("wire", groups_are_listed_by_state_and_type),

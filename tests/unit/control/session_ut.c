@@ -175,6 +175,26 @@ a_topic_whose_records_are_to_be_looked_at_is_for_tcp(void)
 }
 
 static void
+the_anchor_of_a_session_may_be_idle_for_ever(void)
+{
+	static const char *const options[] = {"--connections-max-idle-ms", "60000", NULL};
+	int anchor, idle;
+
+	world_open(&w, options);
+	(void)world_topic(&w, "t", 1);
+	anchor = world_connect(&w);
+	idle = world_connect(&w);
+	CU_ASSERT_EQUAL(ask(anchor, (struct ask){.topic = "t"}).error, 0);
+	world_pass(&w, 70 * NS_PER_S);
+	world_pass(&w, 70 * NS_PER_S);
+	CU_ASSERT_EQUAL_FATAL(w.ctl->conn_count, 1);
+	CU_ASSERT_EQUAL(w.ctl->conns->sessions, 1);
+	(void)close(anchor);
+	(void)close(idle);
+	world_close(&w);
+}
+
+static void
 a_foreign_address_is_granted_only_inside_produce_from(void)
 {
 	static const char *const options[] = {"--produce-from", "10.1.0.0/16", NULL};
@@ -448,6 +468,7 @@ static const struct ut_test tests[] = {
 	UT("open", a_topic_is_made_if_asked_for_and_an_unknown_one_is_an_error_of_its_own),
 	UT("open", another_version_is_answered_35_in_version_0),
 	UT("rights", a_topic_whose_records_are_to_be_looked_at_is_for_tcp),
+	UT("rights", the_anchor_of_a_session_may_be_idle_for_ever),
 	UT("rights", a_foreign_address_is_granted_only_inside_produce_from),
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),
