@@ -15,7 +15,7 @@ static const struct {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);
 } command_table[] = {
-	{"topic", "create, list, describe, delete topics; delete records", cli_topic},
+	{"topic", "create, list, describe, alter, delete topics; delete records", cli_topic},
 	{"group", "list, describe, reset, delete consumer groups", cli_group},
 	{"produce", "send lines from standard input", cli_produce},
 	{"consume", "print records", cli_consume},

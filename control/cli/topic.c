@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * topic.c - kira topic create|list|describe|delete|delete-records, by librdkafka's admin calls.
+ * topic.c - kira topic create|list|describe|alter|delete|delete-records, by librdkafka's admin calls.
  * Thread: main. */
 #include "control/cli/cli.h"
 #include "control/cli/cli_kafka.h"
 #include "control/cli/cli_options.h"
+#include "control/cli/topic_settings.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,8 +18,8 @@
 struct topic_options {
 	const char *bootstrap;
 	int64_t partitions, partition, before;
-	struct cli_list config;
-	bool if_not_exists, if_exists;
+	struct cli_list config, unset;
+	bool if_not_exists, if_exists, all;
 };
 
 #define AT(field) offsetof(struct topic_options, field)
@@ -33,6 +34,17 @@ static const struct cli_row create_rows[] = {
 };
 static const struct cli_row look_rows[] = {
 	CLI_BOOTSTRAP(AT(bootstrap)),
+};
+static const struct cli_row describe_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+	{"all", 'a', NULL, CLI_ON, AT(all), 0, 0, NULL,
+		"configurations that the topic does not set itself, too, and where they come from"},
+};
+static const struct cli_row alter_rows[] = {
+	CLI_BOOTSTRAP(AT(bootstrap)),
+	{"set", 's', "KEY=VALUE", CLI_LIST, AT(config), 0, 0, NULL,
+		"a topic configuration, such as retention.ms=3600000; may be repeated"},
+	{"unset", 'u', "KEY", CLI_LIST, AT(unset), 0, 0, NULL, "back to the broker's default; may be repeated"},
 };
 static const struct cli_row delete_rows[] = {
 	CLI_BOOTSTRAP(AT(bootstrap)),
@@ -77,17 +89,14 @@ new_topic(const struct topic_options *o, const char *name, struct err *err)
 		return NULL;
 	}
 	for (unsigned i = 0; i < o->config.n; i++) {
-		const char *is = strchr(o->config.item[i], '=');
+		const char *value;
 		char key[128];
 
-		if (!is || is == o->config.item[i] || (size_t)(is - o->config.item[i]) >= sizeof(key)) {
-			err_set(err, "--config %s: KEY=VALUE is wanted, such as retention.ms=3600000",
-				o->config.item[i]);
+		if (!topic_setting_split(o->config.item[i], "config", key, sizeof(key), &value, err)) {
 			rd_kafka_NewTopic_destroy(t);
 			return NULL;
 		}
-		(void)snprintf(key, sizeof(key), "%.*s", (int)(is - o->config.item[i]), o->config.item[i]);
-		(void)rd_kafka_NewTopic_set_config(t, key, is + 1);
+		(void)rd_kafka_NewTopic_set_config(t, key, value);
 	}
 	return t;
 }
@@ -283,10 +292,26 @@ describe(const struct cli_command *c, struct cli_kafka *k, const struct topic_op
 	const char **word, unsigned words, struct err *err)
 {
 	(void)c;
-	(void)o;
 	for (unsigned i = 0; i < words; i++)
-		if (describe_one(k, word[i], err) < 0)
+		if (describe_one(k, word[i], err) < 0 || topic_settings_print(k, word[i], o->all, err) < 0)
 			return CLI_EXIT_FAILED;
+	return CLI_EXIT_OK;
+}
+
+static int
+alter(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
+	const char **word, unsigned words, struct err *err)
+{
+	if (o->config.n == 0 && o->unset.n == 0) {
+		err_set(err, "nothing to do: --set KEY=VALUE or --unset KEY is wanted; %s --help", c->name);
+		return CLI_EXIT_USAGE;
+	}
+	for (unsigned i = 0; i < words; i++) {
+		const int rc = topic_settings_alter(k, word[i], &o->config, &o->unset, err);
+
+		if (rc < 0)
+			return rc == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED;
+	}
 	return CLI_EXIT_OK;
 }
 
@@ -305,9 +330,15 @@ static const struct action {
 	{"list", "names of all topics, a line each", 0, list,
 		{"kira topic list", "[OPTIONS]", "Print the names of all topics, a line each.", look_rows,
 			ARRAY_LENGTH(look_rows), 0, NULL}},
-	{"describe", "partitions and their offsets", 1, describe,
-		{"kira topic describe", "NAME..", "Print the partitions of topics and their offsets.",
-			look_rows, ARRAY_LENGTH(look_rows), TOPICS_MAX, NULL}},
+	{"describe", "partitions, their offsets, configurations", 1, describe,
+		{"kira topic describe", "NAME.. [--all]",
+			"Print the partitions of topics, their offsets, and the configurations that they set themselves.",
+			describe_rows, ARRAY_LENGTH(describe_rows), TOPICS_MAX, NULL}},
+	{"alter", "change configurations", 1, alter,
+		{"kira topic alter", "NAME.. [--set KEY=VALUE].. [--unset KEY]..",
+			"Change the configurations of topics. Done when they are on disk and in force.",
+			alter_rows, ARRAY_LENGTH(alter_rows), TOPICS_MAX,
+			"Example:\n  kira topic alter orders --set retention.ms=3600000 --unset segment.bytes\n"}},
 	{"delete", "delete topics and their records", 1, delete,
 		{"kira topic delete", "NAME..", "Delete topics and all their records.", delete_rows,
 			ARRAY_LENGTH(delete_rows), TOPICS_MAX, NULL}},
