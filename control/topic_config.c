@@ -171,7 +171,9 @@ topic_config_set(struct topic_config *cfg, unsigned row, const char *value, stru
 	}
 	errno = 0;
 	n = strtoll(value, &end, 10);
-	if (end == value || *end || errno == ERANGE || n < r->min || n > r->max) {
+	/* It skips white space, and a line's end would be one in kira.topics, too. */
+	if (!(*value == '-' || (*value >= '0' && *value <= '9')) || end == value || *end || errno == ERANGE ||
+		n < r->min || n > r->max) {
 		err_set(err, "%s=%s: a number from %" PRId64 " to %" PRId64 " is wanted", r->name, value,
 			r->min, r->max);
 		return -EINVAL;

@@ -50,6 +50,10 @@ values_out_of_bounds_are_refused_with_the_bounds(void)
 	CU_ASSERT_NOT_EQUAL(set("retention.ms", "12h"), 0);
 	CU_ASSERT_NOT_EQUAL(set("retention.ms", "-2"), 0);
 	CU_ASSERT_NOT_EQUAL(set("max.message.bytes", "5242881"), 0);
+	CU_ASSERT_NOT_EQUAL(set("retention.ms", "\n60000"), 0); /* kira.topics has a line for each */
+	CU_ASSERT_NOT_EQUAL(set("retention.ms", " 60000"), 0);
+	CU_ASSERT_NOT_EQUAL(set("retention.ms", "+60000"), 0);
+	CU_ASSERT_NOT_EQUAL(set("retention.ms", ""), 0);
 	CU_ASSERT_NOT_EQUAL(set("message.timestamp.type", "LastYear"), 0);
 	CU_ASSERT_EQUAL(set("no.such.thing", "1"), -1000);
 }
