@@ -81,7 +81,8 @@ def describe_configs(ck, admin_module, admin):
 def body():
     ck = h.need_module("confluent_kafka", "python3-confluent-kafka")
     admin_module = h.need_module("confluent_kafka.admin", "python3-confluent-kafka").admin
-    cell = cells.Client(cells.CONFLUENT, *cells.CODEC.values(), cells.IDEMPOTENT, cells.TIMES, cells.TOPICS, cells.TRANSACTIONS)
+    cell = cells.Client(cells.CONFLUENT, *cells.CODEC.values(), cells.IDEMPOTENT, cells.TIMES, cells.TOPICS, cells.CONFIGS,
+                        cells.TRANSACTIONS)
     kirad = h.Kirad().start()
     admin = admin_module.AdminClient({"bootstrap.servers": kirad.bootstrap})
     topics = ("plain", "gzip", "snappy", "lz4", "zstd", "idempotent")
@@ -99,6 +100,7 @@ def body():
     h.say("topics made and listed, cluster id %s" % listed.cluster_id)
 
     describe_configs(ck, admin_module, admin)
+    cell.passed(cells.CONFIGS)
 
     for topic in topics:
         config = {"bootstrap.servers": kirad.bootstrap, "linger.ms": 5, "log_level": 3}

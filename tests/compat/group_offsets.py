@@ -136,6 +136,7 @@ def main():
                  "kcat": by_kcat(kirad)}
     for group, seen in committed.items():
         right(kirad, group, seen)
+    h.until(lambda: load.acked > 0, 60, "the load commits")
     for n in range(3):
         acked = load.acked
         kirad.kill9()

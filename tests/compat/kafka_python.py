@@ -18,7 +18,8 @@ def body():
     kafka = h.need_module("kafka", "python3-kafka")
     h.need_module("lz4", "python3-lz4")
     from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-    cell = cells.Client(cells.PYTHON, *(cells.CODEC[c] for c in ("plain", "gzip", "lz4")), cells.TIMES, cells.TOPICS)
+    cell = cells.Client(cells.PYTHON, *(cells.CODEC[c] for c in ("plain", "gzip", "lz4")), cells.TIMES, cells.TOPICS,
+                        cells.CONFIGS)
     kirad = h.Kirad(extra=["--num-partitions", "2"]).start()
     admin = kafka.KafkaAdminClient(bootstrap_servers=kirad.bootstrap, request_timeout_ms=20000)
     admin.create_topics([NewTopic("kp-plain", 2, 1), NewTopic("kp-lz4", 2, 1), NewTopic("kp-gzip", 2, 1)], timeout_ms=20000)
@@ -34,6 +35,7 @@ def body():
     h.check(answer.resources[0][0] == 0, "alter_configs: %s" % answer)
     (answer,) = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "kp-plain", {"segment.ms": None})])
     h.check(answer.resources[0][4][0][:2] == ("segment.ms", "3600000"), "altered: %s" % answer)
+    cell.passed(cells.CONFIGS)
 
     def read_all(topic):
         consumer = kafka.KafkaConsumer(bootstrap_servers=kirad.bootstrap, check_crcs=True, group_id=None,

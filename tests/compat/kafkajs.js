@@ -132,7 +132,7 @@ const steps = {
     const name = 'js-more'
     await withAdmin(async a => {
       await a.createTopics({ topics: [{ topic: name, numPartitions: 1 }] })
-      assert.equal(await a.createPartitions({ topicPartitions: [{ topic: name, count: 3 }] }), true)
+      await a.createPartitions({ topicPartitions: [{ topic: name, count: 3 }] })
       await assert.rejects(a.createPartitions({ topicPartitions: [{ topic: name, count: 2 }] }))
       assert.equal((await a.fetchTopicMetadata({ topics: [name] })).topics[0].partitions.length, 3)
     })
@@ -175,7 +175,8 @@ const steps = {
   },
 
   async member() {
-    const consumer = kafka.consumer({ groupId: group, sessionTimeout: 6000, heartbeatInterval: 500, rebalanceTimeout: 6000 })
+    const consumer = kafka.consumer({ groupId: group, sessionTimeout: 6000, heartbeatInterval: 500, rebalanceTimeout: 6000,
+      maxWaitTimeInMs: 500 }) // it looks for rebalances between two fetches
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning: true })
     process.on('SIGTERM', async () => {

@@ -24,7 +24,7 @@ def body():
     h.check(os.access(program, os.X_OK), "%s is not built" % program)
     kirad = h.Kirad(extra=["--num-partitions", "3", "--group-initial-rebalance-delay-ms", "0"]).start()
     steps = {cells.TIMES: "times", cells.COMMITS: "commits", cells.RESET: "reset", cells.GROUP_ADMIN: "groups", cells.TOPICS: "topics",
-             cells.PARTITIONS: "partitions", cells.RECORDS: "deletion", cells.TRANSACTIONS: "transactions"}
+             cells.PARTITIONS: "partitions", cells.CONFIGS: "configs", cells.RECORDS: "deletion", cells.TRANSACTIONS: "transactions"}
     c = cells.Client(cells.RDKAFKA, *cells.CODEC.values(), cells.KILLED, cells.GROUPS, *steps)
 
     def step(*words):
