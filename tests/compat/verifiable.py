@@ -44,7 +44,8 @@ def kill_under_load(tools, kills, rng):
         kirad.kill9()
         kirad.start()
     producer.term(60)
-    failed = events(producer.output(), "producer_send_error")
+    # The one that its end interrupts was not sent; below, it must not be there.
+    failed = [e for e in events(producer.output(), "producer_send_error") if "closed while send in progress" not in e["message"]]
     h.check(not failed, "%d sends failed: %s" % (len(failed), failed[:2]))
     acked = events(producer.output(), "producer_send_success")
     values = {e["value"] for e in acked}
