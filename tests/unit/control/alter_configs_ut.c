@@ -421,6 +421,35 @@ each_topic_of_a_request_is_answered_by_itself(void)
 	end();
 }
 
+/* Whichever comes first, the new partitions have what the topic is altered to. */
+static void
+a_topic_grows_and_is_altered_at_once(void)
+{
+	const struct change c = {"retention.ms", SET, "60000"};
+	bool closed;
+
+	for (int grow_first = 0; grow_first < 2; grow_first++) {
+		begin();
+		fake.hold_ops = true;
+		if (grow_first)
+			topics_grow(w.ctl, topic, 4);
+		build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
+		world_send(&w, fd);
+		if (!grow_first)
+			topics_grow(w.ctl, topic, 4);
+		world_run(&w);
+		CU_ASSERT_EQUAL(fake.ops, 1);
+		fake.hold_ops = false;
+		world_run(&w);
+		CU_ASSERT_EQUAL(first_result(world_answer(&w, fd, &closed)), 0);
+		CU_ASSERT_EQUAL_FATAL(topic->partitions, 4);
+		for (int32_t p = 0; p < 4; p++)
+			CU_ASSERT_EQUAL(at_lcore(p)->retention_ms, 60000);
+		CU_ASSERT_PTR_NOT_NULL(strstr(fake.catalogue, " 4\nc t retention.ms 60000\n"));
+		end();
+	}
+}
+
 static const struct ut_test tests[] = {
 	UT("alter_configs", a_change_is_in_the_catalogue_and_at_every_lcore_when_it_is_answered),
 	UT("alter_configs", alter_configs_replaces_all_that_is_set),
@@ -434,6 +463,7 @@ static const struct ut_test tests[] = {
 	UT("alter_configs", a_change_goes_on_when_its_client_goes),
 	UT("alter_configs", a_disk_that_stands_still_is_answered_after_30_seconds),
 	UT("alter_configs", a_topic_that_is_deleted_meanwhile_is_unknown),
+	UT("alter_configs", a_topic_grows_and_is_altered_at_once),
 	UT("alter_configs", each_topic_of_a_request_is_answered_by_itself),
 };
 UT_MAIN(tests)

@@ -503,10 +503,12 @@ storage_reap(struct storage *s)
 	else if (op->kind == OP_DELETE_RECORDS)
 		op->offset = op->part[0]->start = MAX(op->offset, op->part[0]->start);
 	for (int32_t i = 0; i < op->topic.partitions - op->first; i++) {
-		if (op->kind == OP_CREATE_TOPIC && op->rc == 0)
+		if (op->kind == OP_CREATE_TOPIC && op->rc == 0) {
 			op->part[i] = make(op->topic.name, op->first + i);
-		else if (op->kind == OP_DELETE_TOPIC)
+			op->part[i]->config = op->config;
+		} else if (op->kind == OP_DELETE_TOPIC) {
 			drop(op->part[i]);
+		}
 	}
 	return op;
 }
