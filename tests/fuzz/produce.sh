@@ -36,7 +36,7 @@ export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 /usr/bin/python3 tests/compat/wire_vectors.py --seeds "$work"
 mkdir -p build
 for name; do
-	mkdir "$work/grown-$name"
+	mkdir -p "$work/grown-$name" "$work/$name"
 	build-fuzz/tests/fuzz/fuzz_"$name" -max_total_time="$seconds" -max_len=9200 -timeout=20 -rss_limit_mb=3000 \
 		-print_final_stats=1 -artifact_prefix="$PWD/build/fuzz-$name-" \
 		"$work/grown-$name" tests/fuzz/corpus/"$name" "$work/$name" > "$work/out-$name" 2>&1 &
