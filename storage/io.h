@@ -56,4 +56,11 @@ struct io {
 
 extern const struct io io_posix;
 
+/* io_posix's pread on this thread, while on: of pages that are not cached -EAGAIN, instead of waiting for the
+ * disk. The first such read since it was switched on is kept, to be read by somebody who may wait. */
+void io_nowait(bool on);
+bool io_gave_up(void);
+/* That read, with a descriptor of its own (< 0: there was none to be had), the caller's to close. False: none. */
+bool io_take_cold(int *fd, uint64_t *at, uint64_t *n);
+
 #endif

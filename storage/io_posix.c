@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -76,14 +77,74 @@ posix_ftruncate(int fd, uint64_t size)
 	return result(rc);
 }
 
+/* What a thread that must not wait for the disk could not have: io.h. */
+static _Thread_local struct {
+	bool on, gave_up;
+	int fd;
+	uint64_t at, n;
+} nowait;
+
+static int64_t
+give_up(int fd, size_t n, uint64_t at)
+{
+	if (nowait.gave_up)
+		return -EAGAIN;
+	/* A descriptor of its own: ours may be closed before somebody reads there. */
+	nowait.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	nowait.gave_up = true;
+	nowait.at = at;
+	nowait.n = n;
+	return -EAGAIN;
+}
+
+void
+io_nowait(bool on)
+{
+	if (on && nowait.gave_up && nowait.fd >= 0)
+		(void)close(nowait.fd);
+	nowait.on = on;
+	nowait.gave_up = nowait.gave_up && !on;
+}
+
+bool
+io_gave_up(void)
+{
+	return nowait.gave_up;
+}
+
+bool
+io_take_cold(int *fd, uint64_t *at, uint64_t *n)
+{
+	if (!nowait.gave_up)
+		return false;
+	*fd = nowait.fd;
+	*at = nowait.at;
+	*n = nowait.n;
+	nowait.gave_up = false;
+	return true;
+}
+
+static ssize_t
+pread_cached(int fd, void *to, size_t n, uint64_t at)
+{
+	const struct iovec v = {to, n};
+
+	return preadv2(fd, &v, 1, (off_t)at, RWF_NOWAIT);
+}
+
 static int64_t
 posix_pread(int fd, void *to, size_t n, uint64_t at)
 {
 	size_t done = 0;
 
 	while (done < n) {
-		const ssize_t got = pread(fd, (uint8_t *)to + done, n - done, (off_t)(at + done));
+		ssize_t got = nowait.on ? pread_cached(fd, (uint8_t *)to + done, n - done, at + done) : -1;
 
+		if (nowait.on && got < 0 && errno == EAGAIN)
+			return give_up(fd, n - done, at + done);
+		/* A file system in memory may not know the flag; nothing waits there. */
+		if (!nowait.on || (got < 0 && errno == EOPNOTSUPP))
+			got = pread(fd, (uint8_t *)to + done, n - done, (off_t)(at + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

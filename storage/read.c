@@ -271,6 +271,8 @@ find_end(struct partition *part, const struct place *place, uint32_t max_bytes, 
 static void
 failed(struct storage *s, int rc, const char *name, int64_t at)
 {
+	if (io_gave_up())
+		return; /* not failed: read elsewhere, and tried again */
 	counter_add(&s->count->read_failures, 1);
 	s->read_err.text[0] = 0;
 	(void)err_sys(&s->read_err, rc, "%s at offset %lld", name, (long long)at);
@@ -287,6 +289,18 @@ const char *
 storage_read_failure(const struct storage *s)
 {
 	return s->read_err.text[0] ? s->read_err.text : NULL;
+}
+
+void
+storage_nowait(bool on)
+{
+	io_nowait(on);
+}
+
+bool
+storage_cold(struct storage_cold *ret)
+{
+	return io_take_cold(&ret->fd, &ret->position, &ret->length);
 }
 
 /* ---- The door ----------------------------------------------------------------------------- */

@@ -258,6 +258,16 @@ void storage_range_failed(struct storage *s, const struct segment *seg, int rc);
 /* The latest read that failed, as a sentence; NULL: none. Each counts in read_failures. */
 const char *storage_read_failure(const struct storage *s);
 
+/* Control must not wait for a disk: between storage_nowait(true) and (false) the reads below give up where the
+ * page cache has not what they need, with 56 (storage_available(): 0), and count nothing. storage_cold() then
+ * says what to read before they are tried again; false: they did not give up. */
+struct storage_cold {
+	int fd;            /* the caller's, to close; < 0: no descriptor was to be had */
+	uint64_t position, length;
+};
+void storage_nowait(bool on);
+bool storage_cold(struct storage_cold *ret);
+
 /* Bytes readable from `offset`, at most `enough`; for the min_bytes of a waiting fetch. */
 uint64_t storage_available(struct partition *part, int64_t offset, uint64_t enough);
 

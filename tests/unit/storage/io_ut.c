@@ -3,6 +3,7 @@
 #include "storage/io.h"
 #include "tests/unit/ut.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -47,6 +48,40 @@ becomes(bool cached, int fd)
 			return true;
 	}
 	return false;
+}
+
+static void
+a_read_that_must_not_wait_gives_up_and_says_what_it_lacked(void)
+{
+	uint8_t byte[2] = {1, 1};
+	int fd = written_file(), cold = -1;
+	uint64_t at = 0, n = 0;
+
+	CU_ASSERT_EQUAL(io_posix.fsync(fd), 0);
+	if (!becomes(false, fd)) { /* a file system in memory */
+		(void)close(fd);
+		return;
+	}
+	io_nowait(true);
+	CU_ASSERT_EQUAL(io_posix.pread(fd, byte, 2, 8192), -EAGAIN);
+	CU_ASSERT_EQUAL(io_posix.pread(fd, byte, 1, 0), -EAGAIN); /* the first one counts */
+	CU_ASSERT_TRUE(io_gave_up());
+	io_nowait(false);
+	CU_ASSERT_EQUAL_FATAL(io_take_cold(&cold, &at, &n), true);
+	CU_ASSERT_TRUE(cold >= 0 && cold != fd && at == 8192 && n == 2);
+	CU_ASSERT_FALSE(io_gave_up());
+	CU_ASSERT_FALSE(io_take_cold(&cold, &at, &n));
+	CU_ASSERT_EQUAL(io_posix.pread(cold, byte, 2, 8192), 2); /* one who may wait */
+	CU_ASSERT_EQUAL(byte[0], 0);
+	io_nowait(true);
+	byte[0] = 1;
+	CU_ASSERT_EQUAL(io_posix.pread(fd, byte, 2, 8192), 2);
+	CU_ASSERT_EQUAL(byte[0], 0);
+	CU_ASSERT_EQUAL(io_posix.pread(fd, byte, 2, (uint64_t)PAGES * 4096), 0); /* the end is no lack */
+	CU_ASSERT_FALSE(io_gave_up());
+	io_nowait(false);
+	(void)close(cold);
+	(void)close(fd);
 }
 
 static void
@@ -121,6 +156,7 @@ a_thread_that_is_idle_still_gets_the_disk_in_the_end(void)
 }
 
 static const struct ut_test tests[] = {
+	UT("cache", a_read_that_must_not_wait_gives_up_and_says_what_it_lacked),
 	UT("time", a_rename_is_a_change_and_a_missing_file_an_error),
 	UT("idle", a_thread_that_is_idle_still_gets_the_disk_in_the_end),
 	UT("cache", pages_are_seen_in_the_cache_until_they_are_dropped_and_stay_while_mapped),
