@@ -235,6 +235,7 @@ request_done(struct conn *c, uint64_t now_ns)
 	}
 	free_body(c);
 	c->frame_length = 0;
+	c->cold_failed = false;
 	c->state = CONN_HEAD;
 	set_deadline(c, now_ns + (c->in_length ? HEAD_NS : (uint64_t)ctl->cfg->idle_ms * NS_PER_MS));
 	if (c->reading_stopped) {
@@ -260,7 +261,7 @@ send_more(struct conn *c, uint64_t now_ns)
 	}
 	set_deadline(c, now_ns + SEND_NS);
 	c->reading_stopped = true;
-	if (loop_watch(&c->ctl->loop, &c->src, EPOLLOUT | (c->peer_done ? 0 : EPOLLRDHUP)) < 0)
+	if (loop_watch(&c->ctl->loop, &c->src, (rc == 1 ? EPOLLOUT : 0) | (c->peer_done ? 0 : EPOLLRDHUP)) < 0)
 		conn_close(c);
 	return false;
 }
@@ -453,6 +454,16 @@ peer_is_done(struct conn *c)
 }
 
 static void
+send_on(struct conn *c, uint64_t now_ns)
+{
+	if (!send_more(c, now_ns))
+		return;
+	request_done(c, now_ns);
+	if (c->state == CONN_HEAD)
+		conn_go(c, now_ns);
+}
+
+static void
 conn_ready(struct source *src, uint32_t events, uint64_t now_ns)
 {
 	struct conn *c = (struct conn *)((char *)src - offsetof(struct conn, src));
@@ -466,11 +477,7 @@ conn_ready(struct source *src, uint32_t events, uint64_t now_ns)
 		if (read_some(c, now_ns))
 			conn_go(c, now_ns);
 	} else if (c->state == CONN_SEND && (events & EPOLLOUT)) {
-		if (send_more(c, now_ns)) {
-			request_done(c, now_ns);
-			if (c->state == CONN_HEAD)
-				conn_go(c, now_ns);
-		}
+		send_on(c, now_ns);
 	} else if (events & EPOLLRDHUP) {
 		peer_is_done(c);
 	} else if (events & EPOLLIN) {
@@ -513,6 +520,16 @@ conn_wake(struct conn *c, uint64_t now_ns, bool deadline)
 {
 	if (c->park && c->state == CONN_SERVE)
 		conn_finish(c, c->park->again(c, now_ns, deadline), now_ns);
+}
+
+void
+conn_cold_read(struct conn *c, uint64_t now_ns)
+{
+	c->cold_waits = false;
+	if (c->state == CONN_SEND)
+		send_on(c, now_ns);
+	else
+		conn_wake(c, now_ns, false);
 }
 
 struct writer *

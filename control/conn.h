@@ -32,6 +32,7 @@ struct reply {
 	uint32_t length, sent;             /* bytes in memory */
 	uint32_t pieces, piece_at;
 	uint32_t piece_sent;               /* of piece[piece_at] */
+	uint32_t piece_cached;             /* so far it was found in the page cache, or read in */
 	uint8_t *bytes;
 	struct piece piece[];
 };
@@ -67,6 +68,10 @@ struct conn {
 	struct request rq;
 	struct reply *reply;
 
+	unsigned cold_reads;               /* reads of the disk under way for it (read_ahead.h) */
+	bool cold_waits;                   /* woken when one of them is done */
+	bool cold_failed;                  /* of this request: one failed; read where we are, to learn why */
+
 	const struct park *park;
 	void *park_data;                   /* of the request's own file */
 	uint64_t park_until_ns;
@@ -96,6 +101,8 @@ enum served conn_park(struct conn *c, const struct park *park, void *data, uint6
 void conn_drop_body(struct conn *c);
 /* Call again() and go on from what it says. */
 void conn_wake(struct conn *c, uint64_t now_ns, bool deadline);
+/* A read of the disk that it waited for is done: look again, or send on. */
+void conn_cold_read(struct conn *c, uint64_t now_ns);
 /* End a parked request with what a part other than its again() has decided. */
 void conn_finish(struct conn *c, enum served served, uint64_t now_ns);
 
@@ -117,7 +124,8 @@ bool conn_one_too_many(const struct conn *c, uint64_t now_ns);
 
 /* Take ctl->answer and ctl->piece[] over into c->reply. False: no memory to be had. */
 bool conn_send_take(struct conn *c);
-/* Send what the socket takes, at most a turn's share. 0: all is sent; 1: more to come; -errno. */
+/* Send what the socket takes, at most a turn's share. 0: all is sent; 1: more to come; 2: the same, once the disk
+ * has given it (cold_waits); -errno. */
 int conn_send(struct conn *c);
 void conn_send_free(struct conn *c);
 

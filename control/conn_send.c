@@ -9,8 +9,10 @@
 #include "control/conn.h"
 
 #include "base/bits.h"
+#include "control/read_ahead.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
@@ -96,16 +98,36 @@ send_memory(struct conn *c, size_t room)
 	return n;
 }
 
+/* May the next bytes of the range be sent without a wait for the disk? Else they are asked for. */
+static bool
+is_cached(struct conn *c, uint32_t length)
+{
+	struct reply *rp = c->reply;
+	const struct storage_range *range = &rp->piece[rp->piece_at].range;
+	struct storage_cold cold = {.position = range->position + rp->piece_sent, .length = length};
+
+	if (rp->piece_sent + length <= rp->piece_cached || c->cold_failed)
+		return true;
+	rp->piece_cached = rp->piece_sent + length;
+	if (read_ahead_cached(range->fd, cold.position, length))
+		return true;
+	cold.fd = fcntl(range->fd, F_DUPFD_CLOEXEC, 0);
+	c->cold_waits = read_ahead_ask(c->ctl, &cold, c);
+	return !c->cold_waits;
+}
+
 static ssize_t
 send_range(struct conn *c, size_t room)
 {
 	struct reply *rp = c->reply;
 	struct piece *piece = &rp->piece[rp->piece_at];
 	off_t at = (off_t)(piece->range.position + rp->piece_sent);
+	const uint32_t length = (uint32_t)MIN((size_t)(piece->range.length - rp->piece_sent), room);
 	ssize_t n;
 
-	n = sendfile(c->src.fd, piece->range.fd, &at,
-		MIN((size_t)(piece->range.length - rp->piece_sent), room));
+	if (!is_cached(c, length))
+		return -EINPROGRESS;
+	n = sendfile(c->src.fd, piece->range.fd, &at, length);
 	if (n < 0 && errno != EIO)
 		return -errno;
 	if (n <= 0) { /* or the file is shorter than what was promised: beyond repair */
@@ -117,7 +139,7 @@ send_range(struct conn *c, size_t room)
 	if (rp->piece_sent == piece->range.length) {
 		storage_unpin(piece->range.pinned);
 		rp->piece_at++;
-		rp->piece_sent = 0;
+		rp->piece_sent = rp->piece_cached = 0;
 	}
 	return n;
 }
@@ -140,6 +162,8 @@ conn_send(struct conn *c)
 			n = send_range(c, room);
 		if (n == -EAGAIN)
 			return 1;
+		if (n == -EINPROGRESS)
+			return 2;
 		if (n == -EINTR)
 			continue;
 		if (n < 0)

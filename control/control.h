@@ -18,6 +18,7 @@
 #include "control/loop.h"
 #include "control/produce_wait.h"
 #include "control/producer_ids.h"
+#include "control/read_ahead.h"
 #include "control/roll.h"
 #include "control/topics.h"
 #include "control/wait_list.h"
@@ -48,6 +49,7 @@ struct control {
 	struct wait_list group_answers; /* written, to be sent by the next turn */
 	struct fetch_waits fetches;
 	struct fetch_sessions fetch_sessions;
+	struct read_ahead read_ahead;
 	struct produce_waits produces;
 	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */
 	struct wait_list deletion_waits;

@@ -393,6 +393,7 @@ stop(struct parts *p, int code)
 	}
 	stop_watch_end(&sw);
 	topics_close(ctl);
+	read_ahead_close(ctl);
 	fetch_sessions_close(ctl);
 	group_log_close(ctl->group_log);
 	groups_close(&ctl->groups);

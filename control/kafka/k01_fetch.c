@@ -54,7 +54,6 @@ fetch_answer(struct conn *c, int16_t error, int32_t session_id)
 {
 	struct writer *w = conn_answer(c);
 
-	counter_add(&c->ctl->count->fetches, 1);
 	kw_i32(w, 0);
 	if (c->rq.version >= 7) {
 		kw_i16(w, error);
@@ -68,6 +67,7 @@ fetch_refuse(struct conn *c, int16_t error)
 {
 	struct writer *w = fetch_answer(c, error, 0);
 
+	counter_add(&c->ctl->count->fetches, 1);
 	kw_array(w, 0);
 	kw_tags(w);
 	return SERVED_ANSWER;
@@ -83,6 +83,7 @@ refuse(struct conn *c, const struct q_fetch *q, int16_t error)
 	if (c->rq.version >= 7)
 		return fetch_refuse(c, error);
 	w = fetch_answer(c, 0, 0);
+	counter_add(&c->ctl->count->fetches, 1);
 	kw_array(w, q->topics);
 	for (int32_t i = 0; i < q->topics; i++) {
 		fetch_write_topic(w, c->rq.version, q->topic[i].key);
@@ -108,9 +109,10 @@ fetch_told(struct control *ctl, struct session_partition *sp, const struct fetch
 	}
 }
 
-/* All that was asked for; a session begins if the client would have one and there is room. */
+/* All that was asked for; a session begins if the client would have one and there is room. PARKED: it waits for
+ * the disk; `late`: it did for long. */
 static enum served
-answer(struct conn *c, const struct q_fetch *q)
+answer(struct conn *c, const struct q_fetch *q, uint64_t now_ns, bool late)
 {
 	const int16_t version = c->rq.version;
 	struct fetch_budget b = fetch_budget(c, q);
@@ -144,7 +146,11 @@ answer(struct conn *c, const struct q_fetch *q)
 		kw_tags(w);
 	}
 	kw_tags(w);
-	return SERVED_ANSWER;
+	if (!fetch_waits_for_disk(c, &b, now_ns, late))
+		return SERVED_ANSWER;
+	if (s)
+		fetch_session_close(c->ctl, s);
+	return SERVED_PARKED;
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
@@ -167,7 +173,7 @@ ready(struct conn *c, const struct q_fetch *q, struct waits *ws)
 			const struct q_fetch_partition *p = &q->topic[i].partition[j];
 
 			fetch_judge(c, t, p, &look);
-			if (fetch_enough(&look, p, &want))
+			if (fetch_enough(c, &look, p, &want))
 				return true;
 			if (ws)
 				fetch_watch(c->ctl, &ws->watch[n++], look.part, &look.ends);
@@ -179,12 +185,14 @@ ready(struct conn *c, const struct q_fetch *q, struct waits *ws)
 static enum served
 again(struct conn *c, uint64_t now_ns, bool deadline)
 {
+	enum served served;
 	struct q_fetch q;
 
 	if (!q_fetch(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	if (deadline || ready(c, &q, NULL))
-		return answer(c, &q);
+	if ((deadline || ready(c, &q, NULL)) &&
+		(served = answer(c, &q, now_ns, deadline)) != SERVED_PARKED)
+		return served;
 	fetch_park(c->ctl, c);
 	return SERVED_PARKED;
 }
@@ -207,19 +215,21 @@ static enum served
 park(struct conn *c, const struct q_fetch *q, uint64_t now_ns)
 {
 	const uint64_t bytes = sizeof(struct waits) + (uint64_t)q->partitions * sizeof(struct fetch_watch);
+	const uint64_t until_ns = c->cold_waits ? c->park_until_ns : fetch_until_ns(c, q, now_ns);
 	struct waits *ws = calloc(1, bytes);
 
 	if (!ws)
-		return answer(c, q);
+		return SERVED_CLOSE;
 	ws->bytes = bytes;
 	ws->n = q->partitions;
 	for (int32_t i = 0; i < ws->n; i++)
 		ws->watch[i].conn = c;
 	c->ctl->memory_used += bytes;
-	(void)ready(c, q, ws); /* it is not: nothing came between */
+	if (!c->cold_waits)
+		(void)ready(c, q, ws); /* it is not: nothing came between */
 	counter_add(&c->ctl->count->fetches_parked, 1);
 	fetch_park(c->ctl, c);
-	return conn_park(c, &wait_for_data, ws, fetch_until_ns(c, q, now_ns));
+	return conn_park(c, &wait_for_data, ws, until_ns);
 }
 
 enum served
@@ -227,6 +237,7 @@ k01_fetch(struct conn *c, uint64_t now_ns)
 {
 	struct control *ctl = c->ctl;
 	struct fetch_session *s;
+	enum served served;
 	struct q_fetch q;
 
 	if (!q_fetch(&q, &c->rq, &ctl->arena))
@@ -238,7 +249,7 @@ k01_fetch(struct conn *c, uint64_t now_ns)
 	/* All is named: whatever session it had is over. */
 	if (q.session_id != 0 && (s = fetch_session_find(ctl, q.session_id)) != NULL)
 		fetch_session_close(ctl, s);
-	if (ready(c, &q, NULL))
-		return answer(c, &q);
+	if (ready(c, &q, NULL) && (served = answer(c, &q, now_ns, false)) != SERVED_PARKED)
+		return served;
 	return park(c, &q, now_ns);
 }

@@ -21,6 +21,7 @@ struct fetch_look {
 struct fetch_budget {
 	uint32_t left;
 	bool some; /* a partition has given data */
+	bool cold; /* another has some that must be read from disk first; that is under way */
 };
 
 /* What a request that waits looks for. */
@@ -33,9 +34,10 @@ const struct topic *fetch_topic(const struct conn *c, struct view key);
 void fetch_judge(const struct conn *c, const struct topic *t, const struct q_fetch_partition *q,
 	struct fetch_look *ret);
 /* Is it reason enough to answer: data, an error, nothing that will ever come? */
-bool fetch_enough(const struct fetch_look *look, const struct q_fetch_partition *q, struct fetch_want *want);
+bool fetch_enough(const struct conn *c, const struct fetch_look *look, const struct q_fetch_partition *q,
+	struct fetch_want *want);
 /* Its records, as far as the budget goes. */
-void fetch_read(const struct conn *c, const struct q_fetch_partition *q, struct fetch_look *look,
+void fetch_read(struct conn *c, const struct q_fetch_partition *q, struct fetch_look *look,
 	struct fetch_budget *b);
 /* Its entry; its range becomes a piece of the answer. */
 void fetch_write(struct conn *c, struct writer *w, int32_t partition, const struct fetch_look *look);
@@ -49,6 +51,9 @@ uint64_t fetch_until_ns(const struct conn *c, const struct q_fetch *q, uint64_t 
 struct writer *fetch_answer(struct conn *c, int16_t error, int32_t session_id);
 /* An answer that holds nothing but an error. From version 7 on. */
 enum served fetch_refuse(struct conn *c, int16_t error);
+
+/* All there is lies on disk: the answer waits, for so long at most; `late`: no longer. */
+bool fetch_waits_for_disk(struct conn *c, const struct fetch_budget *b, uint64_t now_ns, bool late);
 
 /* A request in a session: epoch > 0. */
 enum served fetch_in_session(struct conn *c, const struct q_fetch *q, uint64_t now_ns);

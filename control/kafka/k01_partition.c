@@ -4,8 +4,14 @@
 #include "control/kafka/k01_fetch.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
+#include "control/read_ahead.h"
 
 #include <kira/errors.h>
+
+#include <unistd.h>
+
+#define COLD_NS (10 * NS_PER_S) /* then an answer without records says that we are here */
 
 const struct topic *
 fetch_topic(const struct conn *c, struct view key)
@@ -59,31 +65,62 @@ fail:
 }
 
 bool
-fetch_enough(const struct fetch_look *look, const struct q_fetch_partition *q, struct fetch_want *want)
+fetch_enough(const struct conn *c, const struct fetch_look *look, const struct q_fetch_partition *q,
+	struct fetch_want *want)
 {
+	struct storage_cold cold;
+
 	if (look->error || look->diverges)
 		return true;
-	/* A batch is more than a byte: for that nothing need be looked up. */
-	if (q->offset < look->ends.visible)
-		want->have += want->want == 1 ? 1 :
-			storage_available(look->part, q->offset, want->want - want->have);
+	if (q->offset < look->ends.visible && want->want == 1) {
+		want->have++; /* a batch is more than a byte: nothing need be looked up */
+	} else if (q->offset < look->ends.visible) {
+		storage_nowait(!c->cold_failed);
+		want->have += storage_available(look->part, q->offset, want->want - want->have);
+		storage_nowait(false);
+		if (storage_cold(&cold)) { /* what lies on disk is not little; who answers has it read */
+			(void)close(cold.fd);
+			return true;
+		}
+	}
 	/* Failed: what it has was counted; more will not come. */
 	return want->have >= want->want || storage_state(look->part) != PART_OK;
 }
 
 void
-fetch_read(const struct conn *c, const struct q_fetch_partition *q, struct fetch_look *look,
+fetch_read(struct conn *c, const struct q_fetch_partition *q, struct fetch_look *look,
 	struct fetch_budget *b)
 {
+	const uint32_t limit = MIN((uint32_t)MAX(q->max_bytes, 0), b->left);
+	struct storage_cold cold;
+
 	if (look->error || look->diverges || q->offset >= look->ends.visible ||
 		c->ctl->pieces >= c->ctl->pieces_max)
 		return;
-	look->error = storage_read(look->part, q->offset, MIN((uint32_t)MAX(q->max_bytes, 0), b->left),
-		!b->some, &look->range);
+	storage_nowait(!c->cold_failed);
+	look->error = storage_read(look->part, q->offset, limit, !b->some, &look->range);
+	storage_nowait(false);
+	if (storage_cold(&cold)) {
+		/* Without a thread for it we have to wait ourselves. */
+		b->cold |= read_ahead_ask(c->ctl, &cold, c) || c->cold_reads > 0;
+		look->error = b->cold ? 0 : storage_read(look->part, q->offset, limit, !b->some, &look->range);
+	}
 	if (look->error)
 		look->range.length = 0;
 	b->left -= MIN(b->left, look->range.length);
 	b->some |= look->range.length > 0;
+}
+
+bool
+fetch_waits_for_disk(struct conn *c, const struct fetch_budget *b, uint64_t now_ns, bool late)
+{
+	late &= c->cold_waits;
+	c->cold_waits = b->cold && !b->some && c->cold_reads > 0 && !late;
+	if (c->cold_waits)
+		c->park_until_ns = now_ns + COLD_NS;
+	else
+		counter_add(&c->ctl->count->fetches, 1);
+	return c->cold_waits;
 }
 
 void

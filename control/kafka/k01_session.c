@@ -17,36 +17,54 @@ static struct entry {
 	struct fetch_look look;
 } entry[ENTRIES_MAX];
 
-/* What the client must be told. */
+/* Those due, as far as the limits go. */
 static uint32_t
-gather(struct conn *c, struct fetch_session *s, const struct q_fetch *q)
+gather(struct conn *c, const struct fetch_session *s, struct fetch_budget *b)
 {
-	struct fetch_budget b = fetch_budget(c, q);
-	struct session_partition *sp = s->due_first, *next;
 	uint32_t n = 0;
 
-	/* Those that are served stand at the end then: as many as there are now. */
-	for (uint32_t left = s->due_n; left > 0 && n < ENTRIES_MAX && (b.left > 0 || !b.some); left--, sp = next) {
+	for (struct session_partition *sp = s->due_first; sp && n < ENTRIES_MAX && (b->left > 0 || !b->some);
+		sp = sp->due_next) {
 		struct fetch_look *look = &entry[n].look;
 
-		next = sp->due_next;
+		entry[n++].sp = sp;
 		fetch_judge(c, fetch_topic(c, sp->topic->key), &sp->q, look);
-		fetch_read(c, &sp->q, look, &b);
-		if (look->error || look->diverges || look->range.length > 0 || look->ends.visible != sp->told_end ||
-			look->ends.start != sp->told_start)
-			entry[n++].sp = sp;
-		fetch_told(c->ctl, sp, look);
+		fetch_read(c, &sp->q, look, b);
 	}
 	return n;
 }
 
+/* What the client must be told of these. */
+static uint32_t
+tell(struct control *ctl, uint32_t gathered)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < gathered; i++) {
+		const struct fetch_look *look = &entry[i].look;
+		struct session_partition *sp = entry[i].sp;
+		const bool news = look->error || look->diverges || look->range.length > 0 ||
+			look->ends.visible != sp->told_end || look->ends.start != sp->told_start;
+
+		fetch_told(ctl, sp, look);
+		if (news)
+			entry[n++] = entry[i];
+	}
+	return n;
+}
+
+/* PARKED: it waits for the disk; `late`: it did for long. */
 static enum served
-answer(struct conn *c, struct fetch_session *s, const struct q_fetch *q)
+answer(struct conn *c, struct fetch_session *s, const struct q_fetch *q, uint64_t now_ns, bool late)
 {
 	struct writer *w = fetch_answer(c, 0, s->id);
-	const uint32_t n = gather(c, s, q);
+	struct fetch_budget b = fetch_budget(c, q);
+	uint32_t n = gather(c, s, &b);
 	int32_t topics = 0;
 
+	if (fetch_waits_for_disk(c, &b, now_ns, late))
+		return SERVED_PARKED;
+	n = tell(c->ctl, n);
 	for (uint32_t i = 0; i < n; i++)
 		topics += i == 0 || entry[i].sp->topic != entry[i - 1].sp->topic;
 	kw_array(w, topics);
@@ -80,7 +98,7 @@ ready(struct conn *c, struct fetch_session *s, const struct q_fetch *q)
 	for (struct session_partition *sp = s->due_first; sp; sp = next) {
 		next = sp->due_next;
 		fetch_judge(c, fetch_topic(c, sp->topic->key), &sp->q, &look);
-		if (fetch_enough(&look, &sp->q, &want))
+		if (fetch_enough(c, &look, &sp->q, &want))
 			return true;
 		fetch_watch(c->ctl, &sp->watch, look.part, &look.ends);
 		if (sp->q.offset >= look.ends.visible && look.ends.visible == sp->told_end &&
@@ -93,6 +111,7 @@ ready(struct conn *c, struct fetch_session *s, const struct q_fetch *q)
 static enum served
 again(struct conn *c, uint64_t now_ns, bool deadline)
 {
+	enum served served;
 	struct q_fetch q;
 
 	if (c->park_data == &fetch_session_gone)
@@ -101,8 +120,9 @@ again(struct conn *c, uint64_t now_ns, bool deadline)
 		return fetch_refuse(c, KIRA_E_INVALID_FETCH_SESSION_EPOCH);
 	if (!q_fetch(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	if (deadline || ready(c, c->park_data, &q))
-		return answer(c, c->park_data, &q);
+	if ((deadline || ready(c, c->park_data, &q)) &&
+		(served = answer(c, c->park_data, &q, now_ns, deadline)) != SERVED_PARKED)
+		return served;
 	fetch_park(c->ctl, c);
 	return SERVED_PARKED;
 }
@@ -139,6 +159,7 @@ fetch_in_session(struct conn *c, const struct q_fetch *q, uint64_t now_ns)
 {
 	struct control *ctl = c->ctl;
 	struct fetch_session *s = fetch_session_find(ctl, q->session_id);
+	enum served served;
 
 	if (!s)
 		return fetch_refuse(c, KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
@@ -158,10 +179,10 @@ fetch_in_session(struct conn *c, const struct q_fetch *q, uint64_t now_ns)
 	fetch_session_touch(ctl, s);
 	s->epoch = s->epoch == INT32_MAX ? 1 : s->epoch + 1;
 	fetch_look(ctl); /* what moved since its last request is due */
-	if (ready(c, s, q))
-		return answer(c, s, q);
+	if (ready(c, s, q) && (served = answer(c, s, q, now_ns, false)) != SERVED_PARKED)
+		return served;
 	counter_add(&ctl->count->fetches_parked, 1);
 	s->parked = c;
 	fetch_park(ctl, c);
-	return conn_park(c, &wait_in_session, s, fetch_until_ns(c, q, now_ns));
+	return conn_park(c, &wait_in_session, s, c->cold_waits ? c->park_until_ns : fetch_until_ns(c, q, now_ns));
 }

@@ -4,13 +4,21 @@
 #include "control/kafka/serve.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
+#include "control/read_ahead.h"
 
 #include <kira/errors.h>
+
+#include <stdlib.h>
 
 #define LATEST       (-1)
 #define EARLIEST     (-2)
 #define MAX_TIMESTAMP (-3) /* v7+: the record with the largest timestamp */
 #define PARTITIONS_MAX 100000 /* config.def: max-partitions */
+
+#define COLD_NS (10 * NS_PER_S) /* for one read of the disk; then 7, and the others are still looked up */
+
+static const struct park wait_for_disk;
 
 struct found {
 	int16_t error;
@@ -52,30 +60,61 @@ look(const struct topic *t, const struct q_list_partition *p, int16_t version)
 	return f;
 }
 
-enum served
-k02_list_offsets(struct conn *c, uint64_t now_ns)
+/* ---- Looked up one after the other; who needs the disk waits for it ------------------------- */
+
+struct look_ups {
+	int32_t done;
+	struct found found[]; /* as asked for, topic by topic */
+};
+
+/* False: the next one waits for the disk. */
+static bool
+look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bool late)
+{
+	struct storage_cold cold;
+	int32_t n = 0;
+
+	for (int32_t i = 0; i < q->topics; i++) {
+		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+
+		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
+			if (n++ < all->done)
+				continue;
+			storage_nowait(!c->cold_failed);
+			all->found[n - 1] = look(t, &q->topic[i].partition[j], c->rq.version);
+			storage_nowait(false);
+			if (storage_cold(&cold)) {
+				if (!late && read_ahead_ask(c->ctl, &cold, c))
+					return false;
+				all->found[n - 1] = (struct found){KIRA_E_REQUEST_TIMED_OUT, -1, -1, -1};
+			}
+			all->done = n;
+		}
+	}
+	return true;
+}
+
+static enum served
+answer(struct conn *c, const struct q_list_offsets *q, const struct look_ups *all)
 {
 	static uint8_t seen[PARTITIONS_MAX / 8 + 1];
 	const int16_t version = c->rq.version;
-	struct q_list_offsets q;
-	struct writer *w;
+	struct writer *w = conn_answer(c);
+	int32_t n = 0;
 
-	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
-		return SERVED_MALFORMED;
-	w = conn_answer(c);
 	if (version >= 2)
 		kw_i32(w, 0);
-	kw_array(w, q.topics);
-	for (int32_t i = 0; i < q.topics; i++) {
-		const struct topic *t = topics_find(c->ctl, q.topic[i].name);
+	kw_array(w, q->topics);
+	for (int32_t i = 0; i < q->topics; i++) {
+		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
 
 		if (t)
 			memset(seen, 0, (size_t)t->partitions / 8 + 1);
-		kw_view(w, q.topic[i].name);
-		kw_array(w, q.topic[i].partitions);
-		for (int32_t j = 0; j < q.topic[i].partitions; j++) {
-			const struct q_list_partition *p = &q.topic[i].partition[j];
-			struct found f = look(t, p, version);
+		kw_view(w, q->topic[i].name);
+		kw_array(w, q->topic[i].partitions);
+		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
+			const struct q_list_partition *p = &q->topic[i].partition[j];
+			struct found f = all->found[n++];
 
 			if (t && topic_partition(t, p->partition)) {
 				uint8_t *byte = &seen[p->partition / 8];
@@ -97,4 +136,54 @@ k02_list_offsets(struct conn *c, uint64_t now_ns)
 	}
 	kw_tags(w);
 	return SERVED_ANSWER;
+}
+
+/* Answer, or wait (on) for the disk. */
+static enum served
+go_on(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, uint64_t now_ns, bool late)
+{
+	c->cold_waits = !look_up(c, q, all, late);
+	if (!c->cold_waits)
+		return answer(c, q, all);
+	return conn_park(c, &wait_for_disk, all, now_ns + COLD_NS);
+}
+
+static enum served
+again(struct conn *c, uint64_t now_ns, bool deadline)
+{
+	struct q_list_offsets q;
+
+	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
+		return SERVED_MALFORMED;
+	return go_on(c, &q, c->park_data, now_ns, deadline);
+}
+
+static void
+forget(struct conn *c)
+{
+	free(c->park_data);
+}
+
+static const struct park wait_for_disk = {again, forget};
+
+enum served
+k02_list_offsets(struct conn *c, uint64_t now_ns)
+{
+	struct q_list_offsets q;
+	struct look_ups *all;
+	enum served served;
+	size_t n = 0;
+
+	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
+		return SERVED_MALFORMED;
+	for (int32_t i = 0; i < q.topics; i++)
+		n += (size_t)q.topic[i].partitions;
+	all = malloc(sizeof(*all) + n * sizeof(all->found[0]));
+	if (!all)
+		return SERVED_CLOSE;
+	all->done = 0;
+	served = go_on(c, &q, all, now_ns, false);
+	if (served != SERVED_PARKED)
+		free(all);
+	return served;
 }

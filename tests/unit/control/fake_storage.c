@@ -8,6 +8,7 @@
 
 #include <kira/record_batch.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -90,9 +91,51 @@ fake_set_state(struct partition *part, enum partition_state state)
 }
 
 void
+fake_move(struct partition *part, int fd)
+{
+	uint8_t b[4096];
+	ssize_t n;
+
+	for (off_t at = 0; (n = pread(part->fd, b, sizeof(b), at)) > 0; at += n)
+		ASSERT(pwrite(fd, b, (size_t)n, at) == n);
+	(void)close(part->fd);
+	part->fd = fd;
+}
+
+void
 fake_set_start(struct partition *part, int64_t start)
 {
 	part->start = start;
+}
+
+void
+storage_nowait(bool on)
+{
+	fake.nowait = on;
+}
+
+static bool
+is_cold(void)
+{
+	if (!fake.nowait || fake.cold == 0)
+		return false;
+	if (fake.warm > 0) {
+		fake.warm--;
+		return false;
+	}
+	fake.cold--;
+	fake.gave_up = true;
+	return true;
+}
+
+bool
+storage_cold(struct storage_cold *ret)
+{
+	if (!fake.gave_up)
+		return false;
+	fake.gave_up = false;
+	*ret = (struct storage_cold){.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC), .length = 1};
+	return true;
 }
 
 /* ---- Life ---- */
@@ -394,6 +437,8 @@ storage_read(struct partition *part, int64_t offset, uint32_t max_bytes, bool on
 	unsigned i = 0;
 
 	*ret = (struct storage_range){.fd = part->fd};
+	if (is_cold())
+		return 56;
 	if (offset < part->start || offset > part->end)
 		return 1;
 	while (i + 1 < part->n && part->batch[i + 1].offset <= offset)
@@ -426,6 +471,8 @@ storage_available(struct partition *part, int64_t offset, uint64_t enough)
 {
 	uint64_t n = 0;
 
+	if (is_cold())
+		return 0;
 	for (unsigned i = 0; i < part->n; i++)
 		if (part->batch[i].offset >= offset)
 			n += part->batch[i].length;
@@ -436,6 +483,9 @@ int16_t
 storage_find_time(struct partition *part, int64_t target_ms, int64_t *offset, int64_t *timestamp_ms)
 {
 	*offset = *timestamp_ms = -1;
+	fake.find_times++;
+	if (is_cold())
+		return 56;
 	for (unsigned i = 0; i < part->n; i++)
 		if (part->batch[i].timestamp >= target_ms) {
 			*offset = part->batch[i].offset;

@@ -18,6 +18,9 @@ struct storage {
 	int64_t producer_ids;
 	unsigned pinned;           /* ranges given out and not yet unpinned */
 	unsigned wanted_disk;      /* calls of storage_want_disk() */
+	unsigned warm, cold;       /* after so many reads so many give up, if told not to wait */
+	unsigned find_times;       /* calls of storage_find_time() */
+	bool nowait, gave_up;
 	unsigned partitions;       /* that live */
 	unsigned slots;            /* given out; none is given again */
 	uint64_t moved;            /* slots below 64 whose end was published since dataplane_moved() asked */
@@ -38,6 +41,8 @@ void fake_set_roll_due(struct partition *part, bool due);
 /* As it was made or configured last; how often since it was made. */
 const struct partition_config *fake_config(const struct partition *part, unsigned *times);
 unsigned fake_rolls(const struct partition *part);
+/* Its bytes lie in this file from now on, which is the fake's to close. */
+void fake_move(struct partition *part, int fd);
 void fake_set_start(struct partition *part, int64_t start);
 /* The last `records` may not be read yet. */
 void fake_hide(struct partition *part, int64_t records);
