@@ -450,7 +450,7 @@ peer_is_done(struct conn *c)
 	}
 	c->peer_done = true;
 	c->reading_stopped = true;
-	(void)loop_watch(&c->ctl->loop, &c->src, c->state == CONN_SEND ? EPOLLOUT : 0);
+	(void)loop_watch(&c->ctl->loop, &c->src, c->state == CONN_SEND && !c->cold_waits ? EPOLLOUT : 0);
 }
 
 static void

@@ -44,6 +44,7 @@ struct fetch_session {
 	struct session_partition *first, *last, *due_first, *due_last;
 	uint64_t created_ns, used_ns;
 	struct conn *parked;               /* the request that waits; NULL: none */
+	uint64_t until_ns;                 /* so long, by its max_wait */
 };
 
 struct fetch_sessions {

@@ -21,6 +21,7 @@
 /* What a parked request holds: its place at each of its partitions. */
 struct waits {
 	uint64_t bytes; /* of request memory */
+	uint64_t until_ns; /* by max_wait; who waits for the disk waits longer */
 	int32_t n;
 	struct fetch_watch watch[];
 };
@@ -155,14 +156,12 @@ answer(struct conn *c, const struct q_fetch *q, uint64_t now_ns, bool late)
 
 /* ---- Waiting ------------------------------------------------------------------------------- */
 
-/* Is there enough to answer, or something that must be said at once? Else each partition is watched, with
- * `ws` not NULL. */
+/* Is there enough to answer, or something that must be said at once? */
 static bool
-ready(struct conn *c, const struct q_fetch *q, struct waits *ws)
+ready(struct conn *c, const struct q_fetch *q)
 {
 	struct fetch_want want = fetch_want(q);
 	struct fetch_look look;
-	int32_t n = 0;
 
 	if (q->max_wait_ms <= 0 || q->partitions == 0 || want.want == 0)
 		return true;
@@ -175,23 +174,39 @@ ready(struct conn *c, const struct q_fetch *q, struct waits *ws)
 			fetch_judge(c, t, p, &look);
 			if (fetch_enough(c, &look, p, &want))
 				return true;
-			if (ws)
-				fetch_watch(c->ctl, &ws->watch[n++], look.part, &look.ends);
 		}
 	}
 	return false;
 }
 
+static void
+watch_all(struct conn *c, const struct q_fetch *q, struct waits *ws)
+{
+	struct fetch_look look;
+	int32_t n = 0;
+
+	for (int32_t i = 0; i < q->topics; i++) {
+		const struct topic *t = fetch_topic(c, q->topic[i].key);
+
+		for (int32_t j = 0; j < q->topic[i].partitions; j++, n++) {
+			fetch_judge(c, t, &q->topic[i].partition[j], &look);
+			if (look.part)
+				fetch_watch(c->ctl, &ws->watch[n], look.part, &look.ends);
+		}
+	}
+}
+
 static enum served
 again(struct conn *c, uint64_t now_ns, bool deadline)
 {
+	const struct waits *ws = c->park_data;
 	enum served served;
 	struct q_fetch q;
 
 	if (!q_fetch(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	if ((deadline || ready(c, &q, NULL)) &&
-		(served = answer(c, &q, now_ns, deadline)) != SERVED_PARKED)
+	c->park_until_ns = ws->until_ns;
+	if ((deadline || ready(c, &q)) && (served = answer(c, &q, now_ns, deadline)) != SERVED_PARKED)
 		return served;
 	fetch_park(c->ctl, c);
 	return SERVED_PARKED;
@@ -215,21 +230,28 @@ static enum served
 park(struct conn *c, const struct q_fetch *q, uint64_t now_ns)
 {
 	const uint64_t bytes = sizeof(struct waits) + (uint64_t)q->partitions * sizeof(struct fetch_watch);
-	const uint64_t until_ns = c->cold_waits ? c->park_until_ns : fetch_until_ns(c, q, now_ns);
 	struct waits *ws = calloc(1, bytes);
+	enum served served;
 
 	if (!ws)
 		return SERVED_CLOSE;
 	ws->bytes = bytes;
+	ws->until_ns = fetch_until_ns(c, q, now_ns);
 	ws->n = q->partitions;
 	for (int32_t i = 0; i < ws->n; i++)
 		ws->watch[i].conn = c;
 	c->ctl->memory_used += bytes;
-	if (!c->cold_waits)
-		(void)ready(c, q, ws); /* it is not: nothing came between */
+	watch_all(c, q, ws);
+	/* Lcores go on: what came before it was watched left its mark for nobody. */
+	if (!c->cold_waits && ready(c, q)) {
+		c->park_data = ws;
+		forget(c);
+		served = answer(c, q, now_ns, false);
+		return served == SERVED_PARKED ? park(c, q, now_ns) : served;
+	}
 	counter_add(&c->ctl->count->fetches_parked, 1);
 	fetch_park(c->ctl, c);
-	return conn_park(c, &wait_for_data, ws, until_ns);
+	return conn_park(c, &wait_for_data, ws, c->cold_waits ? c->park_until_ns : ws->until_ns);
 }
 
 enum served
@@ -249,7 +271,7 @@ k01_fetch(struct conn *c, uint64_t now_ns)
 	/* All is named: whatever session it had is over. */
 	if (q.session_id != 0 && (s = fetch_session_find(ctl, q.session_id)) != NULL)
 		fetch_session_close(ctl, s);
-	if (ready(c, &q, NULL) && (served = answer(c, &q, now_ns, false)) != SERVED_PARKED)
+	if (ready(c, &q) && (served = answer(c, &q, now_ns, false)) != SERVED_PARKED)
 		return served;
 	return park(c, &q, now_ns);
 }

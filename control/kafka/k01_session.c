@@ -120,6 +120,7 @@ again(struct conn *c, uint64_t now_ns, bool deadline)
 		return fetch_refuse(c, KIRA_E_INVALID_FETCH_SESSION_EPOCH);
 	if (!q_fetch(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
+	c->park_until_ns = ((struct fetch_session *)c->park_data)->until_ns;
 	if ((deadline || ready(c, c->park_data, &q)) &&
 		(served = answer(c, c->park_data, &q, now_ns, deadline)) != SERVED_PARKED)
 		return served;
@@ -183,6 +184,7 @@ fetch_in_session(struct conn *c, const struct q_fetch *q, uint64_t now_ns)
 		return served;
 	counter_add(&ctl->count->fetches_parked, 1);
 	s->parked = c;
+	s->until_ns = fetch_until_ns(c, q, now_ns);
 	fetch_park(ctl, c);
-	return conn_park(c, &wait_in_session, s, c->cold_waits ? c->park_until_ns : fetch_until_ns(c, q, now_ns));
+	return conn_park(c, &wait_in_session, s, c->cold_waits ? c->park_until_ns : s->until_ns);
 }

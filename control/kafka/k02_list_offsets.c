@@ -67,6 +67,22 @@ struct look_ups {
 	struct found found[]; /* as asked for, topic by topic */
 };
 
+static uint8_t seen[PARTITIONS_MAX / 8 + 1];
+
+/* Was it named before? What a look-up costs is not to be had many times by one request. */
+static bool
+named_twice(const struct topic *t, int32_t partition)
+{
+	const uint8_t bit = (uint8_t)(1u << partition % 8);
+	bool twice;
+
+	if (!t || !topic_partition(t, partition))
+		return false;
+	twice = seen[partition / 8] & bit;
+	seen[partition / 8] |= bit;
+	return twice;
+}
+
 /* False: the next one waits for the disk. */
 static bool
 look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bool late)
@@ -77,11 +93,17 @@ look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bo
 	for (int32_t i = 0; i < q->topics; i++) {
 		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
 
+		if (t)
+			memset(seen, 0, (size_t)t->partitions / 8 + 1);
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
+			const struct q_list_partition *p = &q->topic[i].partition[j];
+			const bool twice = named_twice(t, p->partition);
+
 			if (n++ < all->done)
 				continue;
 			storage_nowait(!c->cold_failed);
-			all->found[n - 1] = look(t, &q->topic[i].partition[j], c->rq.version);
+			all->found[n - 1] = twice ? (struct found){KIRA_E_INVALID_REQUEST, -1, -1, -1} :
+				look(t, p, c->rq.version);
 			storage_nowait(false);
 			if (storage_cold(&cold)) {
 				if (!late && read_ahead_ask(c->ctl, &cold, c))
@@ -97,7 +119,6 @@ look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bo
 static enum served
 answer(struct conn *c, const struct q_list_offsets *q, const struct look_ups *all)
 {
-	static uint8_t seen[PARTITIONS_MAX / 8 + 1];
 	const int16_t version = c->rq.version;
 	struct writer *w = conn_answer(c);
 	int32_t n = 0;
@@ -106,25 +127,12 @@ answer(struct conn *c, const struct q_list_offsets *q, const struct look_ups *al
 		kw_i32(w, 0);
 	kw_array(w, q->topics);
 	for (int32_t i = 0; i < q->topics; i++) {
-		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
-
-		if (t)
-			memset(seen, 0, (size_t)t->partitions / 8 + 1);
 		kw_view(w, q->topic[i].name);
 		kw_array(w, q->topic[i].partitions);
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
-			const struct q_list_partition *p = &q->topic[i].partition[j];
-			struct found f = all->found[n++];
+			const struct found f = all->found[n++];
 
-			if (t && topic_partition(t, p->partition)) {
-				uint8_t *byte = &seen[p->partition / 8];
-				const uint8_t bit = (uint8_t)(1u << p->partition % 8);
-
-				if (*byte & bit)
-					f = (struct found){KIRA_E_INVALID_REQUEST, -1, -1, -1};
-				*byte |= bit;
-			}
-			kw_i32(w, p->partition);
+			kw_i32(w, q->topic[i].partition[j].partition);
 			kw_i16(w, f.error);
 			kw_i64(w, f.timestamp);
 			kw_i64(w, f.offset);

@@ -19,6 +19,9 @@ struct storage {
 	unsigned pinned;           /* ranges given out and not yet unpinned */
 	unsigned wanted_disk;      /* calls of storage_want_disk() */
 	unsigned warm, cold;       /* after so many reads so many give up, if told not to wait */
+	/* Called once, when storage_ends() has read what it returns, after so many calls that did as well. */
+	void (*asked_ends)(struct partition *part);
+	unsigned ends_until;
 	unsigned find_times;       /* calls of storage_find_time() */
 	bool nowait, gave_up;
 	unsigned partitions;       /* that live */

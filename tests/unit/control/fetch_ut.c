@@ -203,6 +203,44 @@ a_fetch_at_the_end_waits_for_data_and_no_longer(void)
 }
 
 static void
+a_lcore_publishes(struct partition *part)
+{
+	fake_put(part, 1, BATCH);
+	w.ctl->moved = true; /* its bell */
+}
+
+static void
+what_is_published_while_a_fetch_parks_wakes_it(void)
+{
+	struct topic *t;
+	struct reader r;
+	bool closed;
+	int fd;
+
+	for (unsigned looks = 0; looks < 4; looks++) {
+		world_open(&w, NULL);
+		t = world_topic(&w, "t", 1);
+		fd = world_connect(&w);
+		fake.asked_ends = a_lcore_publishes;
+		fake.ends_until = looks; /* after each of the looks that parking takes */
+		fetch(11, "t", plain(0));
+		world_send(&w, fd);
+		world_pass(&w, 2 * NS_PER_MS);
+		if (fake.asked_ends) { /* it takes no more looks than these */
+			CU_ASSERT_TRUE(looks >= 2);
+			fake.asked_ends = NULL;
+			a_lcore_publishes(t->part->part[0]);
+			world_pass(&w, 2 * NS_PER_MS);
+		}
+		r = world_answer(&w, fd, &closed);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(r.p);
+		CU_ASSERT_EQUAL(only_part(r, 11).records.len, BATCH);
+		(void)close(fd);
+		world_close(&w);
+	}
+}
+
+static void
 after_max_wait_an_empty_answer_carries_true_watermarks(void)
 {
 	struct reader r;
@@ -520,6 +558,7 @@ a_reader_that_stops_is_closed_after_a_minute_and_its_segment_released(void)
 static const struct ut_test tests[] = {
 	UT("poll", what_is_there_comes_at_once_in_every_version),
 	UT("poll", a_fetch_at_the_end_waits_for_data_and_no_longer),
+	UT("poll", what_is_published_while_a_fetch_parks_wakes_it),
 	UT("poll", after_max_wait_an_empty_answer_carries_true_watermarks),
 	UT("poll", min_bytes_are_waited_for_but_never_more_than_max_bytes),
 	UT("poll", looks_are_a_pause_apart_however_often_the_bell_rings),
