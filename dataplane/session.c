@@ -117,10 +117,12 @@ session_ack_done(struct sessions *ss, struct session *s)
 
 /* ---- Credit ------------------------------------------------------------------------------- */
 
+/* At most twice what it was at the last ACK: where hundreds begin at once the first to be heard is alone for an
+ * instant, and would take all that is left. */
 static uint32_t
 share(const struct sessions *ss, const struct session *s)
 {
-	return CLAMP(ss->credit / MAX(ss->active, 1u), (uint32_t)KUP_IDLE_CREDIT,
+	return CLAMP(MIN(ss->credit / MAX(ss->active, 1u), 2 * s->share), (uint32_t)KUP_IDLE_CREDIT,
 		(uint32_t)s->window.size);
 }
 
@@ -144,6 +146,7 @@ session_raise_credit(struct sessions *ss, struct session *s)
 	const uint32_t room = ss->credit - ss->credit_out + s->weight -
 		window_outstanding(&s->window);
 
+	s->share = share(ss, s);
 	s->window.credit_limit += MIN(more, room);
 	sessions_weigh(ss, s);
 }
@@ -184,6 +187,7 @@ rx_grant(struct sessions *ss, struct rx_cmd *cmd, uint64_t now_ns)
 		.handles = cmd->handles,
 		.want_disk = cmd->capabilities & KUP_CAP_WANT_DISK,
 		.live_at = ss->live_n,
+		.share = first,
 	};
 	window_open(&s->window, cmd->window, first, cmd->capabilities & KUP_CAP_WANT_OFFSETS, 0,
 		ss->outcome + slot * (size_t)KUP_RESULTS_KEPT);

@@ -38,10 +38,10 @@ struct session {
 	uint64_t until_ns;         /* ORPHAN: end of the lease; ENDED: of the quarantine */
 	uint64_t echo_ns;          /* when the DATA of ts_echo came */
 	uint64_t lease_ns, silence_ns, ack_delay_ns;
-	uint64_t incarnation;
 	struct in6_addr peer;
 	uint32_t pending_at;       /* place in pending[], or SESSION_NOT_PENDING */
 	uint32_t weight;           /* as counted in sessions.credit_out */
+	uint32_t share;            /* of the credit, at its last ACK */
 	uint32_t in_store;         /* packets handed to storage lcores and not back */
 	uint32_t ts_echo, ack_num;
 	uint32_t asked_seq;
@@ -60,6 +60,7 @@ struct session {
 	struct reply reply;
 	struct window window;
 	const struct dataplane_topic *topic[KUP_HANDLES_MAX];
+	uint64_t incarnation;      /* for RESET alone */
 };
 
 /* What every packet needs lies in front: identity to reply, and the window's numbers. */

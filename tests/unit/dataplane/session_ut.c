@@ -150,6 +150,29 @@ credit_is_shared_and_its_sum_stays_below_c(void)
 	sessions_close(&ss);
 }
 
+/* When hundreds begin at once it is alone for an instant. */
+static void
+the_first_to_be_heard_takes_twice_its_share_at_a_time(void)
+{
+	struct session *a, *b;
+
+	begin();
+	a = grant(1);
+	b = grant(2);
+	a->window.size = b->window.size = CREDIT;
+	session_active(&ss, a);
+	session_raise_credit(&ss, a);
+	CU_ASSERT_EQUAL(window_outstanding(&a->window), 32);
+	session_active(&ss, b);
+	for (unsigned i = 0; i < 3; i++) {
+		session_raise_credit(&ss, a);
+		session_raise_credit(&ss, b);
+	}
+	CU_ASSERT_EQUAL(window_outstanding(&a->window), CREDIT / 2);
+	CU_ASSERT_EQUAL(window_outstanding(&b->window), CREDIT / 2);
+	sessions_close(&ss);
+}
+
 static void
 who_waits_for_its_turn_among_many_is_not_taken_for_silent(void)
 {
@@ -218,7 +241,8 @@ the_last_two_credits_of_a_session_are_its_own(void)
 		sessions_weigh(&ss, a);
 	}
 	b->window.size = CREDIT;
-	session_raise_credit(&ss, b);
+	for (unsigned i = 0; i < 2; i++) /* 16, 32, 64 */
+		session_raise_credit(&ss, b);
 	CU_ASSERT_EQUAL(window_outstanding(&b->window), CREDIT - KUP_IDLE_CREDIT);
 	CU_ASSERT_TRUE(session_credit_can_rise(&ss, a));
 	session_raise_credit(&ss, a);
@@ -401,6 +425,7 @@ static const struct ut_test tests[] = {
 	UT("grant", an_id_names_its_owner_and_is_never_zero),
 	UT("grant", grants_end_with_89_when_slots_or_credit_do),
 	UT("credit", credit_is_shared_and_its_sum_stays_below_c),
+	UT("credit", the_first_to_be_heard_takes_twice_its_share_at_a_time),
 	UT("credit", who_waits_for_its_turn_among_many_is_not_taken_for_silent),
 	UT("credit", while_nothing_comes_nobody_is_taken_for_silent),
 	UT("credit", the_last_two_credits_of_a_session_are_its_own),

@@ -271,7 +271,8 @@ what_waits_is_worked_off_past_the_first_burst(void)
 	s = world_grant(100, 0);
 	world.part[0].room = 0;
 	world.part[0].segment = 1000;
-	session_raise_credit(&world.rx.sessions, s);
+	for (unsigned i = 0; i < 3; i++)
+		session_raise_credit(&world.rx.sessions, s);
 	for (uint32_t i = 1; i <= 80; i++)
 		world_data(s, i, 1, 0, PRODUCER, (int32_t)(i - 1) * 10);
 	settle();
