@@ -35,10 +35,7 @@ bool
 topic_row_default(const struct control *ctl, unsigned row, char ret[TOPIC_CONFIG_VALUE_MAX + 1],
 	char built_in[TOPIC_CONFIG_VALUE_MAX + 1])
 {
-	struct topic_config cfg;
-
-	topic_config_defaults(&cfg);
-	topic_config_text(row, &cfg, built_in);
+	topic_config_text(row, &ctl->topics.built_in, built_in);
 	topic_config_text(row, &ctl->topics.defaults, ret);
 	return strcmp(ret, built_in) != 0;
 }

@@ -29,7 +29,8 @@ topics_defaults(struct control *ctl, struct err *err)
 	struct topic_config *cfg = &ctl->topics.defaults;
 	char name[64];
 
-	topic_config_defaults(cfg);
+	topic_config_defaults(&ctl->topics.built_in);
+	*cfg = ctl->topics.built_in;
 	for (unsigned i = 0; i < ctl->cfg->topic_default.n; i++) {
 		const char *text = ctl->cfg->topic_default.item[i], *eq = strchr(text, '=');
 		int row = -1;

@@ -57,7 +57,7 @@ struct topics {
 	unsigned n;
 	int32_t partitions;          /* of all, those being made or deleted too */
 	uint64_t version;            /* of kira.topics */
-	struct topic_config defaults;
+	struct topic_config built_in, defaults; /* without, and with --topic-default */
 	struct wait_list waits;      /* requests parked on topics */
 };
 

@@ -119,7 +119,7 @@ tell_topic(struct telling *t, const struct topic *topic)
 	for (unsigned i = 0; i < topic_config_count(); i++)
 		n += wanted(t->resource, topic_config_name(i));
 	kw_array(t->w, n);
-	for (unsigned i = 0; i < topic_config_count(); i++)
+	for (unsigned i = 0; i < topic_config_count() && !t->w->full; i++)
 		if (wanted(t->resource, topic_config_name(i)))
 			tell_topic_row(t, topic, i);
 }
@@ -148,7 +148,7 @@ walk_broker(struct telling *t, const struct config *defaults)
 {
 	char name[CONFIG_NAME_MAX];
 
-	for (unsigned i = 0; i < CONFIG_ROWS; i++) {
+	for (unsigned i = 0; i < CONFIG_ROWS && !t->w->full; i++) {
 		config_kafka_name(&config_row[i], name);
 		if (!wanted(t->resource, name))
 			continue;
@@ -156,7 +156,7 @@ walk_broker(struct telling *t, const struct config *defaults)
 		if (!t->counting)
 			tell_option(t, defaults, &config_row[i]);
 	}
-	for (unsigned i = 0; i < topic_config_count(); i++) {
+	for (unsigned i = 0; i < topic_config_count() && !t->w->full; i++) {
 		if (!*topic_config_broker_name(i) || !wanted(t->resource, topic_config_broker_name(i)))
 			continue;
 		t->n++;
