@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# quick: --java 0 --librdkafka 3 --seconds 24 --faults 4 --broker-kills 1
+# quick: --java 0 --librdkafka 3 --seconds 16 --faults 3 --broker-kills 1
 # long: --kafka 3.9.1
 # long: --kafka 4.1.0
 # about: control storage tests/pipeline/harness.py tests/compat/java_tools.py
