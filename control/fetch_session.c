@@ -3,7 +3,8 @@
  * (FetchSession.scala: the one not used for two minutes; else a smaller one that is older than that).
  * Thread: control. Owns: sessions and their partitions. Never: looks at a log.
  * Two tables over all sessions, keyed by session and topic, and by topic and partition: no session has one
- * of its own that would have to grow. */
+ * of its own that would have to grow. A word that nobody is told goes into both keys, or names could be made
+ * that all fall into one bucket. */
 #include "control/fetch_session.h"
 
 #include "base/assert.h"
@@ -31,9 +32,9 @@ mix(uint32_t h, uint32_t v)
 }
 
 static uint32_t
-topic_hash(const struct fetch_session *s, struct view key)
+topic_hash(const struct fetch_sessions *fs, const struct fetch_session *s, struct view key)
 {
-	uint32_t h = mix(0x811c9dc5u, (uint32_t)s->id);
+	uint32_t h = mix(fs->secret[0], (uint32_t)s->id);
 
 	for (uint32_t i = 0; i < key.len; i++)
 		h = (h ^ key.p[i]) * 16777619u; /* FNV-1a */
@@ -54,7 +55,8 @@ topic_at(const struct fetch_sessions *fs, const struct fetch_session *s, struct 
 static struct session_partition **
 partition_at(const struct fetch_sessions *fs, const struct session_topic *t, int32_t partition)
 {
-	struct session_partition **at = &fs->partition[mix(t->hash, (uint32_t)partition) % SESSION_BUCKETS];
+	struct session_partition **at =
+		&fs->partition[mix(mix(t->hash, (uint32_t)partition), fs->secret[1]) % SESSION_BUCKETS];
 
 	while (*at && !((*at)->topic == t && (*at)->q.partition == partition))
 		at = &(*at)->chain;
@@ -133,7 +135,7 @@ static struct session_topic *
 take_topic(struct control *ctl, struct fetch_session *s, struct view key)
 {
 	struct fetch_sessions *fs = &ctl->fetch_sessions;
-	const uint32_t hash = topic_hash(s, key);
+	const uint32_t hash = topic_hash(fs, s, key);
 	struct session_topic **at = topic_at(fs, s, key, hash), *t = *at;
 
 	if (t)
@@ -187,7 +189,7 @@ void
 fetch_session_forget(struct control *ctl, struct fetch_session *s, struct view topic, int32_t partition)
 {
 	const struct fetch_sessions *fs = &ctl->fetch_sessions;
-	struct session_topic *t = *topic_at(fs, s, topic, topic_hash(s, topic));
+	struct session_topic *t = *topic_at(fs, s, topic, topic_hash(fs, s, topic));
 	struct session_partition *sp = t ? *partition_at(fs, t, partition) : NULL;
 
 	if (sp)
@@ -268,27 +270,38 @@ fetch_session_close(struct control *ctl, struct fetch_session *s)
 	free(s);
 }
 
-/* Room for one more of so many partitions? The one not used for long, whatever its size; else the smallest
- * of those that had their two minutes, if it is smaller than what comes. */
+/* Who goes for one of so many partitions: the one not used for long, whatever its size; else the smallest of those
+ * that had their two minutes, if it is smaller than what comes. NULL: nobody. */
+static struct fetch_session *
+victim(const struct control *ctl, uint32_t partitions, int32_t id)
+{
+	const struct fetch_sessions *fs = &ctl->fetch_sessions;
+	struct fetch_session *out = NULL;
+
+	if (fs->first && ctl->now_ns - fs->first->used_ns > SESSION_EVICT_NS)
+		return fs->first;
+	for (struct fetch_session *s = fs->first; s; s = s->next)
+		if (ctl->now_ns - s->created_ns > SESSION_EVICT_NS && (!out || s->partitions < out->partitions ||
+			(s->partitions == out->partitions && s->id < out->id)))
+			out = s;
+	return out && (partitions > out->partitions || (partitions == out->partitions && id > out->id)) ? out : NULL;
+}
+
+/* In number and in bytes. One that needs more than all may have makes nobody go. */
 static bool
 make_room(struct control *ctl, uint32_t partitions, int32_t id)
 {
 	struct fetch_sessions *fs = &ctl->fetch_sessions;
-	struct fetch_session *out = NULL;
+	const uint64_t need = sizeof(struct fetch_session) + partitions * sizeof(struct session_partition);
 
-	if (fs->n < (uint64_t)ctl->cfg->max_fetch_sessions)
-		return true;
-	if (fs->first && ctl->now_ns - fs->first->used_ns > SESSION_EVICT_NS)
-		out = fs->first;
-	for (struct fetch_session *s = out ? NULL : fs->first; s; s = s->next)
-		if (ctl->now_ns - s->created_ns > SESSION_EVICT_NS && (!out || s->partitions < out->partitions ||
-			(s->partitions == out->partitions && s->id < out->id)))
-			out = s;
-	if (!out || (ctl->now_ns - out->used_ns <= SESSION_EVICT_NS && (partitions < out->partitions ||
-		(partitions == out->partitions && id < out->id))))
-		return false;
-	fetch_session_close(ctl, out);
-	counter_add(&ctl->count->fetch_sessions_evicted, 1);
+	while (fs->n >= (uint64_t)ctl->cfg->max_fetch_sessions || fs->bytes + need > SESSION_BYTES_MAX) {
+		struct fetch_session *out = need <= SESSION_BYTES_MAX ? victim(ctl, partitions, id) : NULL;
+
+		if (!out)
+			return false;
+		fetch_session_close(ctl, out);
+		counter_add(&ctl->count->fetch_sessions_evicted, 1);
+	}
 	return true;
 }
 
@@ -303,13 +316,13 @@ fetch_session_open(struct control *ctl, int32_t partitions, bool by_id)
 	do
 		ASSERT(getrandom(&id, sizeof(id), 0) == sizeof(id));
 	while ((id &= INT32_MAX) == 0 || fetch_session_find(ctl, id));
-	if (!make_room(ctl, (uint32_t)partitions, id) ||
-		fs->bytes + (uint64_t)partitions * sizeof(struct session_partition) > SESSION_BYTES_MAX)
+	if (!make_room(ctl, (uint32_t)partitions, id))
 		return NULL;
 	if (!fs->topic) {
 		fs->topic = calloc(SESSION_BUCKETS, sizeof(struct session_topic *));
 		fs->partition = calloc(SESSION_BUCKETS, sizeof(struct session_partition *));
 		ASSERT(fs->topic && fs->partition);
+		ASSERT(getrandom(fs->secret, sizeof(fs->secret), 0) == sizeof(fs->secret));
 	}
 	s = calloc(1, sizeof(*s));
 	if (!s)

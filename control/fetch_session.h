@@ -52,6 +52,7 @@ struct fetch_sessions {
 	struct fetch_session *of_id[SESSION_ID_BUCKETS];
 	struct session_topic **topic;          /* [SESSION_BUCKETS], NULL before the first session */
 	struct session_partition **partition;  /* [SESSION_BUCKETS] */
+	uint32_t secret[2];                    /* in their keys */
 	uint32_t n;
 	uint64_t bytes;                        /* of all */
 };

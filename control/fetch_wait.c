@@ -129,8 +129,9 @@ look_at_moved(struct control *ctl)
 {
 	struct fetch_waits *fw = &ctl->fetches;
 	uint32_t slot[TAKE_SLOTS];
-	unsigned n;
+	unsigned n, all = 0;
 
+	/* Not for ever, where lcores mark as fast as this takes. */
 	do {
 		n = dataplane_moved(ctl->dp, slot, TAKE_SLOTS);
 		for (unsigned i = 0; i < n; i++) {
@@ -143,7 +144,9 @@ look_at_moved(struct control *ctl)
 			is_behind(fw, w->part, &ends);
 			tell_all(ctl, slot[i]);
 		}
-	} while (n > TAKE_SLOTS - DATAPLANE_MOVED);
+		all += n;
+	} while (n > TAKE_SLOTS - DATAPLANE_MOVED && all < fw->slots);
+	fw->more = n > TAKE_SLOTS - DATAPLANE_MOVED;
 }
 
 void
@@ -161,7 +164,7 @@ fetch_look(struct control *ctl)
 	for (uint32_t slot = 0; failures != fw->failures && slot < fw->slots; slot++)
 		tell_all(ctl, slot);
 	fw->failures = failures;
-	fw->due |= fw->woken.n > 0;
+	fw->due |= fw->woken.n > 0 || fw->more;
 }
 
 /* ---- The bell ------------------------------------------------------------------------------ */
@@ -225,7 +228,7 @@ fetch_turn(struct control *ctl)
 		return 0;
 	fw->looked_ns = ctl->now_ns;
 	fetch_look(ctl);
-	fw->due = false;
+	fw->due = fw->more;
 	fw->looked_at = fw->woken.n;
 	counter_add(&ctl->count->fetch_looks, fw->looked_at);
 	wait_wake(&fw->woken, ctl->now_ns, false);

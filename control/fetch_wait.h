@@ -30,7 +30,8 @@ struct fetch_waits {
 	uint64_t looked_ns;           /* when that was */
 	unsigned looked_at;           /* fetches that it woke */
 	bool watching;                /* dataplane_watch_data() is on */
-	bool due;                     /* a doorbell came since */
+	bool due;                     /* a doorbell came since, */
+	bool more;                    /* or marks were left */
 };
 
 void fetch_waits_open(struct control *ctl);

@@ -102,9 +102,9 @@ fetch_told(struct control *ctl, struct session_partition *sp, const struct fetch
 
 	sp->told_end = failed ? -1 : look->ends.visible;
 	sp->told_start = failed ? -1 : look->ends.start;
-	if (look->range.length > 0) {
+	if (failed || look->diverges || look->range.length > 0) {
 		session_partition_due(sp); /* others first, next time */
-	} else if (!failed && !look->diverges && sp->q.offset >= look->ends.visible) {
+	} else if (sp->q.offset >= look->ends.visible) {
 		fetch_watch(ctl, &sp->watch, look->part, &look->ends);
 		session_partition_done(sp);
 	}

@@ -67,19 +67,21 @@ struct look_ups {
 	struct found found[]; /* as asked for, topic by topic */
 };
 
-static uint8_t seen[PARTITIONS_MAX / 8 + 1];
+static uint8_t seen[PARTITIONS_MAX / 8 + 1]; /* by slot */
 
 /* Was it named before? What a look-up costs is not to be had many times by one request. */
 static bool
 named_twice(const struct topic *t, int32_t partition)
 {
-	const uint8_t bit = (uint8_t)(1u << partition % 8);
+	const struct partition *part = t ? topic_partition(t, partition) : NULL;
+	const unsigned slot = part ? storage_slot(part) : 0;
+	const uint8_t bit = (uint8_t)(1u << slot % 8);
 	bool twice;
 
-	if (!t || !topic_partition(t, partition))
+	if (!part)
 		return false;
-	twice = seen[partition / 8] & bit;
-	seen[partition / 8] |= bit;
+	twice = seen[slot / 8] & bit;
+	seen[slot / 8] |= bit;
 	return twice;
 }
 
@@ -90,11 +92,10 @@ look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bo
 	struct storage_cold cold;
 	int32_t n = 0;
 
+	memset(seen, 0, (size_t)c->ctl->cfg->max_partitions / 8 + 1);
 	for (int32_t i = 0; i < q->topics; i++) {
 		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
 
-		if (t)
-			memset(seen, 0, (size_t)t->partitions / 8 + 1);
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
 			const struct q_list_partition *p = &q->topic[i].partition[j];
 			const bool twice = named_twice(t, p->partition);

@@ -504,6 +504,69 @@ a_full_cache_gives_way_as_kafka_s_does(void)
 	close_world();
 }
 
+/* The cache holds as many bytes as it may; a session that is not used gives them back. */
+static void
+a_cache_full_of_bytes_gives_way_too(void)
+{
+	int32_t old;
+
+	fake_put(open_world(NULL, 3)->part->part[0], 1, BATCH);
+	old = open_session(3);
+	w.ctl->fetch_sessions.bytes += 64 * MIB - w.ctl->fetch_sessions.bytes;
+	CU_ASSERT_EQUAL(open_session(2), 0); /* it is young */
+	CU_ASSERT_PTR_NOT_NULL(fetch_session_find(w.ctl, old));
+	world_pass(&w, 121 * NS_PER_S);
+	CU_ASSERT_NOT_EQUAL(open_session(2), 0);
+	CU_ASSERT_PTR_NULL(fetch_session_find(w.ctl, old));
+	close_world();
+}
+
+static void
+nobody_can_tell_where_a_partition_lies_in_the_tables(void)
+{
+	uint32_t secret[2][2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		(void)session(open_world(NULL, 1));
+		memcpy(secret[i], w.ctl->fetch_sessions.secret, sizeof(secret[i]));
+		close_world();
+	}
+	CU_ASSERT_NOT_EQUAL(secret[0][0], secret[1][0]);
+	CU_ASSERT_NOT_EQUAL(secret[0][1], secret[1][1]);
+}
+
+/* More than an answer has room for; what is there of the answer is the session's id. */
+static int32_t
+ask_for_many(int32_t id, int32_t epoch, const char *topic)
+{
+	struct reader r;
+
+	want(begin(id, epoch, 1), topic, 1400, 0);
+	forget(&w.w, NULL, 0);
+	r = world_ask(&w, fd);
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL(kr_i16(&r), 0);
+	return kr_i32(&r);
+}
+
+static void
+errors_do_not_keep_back_what_has_data(void)
+{
+	struct topic *t = open_world(NULL, 1);
+	int32_t id;
+
+	fake_put(t->part->part[0], 1, BATCH);
+	id = ask_for_many(0, 0, "a");
+	(void)ask_for_many(id, 1, "b");
+	(void)ask_for_many(id, 2, "c");
+	from(id, 3, 0);
+	(void)world_ask(&w, fd);
+	unchanged(id, 4);
+	(void)world_ask(&w, fd);
+	CU_ASSERT_EQUAL(counter_read(&w.count.sendfile_bytes), BATCH);
+	close_world();
+}
+
 static void
 a_session_by_id_names_topics_by_id(void)
 {
@@ -554,6 +617,9 @@ static const struct ut_test tests[] = {
 	UT("answers", a_topic_that_goes_is_told_and_its_successor_is_read),
 	UT("answers", who_was_served_stands_behind_those_who_were_not),
 	UT("answers", a_session_by_id_names_topics_by_id),
+	UT("answers", errors_do_not_keep_back_what_has_data),
+	UT("life", a_cache_full_of_bytes_gives_way_too),
+	UT("life", nobody_can_tell_where_a_partition_lies_in_the_tables),
 	UT("life", a_session_that_forgets_all_is_over),
 	UT("life", sessions_and_epochs_that_do_not_fit_are_refused),
 	UT("life", a_request_that_is_overtaken_or_evicted_while_it_waits_says_so),
