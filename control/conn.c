@@ -505,6 +505,7 @@ conn_finish(struct conn *c, enum served served, uint64_t now_ns)
 	conn_pin(c);
 	if (served != SERVED_PARKED && park) {
 		c->park = NULL;
+		c->cold_waits = false;
 		park->forget(c);
 	}
 	if (after_serve(c, served, now_ns)) {

@@ -9,6 +9,7 @@
 #include <kira/errors.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -199,6 +200,61 @@ a_client_that_goes_while_the_disk_reads_for_it_is_forgotten(void)
 	end();
 }
 
+/* Version 7: partition 0 from `offset` on, or (-1) nothing new. */
+static void
+in_session(int at, int32_t session, int32_t epoch, int64_t offset)
+{
+	struct writer *q = world_request(&w, API_FETCH, 7);
+
+	kw_i32(q, -1);
+	kw_i32(q, 500);
+	kw_i32(q, 1);
+	kw_i32(q, 1 << 20);
+	kw_i8(q, 0);
+	kw_i32(q, session);
+	kw_i32(q, epoch);
+	kw_array(q, offset < 0 ? 0 : 1);
+	if (offset >= 0) {
+		kw_string(q, "t");
+		kw_array(q, 1);
+		kw_i32(q, 0);
+		kw_i64(q, offset);
+		kw_i64(q, -1);
+		kw_i32(q, 1 << 20);
+	}
+	kw_array(q, 0);
+	world_send(&w, at);
+}
+
+static void
+a_request_that_is_overtaken_waits_for_the_disk_no_more(void)
+{
+	struct reader r;
+	int32_t id;
+	int other;
+
+	begin();
+	other = world_connect(&w);
+	fake_put(t->part->part[0], 1, BATCH);
+	in_session(fd, 0, 0, 0);
+	r = answer();
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL(kr_i16(&r), 0);
+	id = kr_i32(&r);
+	fake.cold = UINT_MAX; /* whatever is read gives up again */
+	in_session(fd, id, 1, -1);
+	CU_ASSERT_TRUE(w.ctl->conns->next->cold_waits);
+	in_session(other, id, 2, -1);
+	world_pass(&w, 2 * NS_PER_MS);
+	r = answer();
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL(kr_i16(&r), KIRA_E_INVALID_FETCH_SESSION_EPOCH);
+	CU_ASSERT_FALSE(w.ctl->conns->next->cold_waits);
+	fake.cold = 0;
+	(void)close(other);
+	end();
+}
+
 static void
 a_look_up_by_time_waits_and_the_others_of_its_request_are_kept(void)
 {
@@ -268,6 +324,7 @@ static const struct ut_test tests[] = {
 	UT("fetch", min_bytes_that_lie_on_disk_are_enough),
 	UT("fetch", min_bytes_that_are_not_there_are_waited_for_after_the_disk_has_been_asked),
 	UT("fetch", a_client_that_goes_while_the_disk_reads_for_it_is_forgotten),
+	UT("fetch", a_request_that_is_overtaken_waits_for_the_disk_no_more),
 	UT("send", a_range_that_left_the_cache_is_read_in_before_it_is_sent),
 	UT("times", a_look_up_by_time_waits_and_the_others_of_its_request_are_kept),
 };
