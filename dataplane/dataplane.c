@@ -82,8 +82,11 @@ dataplane_moved(struct dataplane *dp, uint32_t *slot, unsigned n)
 	unsigned got = 0;
 
 	BUILD_ASSERT(DATAPLANE_MOVED == MOVED_GROUP);
-	for (unsigned i = 0; i < dp->layout.store && n - got >= MOVED_GROUP; i++)
-		got += moved_take(&dp->store[i]->moved, slot + got, n - got);
+	for (unsigned left = dp->layout.store; left > 0 && n - got >= MOVED_GROUP; left--) {
+		const unsigned i = dp->moved_next++ % dp->layout.store;
+
+		got += moved_take(&dp->store[i]->moved, &dp->moved_at[i], slot + got, n - got);
+	}
 	return got;
 }
 

@@ -35,6 +35,7 @@ struct dataplane {
 	struct rx_lcore *rx[RX_LCORES_MAX];
 	struct store_lcore *store[STORE_LCORES_MAX];
 	struct new_data *new_data;         /* [STORE_LCORES_MAX] */
+	unsigned moved_next, moved_at[STORE_LCORES_MAX]; /* which marks control takes next */
 	unsigned cmd_out[STORE_LCORES_MAX], rx_cmd_out[RX_LCORES_MAX];
 	counter *own_counters[LCORES_MAX * 4]; /* where options gave no mapped file */
 	unsigned own_counters_n;

@@ -29,19 +29,21 @@ moved_close(struct moved *m)
 }
 
 unsigned
-moved_take(struct moved *m, uint32_t *ret, unsigned n)
+moved_take(struct moved *m, unsigned *at, uint32_t *ret, unsigned n)
 {
+	const unsigned groups = (m->slots + MOVED_GROUP - 1) / MOVED_GROUP;
 	unsigned got = 0;
 
 	ASSERT(n >= MOVED_GROUP);
-	for (unsigned first = 0; first < m->slots && n - got >= MOVED_GROUP; first += MOVED_GROUP) {
-		_Atomic uint8_t *group = &m->group[first / MOVED_GROUP];
+	for (unsigned left = groups; left > 0 && n - got >= MOVED_GROUP; left--) {
+		const unsigned g = *at < groups ? *at : 0;
 
-		if (!atomic_load_explicit(group, memory_order_relaxed))
+		*at = g + 1;
+		if (!atomic_load_explicit(&m->group[g], memory_order_relaxed))
 			continue;
 		/* Cleared before its slots are looked at: a mark that comes meanwhile sets it again. */
-		(void)atomic_exchange_explicit(group, 0, memory_order_seq_cst);
-		for (unsigned i = first; i < first + MOVED_GROUP; i++)
+		(void)atomic_exchange_explicit(&m->group[g], 0, memory_order_seq_cst);
+		for (unsigned i = g * MOVED_GROUP; i < (g + 1) * MOVED_GROUP; i++)
 			if (atomic_load_explicit(&m->slot[i], memory_order_relaxed) &&
 				atomic_exchange_explicit(&m->slot[i], 0, memory_order_seq_cst)) /* M2 */
 				ret[got++] = i;

@@ -31,7 +31,8 @@ moved_mark(struct moved *m, unsigned slot)
 }
 
 /* Control: up to `n` (at least MOVED_GROUP) slots marked since they were taken last, each cleared (M2) before
- * the caller looks at its partition. Fewer than `n` - MOVED_GROUP + 1: there are no more. */
-unsigned moved_take(struct moved *m, uint32_t *ret, unsigned n);
+ * the caller looks at its partition. Fewer than `n` - MOVED_GROUP + 1: there are no more. `at`, 0 at first, is where
+ * the next one goes on: else those that are marked all the time would keep back the ones behind them. */
+unsigned moved_take(struct moved *m, unsigned *at, uint32_t *ret, unsigned n);
 
 #endif

@@ -13,18 +13,19 @@ static void
 each_mark_is_taken_once(void)
 {
 	uint32_t got[MOVED_GROUP];
+	unsigned at = 0;
 	struct moved m;
 
 	CU_ASSERT_TRUE_FATAL(moved_open(&m, SLOTS));
-	CU_ASSERT_EQUAL(moved_take(&m, got, MOVED_GROUP), 0);
+	CU_ASSERT_EQUAL(moved_take(&m, &at, got, MOVED_GROUP), 0);
 	moved_mark(&m, 3);
 	moved_mark(&m, 3);
 	moved_mark(&m, SLOTS - 1);
-	CU_ASSERT_EQUAL(moved_take(&m, got, MOVED_GROUP), 1);
+	CU_ASSERT_EQUAL(moved_take(&m, &at, got, MOVED_GROUP), 1);
 	CU_ASSERT_EQUAL(got[0], 3);
-	CU_ASSERT_EQUAL(moved_take(&m, got, MOVED_GROUP), 1);
+	CU_ASSERT_EQUAL(moved_take(&m, &at, got, MOVED_GROUP), 1);
 	CU_ASSERT_EQUAL(got[0], SLOTS - 1);
-	CU_ASSERT_EQUAL(moved_take(&m, got, MOVED_GROUP), 0);
+	CU_ASSERT_EQUAL(moved_take(&m, &at, got, MOVED_GROUP), 0);
 	moved_close(&m);
 }
 
@@ -33,14 +34,14 @@ what_does_not_fit_is_taken_next(void)
 {
 	uint32_t got[2 * MOVED_GROUP];
 	bool seen[SLOTS] = {false};
-	unsigned n, all = 0;
+	unsigned n, all = 0, at = 0;
 	struct moved m;
 
 	CU_ASSERT_TRUE_FATAL(moved_open(&m, SLOTS));
 	for (unsigned i = 0; i < SLOTS; i++)
 		moved_mark(&m, i);
 	do {
-		n = moved_take(&m, got, 2 * MOVED_GROUP);
+		n = moved_take(&m, &at, got, 2 * MOVED_GROUP);
 		for (unsigned i = 0; i < n; i++) {
 			CU_ASSERT_FALSE(seen[got[i]]);
 			seen[got[i]] = true;
@@ -48,6 +49,26 @@ what_does_not_fit_is_taken_next(void)
 		all += n;
 	} while (n > MOVED_GROUP);
 	CU_ASSERT_EQUAL(all, SLOTS);
+	moved_close(&m);
+}
+
+static void
+the_first_ones_marked_again_and_again_do_not_keep_back_the_last(void)
+{
+	uint32_t got[MOVED_GROUP];
+	bool last = false;
+	unsigned at = 0;
+	struct moved m;
+
+	CU_ASSERT_TRUE_FATAL(moved_open(&m, SLOTS));
+	moved_mark(&m, SLOTS - 1);
+	for (unsigned round = 0; round < SLOTS / MOVED_GROUP + 1; round++) {
+		for (unsigned i = 0; i < MOVED_GROUP; i++)
+			moved_mark(&m, i);
+		for (unsigned n = moved_take(&m, &at, got, MOVED_GROUP), i = 0; i < n; i++)
+			last |= got[i] == SLOTS - 1;
+	}
+	CU_ASSERT_TRUE(last);
 	moved_close(&m);
 }
 
@@ -74,12 +95,12 @@ no_mark_is_lost_while_another_thread_sets_them(void)
 	uint32_t got[MOVED_GROUP], seen[SLOTS] = {0};
 	pthread_t thread;
 	bool over = false;
-	unsigned n;
+	unsigned n, at = 0;
 
 	CU_ASSERT_TRUE_FATAL(moved_open(&shared, SLOTS));
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, lcore, NULL), 0);
 	for (;;) {
-		n = moved_take(&shared, got, MOVED_GROUP);
+		n = moved_take(&shared, &at, got, MOVED_GROUP);
 		for (unsigned i = 0; i < n; i++)
 			seen[got[i]] = atomic_load_explicit(&end_of[got[i]], memory_order_acquire);
 		if (over && n == 0)
@@ -97,6 +118,7 @@ no_mark_is_lost_while_another_thread_sets_them(void)
 static const struct ut_test tests[] = {
 	UT("moved", each_mark_is_taken_once),
 	UT("moved", what_does_not_fit_is_taken_next),
+	UT("moved", the_first_ones_marked_again_and_again_do_not_keep_back_the_last),
 	UT("moved", no_mark_is_lost_while_another_thread_sets_them),
 };
 
