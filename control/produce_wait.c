@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "control/conn.h"
 #include "control/control.h"
+#include "control/kafka/serve.h"
 #include "control/topic_alter.h"
 #include "control/groups/group_topic.h"
 
@@ -243,6 +244,10 @@ take_completion(struct control *ctl, struct store_msg *msg)
 	}
 	if (msg->kind == STORE_DETACH) {
 		topics_detached(ctl, msg);
+		return;
+	}
+	if (msg->kind == STORE_PRODUCERS) {
+		producers_told(ctl, msg);
 		return;
 	}
 	if (msg->kind == STORE_CONFIGURE) {

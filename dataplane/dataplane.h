@@ -90,6 +90,7 @@ enum store_kind {
 	STORE_PRODUCE, /* one batch that came over TCP */
 	STORE_ROLL,
 	STORE_CONFIGURE, /* `config` holds from the next batch on */
+	STORE_PRODUCERS, /* fills `producers`, `length` of them at most; out: base_offset, how many */
 	STORE_DETACH,  /* forget the partition: what waits or is held gets error 3 */
 };
 
@@ -101,6 +102,7 @@ struct store_msg {
 	union {
 		uint8_t *batch;      /* whole RecordBatch; pinned until the completion */
 		const struct partition_config *config; /* CONFIGURE: control's, until the completion */
+		struct storage_producer *producers;    /* PRODUCERS: likewise */
 	};
 	uint32_t length;
 	uint8_t kind;                /* enum store_kind */

@@ -489,6 +489,9 @@ command(struct store_lcore *st, struct store_msg *msg, uint64_t now_ns, int64_t 
 		storage_configure(msg->part, msg->config);
 		store_stage(st, msg, 0, -1, false);
 		break;
+	case STORE_PRODUCERS:
+		store_stage(st, msg, 0, storage_producers(msg->part, msg->producers, msg->length, now_ns), false);
+		break;
 	case STORE_DETACH:
 		detach(st, msg, now_ns, wall_ms);
 		break;

@@ -435,6 +435,12 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 	return APPEND_STORED;
 }
 
+unsigned
+storage_producers(const struct partition *part, struct storage_producer *to, unsigned n, uint64_t now_ns)
+{
+	return producers_tell(words_of(part)->producers, part->slot, to, n, now_ns);
+}
+
 void
 storage_detach_lcore(struct partition *part)
 {

@@ -5,6 +5,7 @@
 #include "storage/producer_state.h"
 
 #include "storage/batch.h"
+#include "storage/storage.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
@@ -184,6 +185,22 @@ producers_forget(struct producers *p, unsigned slot)
 {
 	while (p->of[slot].first)
 		forget(p, &p->at[p->of[slot].first]);
+}
+
+unsigned
+producers_tell(const struct producers *p, unsigned slot, struct storage_producer *to, unsigned n, uint64_t now_ns)
+{
+	unsigned told = 0, looked = 0;
+
+	for (uint32_t i = p->of[slot].first; i && looked < n; i = p->at[i].next, looked++) {
+		const struct producer *e = &p->at[i];
+
+		if (now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS)
+			continue;
+		to[told++] = (struct storage_producer){.id = e->id, .epoch = e->epoch,
+			.last_sequence = e->batch[e->newest].last, .last_timestamp = e->max_timestamp};
+	}
+	return told;
 }
 
 uint32_t

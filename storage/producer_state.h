@@ -19,6 +19,7 @@
 
 struct producers;
 struct producer;
+struct storage_producer;
 
 bool producers_open(struct producers **ret, uint32_t capacity, unsigned partitions_max);
 void producers_close(struct producers *p);
@@ -43,6 +44,10 @@ void producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t ep
 
 /* The same of a whole batch, as it lies in the log at `offset`; one without a producer changes nothing. */
 void producers_fold(struct producers *p, unsigned slot, const uint8_t *batch, int64_t offset,
+	uint64_t now_ns);
+
+/* As storage_producers(). */
+unsigned producers_tell(const struct producers *p, unsigned slot, struct storage_producer *to, unsigned n,
 	uint64_t now_ns);
 
 void producers_forget(struct producers *p, unsigned slot); /* all of a partition */

@@ -193,6 +193,16 @@ bool storage_roll_due(const struct partition *part, uint64_t now_ns);
  * what is larger than both is refused. */
 void storage_configure(struct partition *part, const struct partition_config *config);
 
+/* What is known of a producer: its last batch. */
+struct storage_producer {
+	int64_t id, last_timestamp;
+	int32_t last_sequence;
+	int16_t epoch;
+};
+
+/* Producers of the partition whose last append is less than a day ago, of the `n` that came to it last; how many. */
+unsigned storage_producers(const struct partition *part, struct storage_producer *to, unsigned n, uint64_t now_ns);
+
 /* Roll, if not empty; where no segment is ready yet, at the next append or order. */
 void storage_roll(struct partition *part, uint64_t now_ns);
 

@@ -44,6 +44,7 @@ static const struct api row_table[] = {
 	{API_LIST_REASSIGNMENTS, 0, 0, 0, 0, SMALL, "ListPartitionReassignments"},
 	{API_OFFSET_DELETE, 0, 0, 0, INT16_MAX, SMALL, "OffsetDelete"},
 	{API_DESCRIBE_CLUSTER, 0, 1, 0, 0, SMALL, "DescribeCluster"},
+	{API_DESCRIBE_PRODUCERS, 0, 0, 0, 0, SMALL, "DescribeProducers"},
 	{API_DESCRIBE_TOPICS, 0, 0, 0, 0, SMALL, "DescribeTopicPartitions"},
 	/* Not listed. Any version reaches the handler: what is not 0 is answered 35, in version 0. */
 	{API_OPEN_SESSION, -1, INT16_MAX, 0, 0, 32 * 1024, "OpenSession"},

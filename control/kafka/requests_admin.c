@@ -46,6 +46,17 @@ q_log_dirs(struct q_partitions *ret, const struct request *rq, struct arena *a)
 }
 
 bool
+q_describe_producers(struct q_partitions *ret, const struct request *rq, struct arena *a)
+{
+	struct reader r = decode_open(rq, a);
+
+	*ret = (struct q_partitions){0};
+	decode_partitions(&r, ret, a, false);
+	kr_tags(&r);
+	return !r.bad;
+}
+
+bool
 q_reassignments(struct q_partitions *ret, const struct request *rq, struct arena *a)
 {
 	struct reader r = decode_open(rq, a);

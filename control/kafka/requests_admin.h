@@ -36,6 +36,7 @@ struct q_describe_topics {
 bool q_create_partitions(struct q_create_partitions *ret, const struct request *rq, struct arena *a);
 bool q_log_dirs(struct q_partitions *ret, const struct request *rq, struct arena *a);
 bool q_reassignments(struct q_partitions *ret, const struct request *rq, struct arena *a);
+bool q_describe_producers(struct q_partitions *ret, const struct request *rq, struct arena *a);
 bool q_elect_leaders(struct q_elect_leaders *ret, const struct request *rq, struct arena *a);
 bool q_describe_topics(struct q_describe_topics *ret, const struct request *rq, struct arena *a);
 /* DescribeAcls; CreateAcls and DeleteAcls: how many. Without an authorizer nothing else matters. */

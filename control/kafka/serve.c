@@ -74,6 +74,8 @@ serve(struct conn *c, uint64_t now_ns)
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:
 		return k60_describe_cluster(c, now_ns);
+	case API_DESCRIBE_PRODUCERS:
+		return k61_describe_producers(c, now_ns);
 	case API_DESCRIBE_TOPICS:
 		return k75_describe_topics(c, now_ns);
 	case API_OPEN_SESSION:

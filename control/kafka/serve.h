@@ -42,11 +42,15 @@ enum served k43_elect_leaders(struct conn *c, uint64_t now_ns);
 enum served k46_list_reassignments(struct conn *c, uint64_t now_ns);
 enum served k47_offset_delete(struct conn *c, uint64_t now_ns);
 enum served k60_describe_cluster(struct conn *c, uint64_t now_ns);
+enum served k61_describe_producers(struct conn *c, uint64_t now_ns);
 enum served k75_describe_topics(struct conn *c, uint64_t now_ns);
 enum served kira_open_session(struct conn *c, uint64_t now_ns);
 
 /* The command of an OpenSession came back from its rx lcore; takes the command over. */
 void kira_open_session_installed(struct grant_cmd *cmd);
+
+/* A STORE_PRODUCERS came back from its lcore. */
+void producers_told(struct control *ctl, struct store_msg *msg);
 
 /* An OP_DELETE_RECORDS came back from storage. */
 void records_deleted(struct control *ctl, struct storage_op *op);

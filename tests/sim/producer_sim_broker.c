@@ -174,6 +174,11 @@ storage_publish(struct partition *part)
 bool storage_has_room(const struct partition *part) { return part->room > 0; }
 void storage_roll(struct partition *part, uint64_t now_ns) {}
 void storage_configure(struct partition *part, const struct partition_config *config) {}
+unsigned
+storage_producers(const struct partition *part, struct storage_producer *to, unsigned n, uint64_t now_ns)
+{
+	return 0; /* nobody asks here */
+}
 void storage_detach_lcore(struct partition *part) {}
 bool storage_flush_sleeps(const struct storage *s) { return false; }
 void storage_wake_flush(struct storage *s) {}

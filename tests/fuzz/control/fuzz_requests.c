@@ -139,6 +139,10 @@ decode(const struct request *rq, struct arena *a)
 		if (q_elect_leaders(&q.el, rq, a))
 			some_within(&q.el.of);
 		break;
+	case API_DESCRIBE_PRODUCERS:
+		if (q_describe_producers(&q.ps, rq, a))
+			some_within(&q.ps);
+		break;
 	case API_LIST_REASSIGNMENTS:
 		if (q_reassignments(&q.ps, rq, a))
 			some_within(&q.ps);

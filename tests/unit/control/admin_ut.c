@@ -204,6 +204,104 @@ nothing_is_being_reassigned(void)
 	world_close(&w);
 }
 
+/* ---- DescribeProducers ---- */
+
+static void
+ask_producers(const char *topic, int32_t n, const int32_t *partition)
+{
+	struct writer *q = world_request(&w, API_DESCRIBE_PRODUCERS, 0);
+
+	kw_array(q, 1);
+	kw_string(q, topic);
+	kw_array(q, n);
+	for (int32_t i = 0; i < n; i++)
+		kw_i32(q, partition[i]);
+	kw_tags(q);
+	kw_tags(q);
+}
+
+static void
+producers_come_from_the_lcores_one_partition_after_the_other(void)
+{
+	static const int32_t asked[] = {1, 5, 0};
+	struct reader r;
+	struct topic *t;
+	bool closed;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 2);
+	fake_put(t->part->part[1], 1, 100);
+	fake_put(t->part->part[1], 1, 100);
+	fd = world_connect(&w);
+	w.lazy = true;
+	ask_producers("t", 3, asked);
+	world_send(&w, fd);
+	CU_ASSERT_EQUAL_FATAL(lcores.queued, 1);
+	CU_ASSERT_EQUAL(lcores.queue[0]->kind, STORE_PRODUCERS);
+	CU_ASSERT_PTR_EQUAL(lcores.queue[0]->part, t->part->part[1]);
+	CU_ASSERT_PTR_NULL(world_answer(&w, fd, &closed).p);
+	w.lazy = false;
+	world_run(&w);
+	r = world_answer(&w, fd, &closed);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.p);
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, 1, 1), 1);
+	CU_ASSERT_TRUE(is(kr_string(&r), "t"));
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, 3, 1), 3);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(kr_i32(&r), asked[i]);
+		CU_ASSERT_EQUAL(kr_i16(&r), i == 1 ? KIRA_E_UNKNOWN_TOPIC_OR_PARTITION : 0);
+		CU_ASSERT_EQUAL(kr_string(&r).p != NULL, i == 1);
+		CU_ASSERT_EQUAL_FATAL(kr_array(&r, 2, 1), i == 0 ? 2 : 0);
+		for (int j = 0; i == 0 && j < 2; j++) {
+			CU_ASSERT_EQUAL(kr_i64(&r), 100 + j);
+			CU_ASSERT_EQUAL(kr_i32(&r), 2);
+			CU_ASSERT_EQUAL(kr_i32(&r), 7);
+			CU_ASSERT_EQUAL(kr_i64(&r), 9);
+			CU_ASSERT_EQUAL(kr_i32(&r), -1);
+			CU_ASSERT_EQUAL(kr_i64(&r), -1);
+			kr_tags(&r);
+		}
+		kr_tags(&r);
+	}
+	kr_tags(&r);
+	kr_tags(&r);
+	CU_ASSERT(!r.bad && r.p == r.end);
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
+a_query_whose_client_or_topic_goes_meanwhile_ends_well(void)
+{
+	static const int32_t asked[] = {0, 1};
+	struct topic *t;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 2);
+	fd = world_connect(&w);
+	w.lazy = true;
+	ask_producers("t", 2, asked);
+	world_send(&w, fd);
+	world_reset(&w, fd);
+	CU_ASSERT_EQUAL(lcores.queued, 1);
+	w.lazy = false;
+	world_run(&w);
+	CU_ASSERT_EQUAL(lcores.queued, 0); /* nobody wants the second */
+	fd = world_connect(&w);
+	w.lazy = true;
+	ask_producers("t", 2, asked);
+	world_send(&w, fd);
+	topics_delete(w.ctl, t);
+	w.lazy = false;
+	world_run(&w);
+	CU_ASSERT_EQUAL(w.ctl->topics.n, 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
 /* ---- Access rules ---- */
 
 static void
@@ -402,6 +500,8 @@ static const struct ut_test tests[] = {
 	UT("admin", no_election_is_needed),
 	UT("admin", nothing_is_being_reassigned),
 	UT("admin", without_an_authorizer_access_rules_are_disabled),
+	UT("producers", producers_come_from_the_lcores_one_partition_after_the_other),
+	UT("producers", a_query_whose_client_or_topic_goes_meanwhile_ends_well),
 	UT("topics", topics_come_in_pages_in_order_of_name),
 	UT("topics", named_topics_are_told_once_with_an_error_each),
 	UT("topics", a_page_has_2000_partitions_at_most),

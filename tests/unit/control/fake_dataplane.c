@@ -55,6 +55,8 @@ lcores_store_turn(void)
 			msg->error = result.error;
 			msg->commit = storage_publish(msg->part);
 		}
+		if (msg->kind == STORE_PRODUCERS)
+			result.base_offset = storage_producers(msg->part, msg->producers, msg->length, 0);
 		msg->base_offset = result.base_offset;
 		msg->append_ms = result.append_ms;
 		lcores.done[lcores.finished++] = msg;

@@ -73,6 +73,8 @@ decode(const struct request *rq)
 		return q_log_dirs(&q.ps, rq, &arena);
 	case API_ELECT_LEADERS:
 		return q_elect_leaders(&q.el, rq, &arena);
+	case API_DESCRIBE_PRODUCERS:
+		return q_describe_producers(&q.ps, rq, &arena);
 	case API_LIST_REASSIGNMENTS:
 		return q_reassignments(&q.ps, rq, &arena);
 	case API_DESCRIBE_TOPICS:
@@ -446,6 +448,11 @@ requests_of_some_partitions_decode(void)
 	rq = BODY(35, 4, "\x02\x02t\x03\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00");
 	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && q.topic[0].partition[1] == 3);
 	no_prefix_decodes(&rq);
+	rq = BODY(61, 0, "\2\2t\2\0\0\0\3\0\0");
+	CU_ASSERT_TRUE(q_describe_producers(&q, &rq, &arena) && q.topic[0].partition[0] == 3);
+	no_prefix_decodes(&rq);
+	rq = BODY(61, 0, "\0\0"); /* all cannot be asked for */
+	CU_ASSERT_FALSE(q_describe_producers(&q, &rq, &arena));
 	rq = BODY(35, 4, "\0\0");
 	CU_ASSERT_TRUE(q_log_dirs(&q, &rq, &arena) && q.all && q.topics == 0);
 	rq = BODY(35, 4, "\1\0");

@@ -199,3 +199,13 @@ storage_want_disk(struct storage *s, unsigned giver, uint64_t commit)
 	if (commit > s->wanted)
 		s->wanted = commit;
 }
+
+/* One, that tells which partition it is of. */
+unsigned
+storage_producers(const struct partition *part, struct storage_producer *to, unsigned n, uint64_t now_ns)
+{
+	if (n == 0)
+		return 0;
+	to[0] = (struct storage_producer){.id = part->slot};
+	return 1;
+}

@@ -394,6 +394,24 @@ a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
 	end(); /* no packet is lost */
 }
 
+static void
+producers_of_a_partition_are_told_on_command(void)
+{
+	struct storage_producer row[2] = {{.id = -1}, {.id = -1}};
+	struct store_msg ask = {.part = &world.part[1], .producers = row, .length = 2, .kind = STORE_PRODUCERS,
+		.error = -1};
+	void *back = NULL;
+
+	world_begin(64, 0);
+	CU_ASSERT_EQUAL_FATAL(rte_ring_sp_enqueue(world.store.cmd, &ask), 0);
+	world_store();
+	CU_ASSERT_EQUAL(rte_ring_sc_dequeue(world.store.cmd_done, &back), 0);
+	CU_ASSERT_PTR_EQUAL(back, &ask);
+	CU_ASSERT(ask.error == 0 && ask.base_offset == 1);
+	CU_ASSERT(row[0].id == (int64_t)world.part[1].slot && row[1].id == -1);
+	world_end();
+}
+
 /* Among the batches of its partition, in the order they were given in. */
 static void
 a_configuration_holds_from_the_batch_behind_it_on(void)
@@ -429,6 +447,7 @@ static const struct ut_test tests[] = {
 	UT("path", what_comes_again_earns_no_share_of_the_credit_and_ages_nobody),
 	UT("path", a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other),
 	UT("path", a_configuration_holds_from_the_batch_behind_it_on),
+	UT("path", producers_of_a_partition_are_told_on_command),
 	UT("hold", an_early_batch_is_held_until_the_gap_closes),
 	UT("hold", a_hold_that_opens_is_worked_off_a_burst_a_turn),
 	UT("hold", what_is_owed_a_look_may_end_before_it),

@@ -178,6 +178,27 @@ a_producer_expires_24_hours_after_its_last_append(void)
 }
 
 static void
+the_producers_of_a_partition_are_told_with_their_last_batch(void)
+{
+	struct storage_producer row[3];
+
+	open_table(16);
+	store(5, 3, 0, 9, 10);
+	store(5, 3, 10, 19, 20);
+	store(6, 0, 0, 4, 30);
+	producers_stored(p, 1, 7, 0, 0, 0, 0, 0, NOW); /* of another */
+	CU_ASSERT_EQUAL_FATAL(producers_tell(p, 0, row, 3, NOW), 2);
+	CU_ASSERT(row[0].id == 6 && row[0].last_sequence == 4 && row[0].last_timestamp == 1030);
+	CU_ASSERT(row[1].id == 5 && row[1].epoch == 3 && row[1].last_sequence == 19);
+	CU_ASSERT_EQUAL(producers_tell(p, 0, row, 1, NOW), 1);
+	producers_stored(p, 0, 5, 3, 20, 29, 40, 2000, NOW + PRODUCER_EXPIRES_NS);
+	CU_ASSERT_EQUAL(producers_tell(p, 0, row, 3, NOW + PRODUCER_EXPIRES_NS), 1);
+	CU_ASSERT(row[0].id == 5 && row[0].last_sequence == 29);
+	CU_ASSERT_EQUAL(producers_tell(p, 2, row, 3, NOW), 0);
+	producers_close(p);
+}
+
+static void
 a_full_table_forgets_who_appended_the_longest_ago(void)
 {
 	open_table(4);
@@ -433,6 +454,7 @@ static const struct ut_test tests[] = {
 	UT("verdicts", sequences_wrap_from_the_largest_to_0),
 	UT("verdicts", the_proven_run_stays_below_half_the_circle),
 	UT("table", a_producer_expires_24_hours_after_its_last_append),
+	UT("table", the_producers_of_a_partition_are_told_with_their_last_batch),
 	UT("table", a_full_table_forgets_who_appended_the_longest_ago),
 	UT("table", forgetting_a_partition_leaves_the_others),
 	UT("snapshot", a_snapshot_has_kafkas_bytes),
