@@ -62,7 +62,7 @@ give_more(struct control *ctl)
 }
 
 struct produce *
-produce_make(struct conn *c, unsigned parts, int16_t acks, uint64_t now_ns)
+produce_make(struct conn *c, unsigned parts, int16_t acks)
 {
 	struct produce *pr = calloc(1, sizeof(*pr) + parts * sizeof(pr->part[0]));
 
@@ -72,7 +72,6 @@ produce_make(struct conn *c, unsigned parts, int16_t acks, uint64_t now_ns)
 	pr->conn = c;
 	pr->parts = parts;
 	pr->acks = acks;
-	pr->lcore_until_ns = now_ns + LCORE_ANSWERS_NS;
 	for (unsigned i = 0; i < parts; i++) {
 		pr->part[i].produce = pr;
 		pr->part[i].base_offset = pr->part[i].append_ms = pr->part[i].log_start = -1;
@@ -107,10 +106,11 @@ decide(struct produce_part *p, int16_t error)
 }
 
 bool
-produce_start(struct produce *pr)
+produce_start(struct produce *pr, uint64_t now_ns)
 {
 	struct control *ctl = pr->ctl;
 
+	pr->lcore_until_ns = now_ns + LCORE_ANSWERS_NS;
 	for (unsigned i = 0; i < pr->parts; i++) {
 		struct produce_part *p = &pr->part[i];
 

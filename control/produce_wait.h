@@ -23,6 +23,8 @@ struct produce_part {
 	bool sent, stored;         /* given to the lcore; its completion came */
 	bool late;                 /* counted out by the deadline */
 	int64_t base_offset, append_ms, log_start;
+	bool looked;               /* its records were, before it was sent: */
+	int16_t look_error;
 	int32_t wrong;             /* refused for what lies inside: which record, -1: as a whole; why */
 	const char *why;
 };
@@ -35,6 +37,7 @@ struct produce {
 	int16_t acks;
 	uint64_t lcore_until_ns;   /* so long a storage lcore is waited for, whatever the request says */
 	unsigned parts, at_lcores, undecided;
+	unsigned looked_to;        /* so many were judged for a look at their records, and had it */
 	struct produce_part part[];
 };
 
@@ -50,9 +53,9 @@ void produce_want_disk(struct control *ctl, uint64_t commit);
 /* Give any command to its storage lcore; kept in order where the ring is full. */
 void produce_give(struct control *ctl, struct store_msg *msg);
 
-struct produce *produce_make(struct conn *c, unsigned parts, int16_t acks, uint64_t now_ns);
+struct produce *produce_make(struct conn *c, unsigned parts, int16_t acks);
 /* Send what is to be sent. Returns true if everything is decided at once. */
-bool produce_start(struct produce *pr);
+bool produce_start(struct produce *pr, uint64_t now_ns);
 /* The request needs it no longer: freed when the last completion is in. */
 void produce_forget(struct produce *pr);
 /* The deadline is over: partitions that wait for the disk are answered REQUEST_TIMED_OUT. A storage lcore

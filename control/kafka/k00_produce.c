@@ -15,9 +15,13 @@
 
 #define CODEC_ZSTD       4
 #define ZSTD_VERSION_MIN 7
-#define RAW_TIMES        256 /* decompressed, a batch may be so many times max.message.bytes */
+/* Decompressed, a batch may be so many times max.message.bytes: a deep topic's, and one that is mended, whose
+ * producers are old and few. */
+#define RAW_TIMES_DEEP   256
+#define RAW_TIMES_MEND   8
+#define LOOK_TURN        (8 * MIB) /* of records looked at in a turn of control: up to 70 ms of empty headers */
 
-static const struct park wait_for_append;
+static const struct park wait_for_append, looking;
 
 /* What control judges; 0: to be sent. */
 static int16_t
@@ -44,6 +48,15 @@ judge(struct conn *c, const struct topic *t, const struct q_produce_partition *q
 	return 0;
 }
 
+/* What every partition is refused for. */
+static int16_t
+judge_request(const struct q_produce *q)
+{
+	if (q->acks < -1 || q->acks > 1)
+		return KIRA_E_INVALID_REQUIRED_ACKS;
+	return q->transactional_id.p ? KIRA_E_TRANSACTIONAL_ID_AUTHORIZATION_FAILED : 0;
+}
+
 /* maxTimestamp was left out: by sarama before 1.45.1. A time that no record has is believed, unless deep. */
 static bool
 max_timestamp_is_unset(const uint8_t *b)
@@ -53,39 +66,68 @@ max_timestamp_is_unset(const uint8_t *b)
 	return max < base || (max == -1 && base < -1);
 }
 
-/* 0, or why the records may not be stored. Where it was left out or false, the largest time is set. */
-static int16_t
-look_inside(const struct topic *t, struct produce_part *p)
+/* Where it was left out or false, the largest time is set, in the body. */
+static void
+look_inside(const struct topic *t, struct produce_part *p, uint8_t *batch, uint32_t length, uint64_t raw_max)
 {
-	const bool stamped = t->cfg.log.log_append_time;
 	struct batch_inside in;
-	int16_t error;
 
-	if (t->cfg.validate != VALIDATE_DEEP && (stamped || !max_timestamp_is_unset(p->msg.batch)))
-		return 0;
-	error = storage_look_inside(p->msg.batch, p->msg.length,
-		RAW_TIMES * (uint64_t)t->cfg.log.max_message_bytes, &in);
-	if (error) {
-		p->wrong = in.wrong;
-		p->why = in.why;
-		return error;
+	p->look_error = storage_look_inside(batch, length, raw_max, &in);
+	p->looked = true;
+	p->wrong = in.wrong;
+	p->why = in.why;
+	if (!p->look_error && !t->cfg.log.log_append_time && in.max_timestamp != rb_max_timestamp(batch))
+		storage_set_max_timestamp(batch, in.max_timestamp);
+}
+
+/* The records of those batches that need it. A few KiB may decompress to many MiB: others come in between.
+ * False: more is to be looked at. */
+static bool
+look_on(struct conn *c, struct produce *pr, const struct q_produce *q)
+{
+	uint64_t turn = 0;
+	unsigned at = 0;
+
+	for (int32_t i = 0; i < q->topics; i++) {
+		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
+
+		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
+			const struct q_produce_partition *qp = &q->topic[i].partition[j];
+			struct produce_part *p = &pr->part[at++];
+			uint8_t *batch = (uint8_t *)(uintptr_t)qp->records.p;
+			uint64_t raw_max, cost;
+			bool deep;
+
+			if (at <= pr->looked_to || judge(c, t, qp) != 0)
+				continue;
+			deep = t->cfg.validate == VALIDATE_DEEP;
+			if (!deep && (t->cfg.log.log_append_time || !max_timestamp_is_unset(batch)))
+				continue;
+			raw_max = MIN((deep ? RAW_TIMES_DEEP : RAW_TIMES_MEND) * (uint64_t)t->cfg.log.max_message_bytes,
+				64 * MIB);
+			cost = rb_attributes(batch) & RB_CODEC_MASK ? raw_max : qp->records.len;
+			if (turn > 0 && turn + cost > LOOK_TURN) {
+				pr->looked_to = at - 1;
+				return false;
+			}
+			turn += cost;
+			if (qp->records.len > t->cfg.log.max_message_bytes) {
+				p->looked = true;
+				p->look_error = KIRA_E_MESSAGE_TOO_LARGE;
+			} else {
+				look_inside(t, p, batch, qp->records.len, raw_max);
+			}
+		}
 	}
-	if (!stamped && in.max_timestamp != rb_max_timestamp(p->msg.batch))
-		storage_set_max_timestamp(p->msg.batch, in.max_timestamp);
-	p->msg.append_flags = APPEND_CHECKED;
-	return 0;
+	return true;
 }
 
 static void
 prepare(struct conn *c, struct produce *pr, const struct q_produce *q)
 {
-	int16_t all = 0;
+	const int16_t all = judge_request(q);
 	unsigned at = 0;
 
-	if (q->acks < -1 || q->acks > 1)
-		all = KIRA_E_INVALID_REQUIRED_ACKS;
-	else if (q->transactional_id.p)
-		all = KIRA_E_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 	for (int32_t i = 0; i < q->topics; i++) {
 		struct topic *t = topics_find(c->ctl, q->topic[i].name);
 
@@ -98,11 +140,12 @@ prepare(struct conn *c, struct produce *pr, const struct q_produce *q)
 				.kind = STORE_PRODUCE,
 				.batch = (uint8_t *)(uintptr_t)qp->records.p,
 				.length = qp->records.len,
+				.append_flags = p->looked ? APPEND_CHECKED : 0,
 				.owner = p,
 			};
 			p->error = all ? all : judge(c, t, qp);
-			if (!p->error)
-				p->error = look_inside(t, p);
+			if (!p->error && p->looked)
+				p->error = p->look_error;
 			if (p->error) {
 				counter_add(&c->ctl->count->produce_errors, 1);
 				continue;
@@ -200,6 +243,31 @@ forget(struct conn *c)
 
 static const struct park wait_for_append = {again, forget};
 
+static enum served
+look_and_send(struct conn *c, struct produce *pr, const struct q_produce *q, uint64_t now_ns)
+{
+	/* A nanosecond on: not in this turn again. */
+	if (judge_request(q) == 0 && !look_on(c, pr, q))
+		return conn_park(c, &looking, pr, now_ns + 1);
+	prepare(c, pr, q);
+	if (!produce_start(pr, now_ns))
+		return conn_park(c, &wait_for_append, pr,
+			q->acks == 0 ? UINT64_MAX : now_ns + (uint64_t)MAX(q->timeout_ms, 1) * NS_PER_MS);
+	return answer(c, pr, now_ns);
+}
+
+static enum served
+look_again(struct conn *c, uint64_t now_ns, bool deadline)
+{
+	struct q_produce q;
+
+	if (!q_produce(&q, &c->rq, &c->ctl->arena))
+		return SERVED_MALFORMED;
+	return look_and_send(c, c->park_data, &q, now_ns);
+}
+
+static const struct park looking = {look_again, forget};
+
 enum served
 k00_produce(struct conn *c, uint64_t now_ns)
 {
@@ -210,15 +278,12 @@ k00_produce(struct conn *c, uint64_t now_ns)
 
 	if (!q_produce(&q, &c->rq, &ctl->arena))
 		return SERVED_MALFORMED;
-	pr = produce_make(c, (unsigned)q.partitions, q.acks, now_ns);
+	pr = produce_make(c, (unsigned)q.partitions, q.acks);
 	if (!pr)
 		return SERVED_CLOSE;
 	counter_add(&ctl->count->produce_requests, 1);
-	prepare(c, pr, &q);
-	if (!produce_start(pr))
-		return conn_park(c, &wait_for_append, pr,
-			q.acks == 0 ? UINT64_MAX : now_ns + (uint64_t)MAX(q.timeout_ms, 1) * NS_PER_MS);
-	served = answer(c, pr, now_ns);
-	produce_forget(pr);
+	served = look_and_send(c, pr, &q, now_ns);
+	if (served != SERVED_PARKED)
+		produce_forget(pr);
 	return served;
 }

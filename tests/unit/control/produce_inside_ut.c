@@ -247,11 +247,98 @@ a_deep_topic_sets_a_false_largest_timestamp_right(void)
 	end();
 }
 
+/* b, as Snappy without compression: a length, one literal. */
+static void
+pack(void)
+{
+	uint8_t raw[64];
+	const uint32_t n = length - RB_HEADER;
+
+	CU_ASSERT_FATAL(n <= 60);
+	memcpy(raw, b + RB_HEADER, n);
+	b[RB_HEADER] = (uint8_t)n;
+	b[RB_HEADER + 1] = (uint8_t)((n - 1) << 2);
+	memcpy(b + RB_HEADER + 2, raw, n);
+	put_be16(b + RB_ATTRIBUTES, 2);
+	length = seal_batch(b, length + 2);
+}
+
+static void
+send_times(int32_t parts)
+{
+	struct writer *q = world_request(&w, API_PRODUCE, 3);
+
+	kw_string(q, NULL);
+	kw_i16(q, 1);
+	kw_i32(q, 1000);
+	kw_array(q, 1);
+	kw_string(q, "t");
+	kw_array(q, parts);
+	for (int32_t i = 0; i < parts; i++) {
+		kw_i32(q, 0);
+		kw_bytes(q, b, length);
+	}
+	world_send(&w, fd);
+}
+
+/* A few KiB may decompress to many MiB, for a second of work: never two of them in one turn. */
+static void
+one_compressed_batch_is_looked_at_per_turn_and_all_are_sent_together(void)
+{
+	struct reader r;
+	bool closed;
+	int other;
+
+	begin();
+	other = world_connect(&w);
+	length = make_batch(b, (struct batch_of){.value = 10, .timestamp = T});
+	pack();
+	set_max(-1);
+	send_times(3);
+	CU_ASSERT_EQUAL(lcores.queued, 0);
+	(void)world_request(&w, API_API_VERSIONS, 0);
+	(void)world_ask(&w, other); /* which comes in between */
+	world_pass(&w, 1);
+	CU_ASSERT_EQUAL(lcores.queued, 0);
+	world_pass(&w, 1);
+	CU_ASSERT_EQUAL_FATAL(lcores.queued, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(rb_max_timestamp(lcores.queue[i]->batch), T);
+		CU_ASSERT_TRUE(crc_right(lcores.queue[i]->batch));
+		CU_ASSERT_EQUAL(lcores.queue[i]->append_flags, APPEND_CHECKED);
+	}
+	(void)lcores_store_turn();
+	world_run(&w);
+	r = world_answer(&w, fd, &closed);
+	CU_ASSERT_PTR_NOT_NULL(r.p);
+	/* Its time at the lcore begins when it is sent, and a connection that goes meanwhile is no harm. */
+	send_times(3);
+	world_reset(&w, fd);
+	world_pass(&w, 1);
+	CU_ASSERT_EQUAL(lcores.queued, 0);
+	(void)close(other);
+	world_close(&w);
+}
+
+static void
+what_is_too_large_anyway_is_not_looked_at(void)
+{
+	begin();
+	t->cfg.log.max_message_bytes = length - 1;
+	set_max(-1);
+	spoil();
+	CU_ASSERT_PTR_NULL(send_batch(3));
+	CU_ASSERT_EQUAL(answer(3).error, KIRA_E_MESSAGE_TOO_LARGE);
+	end();
+}
+
 static const struct ut_test tests[] = {
 	UT("time", a_largest_timestamp_that_was_left_out_is_that_of_the_records),
 	UT("time", minus_one_above_a_base_of_the_year_one_was_left_out_too),
 	UT("time", one_that_no_record_has_is_believed_and_records_are_not_looked_at),
 	UT("time", a_wrong_checksum_or_what_is_no_record_is_not_mended),
+	UT("turns", one_compressed_batch_is_looked_at_per_turn_and_all_are_sent_together),
+	UT("turns", what_is_too_large_anyway_is_not_looked_at),
 	UT("deep", a_deep_topic_names_the_record_that_is_wrong),
 	UT("deep", a_deep_topic_sets_a_false_largest_timestamp_right),
 };
