@@ -96,5 +96,6 @@ control_turn(struct control *ctl, uint64_t now_ns)
 	}
 	work += fetch_turn(ctl);
 	work += conn_memory_turn(ctl, now_ns);
+	work += wait_wake_first(&ctl->looks, now_ns); /* last: who is left in line has made this turn work */
 	return work;
 }

@@ -41,3 +41,15 @@ wait_wake(struct wait_list *list, uint64_t now_ns, bool deadline)
 		conn_wake(c, now_ns, deadline);
 	}
 }
+
+unsigned
+wait_wake_first(struct wait_list *list, uint64_t now_ns)
+{
+	struct conn *c = list->first;
+
+	if (!c)
+		return 0;
+	wait_remove(c);
+	conn_wake(c, now_ns, false);
+	return 1;
+}

@@ -19,5 +19,7 @@ void wait_add(struct wait_list *list, struct conn *c);
 void wait_remove(struct conn *c);
 /* Take each out and wake it; who must wait on adds itself again (its park's again()). */
 void wait_wake(struct wait_list *list, uint64_t now_ns, bool deadline);
+/* The first alone. How many there were: 0 or 1. */
+unsigned wait_wake_first(struct wait_list *list, uint64_t now_ns);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * k02_list_offsets.c - offsets by time: start, end, the first record at or after a timestamp.
- * Thread: control. Only what consumers may see counts. */
+ * Thread: control. Only what consumers may see counts. A look inside a batch is made in turn, one in a pass of
+ * control over all connections (control.looks). */
 #include "control/kafka/serve.h"
 
 #include "base/bits.h"
@@ -18,7 +19,7 @@
 
 #define COLD_NS (10 * NS_PER_S) /* for one read of the disk; then 7, and the others are still looked up */
 
-static const struct park wait_for_disk;
+static const struct park wait_on;
 
 struct found {
 	int16_t error;
@@ -62,9 +63,17 @@ look(const struct topic *t, const struct q_list_partition *p, int16_t version)
 
 /* ---- Looked up one after the other; who needs the disk waits for it ------------------------- */
 
+struct look_up {
+	struct view topic; /* in the body, as it came */
+	struct q_list_partition asked;
+	struct found found;
+};
+
 struct look_ups {
-	int32_t done;
-	struct found found[]; /* as asked for, topic by topic */
+	int32_t n, done;
+	bool in_line;          /* in control.looks */
+	bool late;             /* the disk is waited for no more */
+	struct look_up one[];  /* as asked for, topic by topic */
 };
 
 static uint8_t seen[PARTITIONS_MAX / 8 + 1]; /* by slot */
@@ -85,55 +94,95 @@ named_twice(const struct topic *t, int32_t partition)
 	return twice;
 }
 
-/* False: the next one waits for the disk. */
-static bool
-look_up(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, bool late)
+static struct look_ups *
+look_ups_make(struct conn *c, const struct q_list_offsets *q)
 {
-	struct storage_cold cold;
-	int32_t n = 0;
+	struct look_ups *all;
+	size_t n = 0;
 
+	for (int32_t i = 0; i < q->topics; i++)
+		n += (size_t)q->topic[i].partitions;
+	all = calloc(1, sizeof(*all) + n * sizeof(all->one[0]));
+	if (!all)
+		return NULL;
 	memset(seen, 0, (size_t)c->ctl->cfg->max_partitions / 8 + 1);
 	for (int32_t i = 0; i < q->topics; i++) {
 		const struct topic *t = topics_find(c->ctl, q->topic[i].name);
 
 		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
-			const struct q_list_partition *p = &q->topic[i].partition[j];
-			const bool twice = named_twice(t, p->partition);
+			struct look_up *one = &all->one[all->n++];
 
-			if (n++ < all->done)
-				continue;
-			storage_nowait(!c->cold_failed);
-			all->found[n - 1] = twice ? (struct found){KIRA_E_INVALID_REQUEST, -1, -1, -1} :
-				look(t, p, c->rq.version);
-			storage_nowait(false);
-			if (storage_cold(&cold)) {
-				if (!late && read_ahead_ask(c->ctl, &cold, c))
-					return false;
-				all->found[n - 1] = (struct found){KIRA_E_REQUEST_TIMED_OUT, -1, -1, -1};
-			}
-			all->done = n;
+			one->topic = q->topic[i].name;
+			one->asked = q->topic[i].partition[j];
+			if (named_twice(t, one->asked.partition))
+				one->found = (struct found){KIRA_E_INVALID_REQUEST, -1, -1, -1};
 		}
 	}
-	return true;
+	return all;
+}
+
+/* A batch is decompressed to find the record: a few KiB of it may be 64 MiB, and 0.1 s. */
+static bool
+looks_inside(const struct topic *t, const struct q_list_partition *p)
+{
+	return t && topic_partition(t, p->partition) && (p->timestamp >= 0 || p->timestamp == MAX_TIMESTAMP);
+}
+
+enum then { DONE, WAIT_TURN, WAIT_DISK };
+
+/* What the next one waits for. One look inside is made where it is our turn. */
+static enum then
+look_up(struct conn *c, struct look_ups *all, bool turn)
+{
+	struct storage_cold cold;
+
+	for (; all->done < all->n; all->done++) {
+		struct look_up *one = &all->one[all->done];
+		const struct topic *t = topics_find(c->ctl, one->topic);
+		struct found f;
+
+		if (one->found.error)
+			continue; /* named twice */
+		if (looks_inside(t, &one->asked)) {
+			if (!turn)
+				return WAIT_TURN;
+			turn = false;
+		}
+		storage_nowait(!c->cold_failed);
+		f = look(t, &one->asked, c->rq.version);
+		storage_nowait(false);
+		if (storage_cold(&cold)) {
+			if (!all->late && read_ahead_ask(c->ctl, &cold, c))
+				return WAIT_DISK;
+			f = (struct found){KIRA_E_REQUEST_TIMED_OUT, -1, -1, -1};
+		}
+		one->found = f;
+	}
+	return DONE;
 }
 
 static enum served
-answer(struct conn *c, const struct q_list_offsets *q, const struct look_ups *all)
+answer(struct conn *c, const struct look_ups *all)
 {
 	const int16_t version = c->rq.version;
-	struct writer *w = conn_answer(c);
+	struct q_list_offsets q;
+	struct writer *w;
 	int32_t n = 0;
 
+	/* The body still lies here: what was asked need not be kept as it was decoded. */
+	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
+		return SERVED_MALFORMED;
+	w = conn_answer(c);
 	if (version >= 2)
 		kw_i32(w, 0);
-	kw_array(w, q->topics);
-	for (int32_t i = 0; i < q->topics; i++) {
-		kw_view(w, q->topic[i].name);
-		kw_array(w, q->topic[i].partitions);
-		for (int32_t j = 0; j < q->topic[i].partitions; j++) {
-			const struct found f = all->found[n++];
+	kw_array(w, q.topics);
+	for (int32_t i = 0; i < q.topics; i++) {
+		kw_view(w, q.topic[i].name);
+		kw_array(w, q.topic[i].partitions);
+		for (int32_t j = 0; j < q.topic[i].partitions; j++) {
+			const struct found f = all->one[n++].found;
 
-			kw_i32(w, q->topic[i].partition[j].partition);
+			kw_i32(w, q.topic[i].partition[j].partition);
 			kw_i16(w, f.error);
 			kw_i64(w, f.timestamp);
 			kw_i64(w, f.offset);
@@ -147,24 +196,29 @@ answer(struct conn *c, const struct q_list_offsets *q, const struct look_ups *al
 	return SERVED_ANSWER;
 }
 
-/* Answer, or wait (on) for the disk. */
+/* Answer, or wait (on) for our turn or for the disk. */
 static enum served
-go_on(struct conn *c, const struct q_list_offsets *q, struct look_ups *all, uint64_t now_ns, bool late)
+go_on(struct conn *c, struct look_ups *all, uint64_t now_ns, bool turn)
 {
-	c->cold_waits = !look_up(c, q, all, late);
-	if (!c->cold_waits)
-		return answer(c, q, all);
-	return conn_park(c, &wait_for_disk, all, now_ns + COLD_NS);
+	const enum then then = look_up(c, all, turn);
+
+	c->cold_waits = then == WAIT_DISK;
+	all->in_line = then == WAIT_TURN;
+	if (then == DONE)
+		return answer(c, all);
+	if (then == WAIT_DISK)
+		return conn_park(c, &wait_on, all, now_ns + COLD_NS);
+	wait_add(&c->ctl->looks, c);
+	return conn_park(c, &wait_on, all, UINT64_MAX);
 }
 
 static enum served
 again(struct conn *c, uint64_t now_ns, bool deadline)
 {
-	struct q_list_offsets q;
+	struct look_ups *all = c->park_data;
 
-	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
-		return SERVED_MALFORMED;
-	return go_on(c, &q, c->park_data, now_ns, deadline);
+	all->late |= deadline;
+	return go_on(c, all, now_ns, all->in_line);
 }
 
 static void
@@ -173,7 +227,7 @@ forget(struct conn *c)
 	free(c->park_data);
 }
 
-static const struct park wait_for_disk = {again, forget};
+static const struct park wait_on = {again, forget};
 
 enum served
 k02_list_offsets(struct conn *c, uint64_t now_ns)
@@ -181,17 +235,13 @@ k02_list_offsets(struct conn *c, uint64_t now_ns)
 	struct q_list_offsets q;
 	struct look_ups *all;
 	enum served served;
-	size_t n = 0;
 
 	if (!q_list_offsets(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	for (int32_t i = 0; i < q.topics; i++)
-		n += (size_t)q.topic[i].partitions;
-	all = malloc(sizeof(*all) + n * sizeof(all->found[0]));
+	all = look_ups_make(c, &q);
 	if (!all)
 		return SERVED_CLOSE;
-	all->done = 0;
-	served = go_on(c, &q, all, now_ns, false);
+	served = go_on(c, all, now_ns, false);
 	if (served != SERVED_PARKED)
 		free(all);
 	return served;

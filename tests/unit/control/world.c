@@ -75,22 +75,26 @@ world_close(struct world *w)
 	fake_reset();
 }
 
+unsigned
+world_turn(struct world *w)
+{
+	unsigned work = control_turn(w->ctl, w->now_ns);
+
+	work += loop_poll(&w->ctl->loop, 0, world_clock);
+	if (!w->lazy) {
+		work += lcores_store_turn();
+		work += lcores_rx_turn();
+	}
+	return work;
+}
+
 void
 world_run(struct world *w)
 {
-	unsigned work;
-
 	/* Bounded: a world that never comes to rest is a bug of its own. */
-	for (unsigned i = 0; i < 10000; i++) {
-		work = control_turn(w->ctl, w->now_ns);
-		work += loop_poll(&w->ctl->loop, 0, world_clock);
-		if (!w->lazy) {
-			work += lcores_store_turn();
-			work += lcores_rx_turn();
-		}
-		if (work == 0)
+	for (unsigned i = 0; i < 10000; i++)
+		if (world_turn(w) == 0)
 			return;
-	}
 	CU_FAIL_FATAL("control does not come to rest");
 }
 
@@ -142,13 +146,19 @@ world_request(struct world *w, enum api_key key, int16_t version)
 }
 
 void
-world_send(struct world *w, int fd)
+world_put(struct world *w, int fd)
 {
 	const size_t n = kw_length(&w->w);
 
 	ASSERT(!w->w.full);
 	put_be32(w->request, (uint32_t)n - 4);
 	ASSERT(send(fd, w->request, n, MSG_NOSIGNAL) == (ssize_t)n);
+}
+
+void
+world_send(struct world *w, int fd)
+{
+	world_put(w, fd);
 	world_run(w);
 }
 

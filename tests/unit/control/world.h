@@ -29,7 +29,9 @@ struct world {
 void world_open(struct world *w, const char *const *options);
 void world_close(struct world *w);
 
-/* Turns, sockets and lcores until nothing happens any more. */
+/* One turn of control, sockets and lcores; how much happened. */
+unsigned world_turn(struct world *w);
+/* Those, until nothing happens any more. */
 void world_run(struct world *w);
 /* Time passes; then world_run(). */
 void world_pass(struct world *w, uint64_t ns);
@@ -40,7 +42,9 @@ int world_connect(struct world *w);
 void world_reset(struct world *w, int fd);
 /* Begin a request: header in the right encoding; then kw_..() into the result. */
 struct writer *world_request(struct world *w, enum api_key key, int16_t version);
-/* Send what was built, in one piece, and run. */
+/* Send what was built, in one piece. */
+void world_put(struct world *w, int fd);
+/* The same, and run. */
 void world_send(struct world *w, int fd);
 /* The next whole answer, without size and correlation id; r.p == NULL: none yet; *closed: the other
  * side has closed. A flexible header's tags are read too. */
