@@ -188,12 +188,19 @@ fetch_park(struct control *ctl, struct conn *c)
 	fw->due = true; /* what was published before the bell was on rang nobody */
 }
 
+/* In the next turn, not here: the caller is a request that uses arena and scratch. */
+static void
+look_soon(struct fetch_waits *fw)
+{
+	fw->due = true;
+	fw->looked_ns = 0;
+}
+
 void
 fetch_wake(struct control *ctl, struct conn *c)
 {
 	wait_add(&ctl->fetches.woken, c);
-	ctl->fetches.due = true;
-	ctl->fetches.looked_ns = 0;
+	look_soon(&ctl->fetches);
 }
 
 void
@@ -236,6 +243,14 @@ fetch_turn(struct control *ctl)
 }
 
 void
+fetch_topic_altered(struct control *ctl, const struct topic *t)
+{
+	for (int32_t p = 0; p < t->partitions; p++)
+		tell_all(ctl, storage_slot(t->part->part[p]));
+	look_soon(&ctl->fetches);
+}
+
+void
 fetch_topic_gone(struct control *ctl, const struct topic *t)
 {
 	struct fetch_waits *fw = &ctl->fetches;
@@ -254,7 +269,5 @@ fetch_topic_gone(struct control *ctl, const struct topic *t)
 				fw->behind[slot] = NULL;
 			}
 	}
-	/* In the next turn, not here: the caller is a request that uses arena and scratch. */
-	fw->due = true;
-	fw->looked_ns = 0;
+	look_soon(fw);
 }

@@ -54,6 +54,8 @@ uint64_t fetch_due_ns(const struct control *ctl);
 unsigned fetch_turn(struct control *ctl);
 /* Whatever has moved until now is told to those who wait; nobody is woken yet. */
 void fetch_look(struct control *ctl);
+/* What consumers may see of a topic has changed otherwise than by data: who waits for it looks again. */
+void fetch_topic_altered(struct control *ctl, const struct topic *t);
 /* A topic goes: who waits for it looks again, and it is watched no more. */
 void fetch_topic_gone(struct control *ctl, const struct topic *t);
 

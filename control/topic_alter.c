@@ -280,6 +280,8 @@ topics_configured(struct control *ctl, struct store_msg *msg)
 {
 	struct alteration *a = msg->owner;
 
-	if (--a->outstanding == 0)
-		finish(ctl, a);
+	if (--a->outstanding > 0)
+		return;
+	fetch_topic_altered(ctl, a->change.topic); /* kira.visibility may show more */
+	finish(ctl, a);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * alter_configs_ut.c - AlterConfigs and IncrementalAlterConfigs: what is judged, the order of disk, lcores and
  * answer, and changes that meet. */
+#include "base/bits.h"
 #include "base/clock.h"
 #include "control/topic_alter.h"
 #include "tests/unit/control/world.h"
@@ -8,6 +9,7 @@
 #include <kira/errors.h>
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct world w;
@@ -350,6 +352,42 @@ a_change_goes_on_when_its_client_goes(void)
 }
 
 static void
+what_a_change_shows_is_given_to_a_fetch_that_waits(void)
+{
+	const struct change log = {"kira.visibility", SET, "log"};
+	struct writer *q;
+	uint8_t byte;
+	int consumer;
+
+	begin();
+	consumer = world_connect(&w);
+	CU_ASSERT_EQUAL(change("kira.visibility", SET, "disk"), 0);
+	fake_put(topic->part->part[1], 1, 100);
+	fake_hide(topic->part->part[1], 1);
+	q = world_request(&w, API_FETCH, 4);
+	kw_i32(q, -1);
+	kw_i32(q, 5000); /* it may wait */
+	kw_i32(q, 1);
+	kw_i32(q, MIB);
+	kw_i8(q, 0);
+	kw_array(q, 1);
+	kw_string(q, "t");
+	kw_array(q, 1);
+	kw_i32(q, 1);
+	kw_i64(q, 0);
+	kw_i32(q, MIB);
+	world_send(&w, consumer);
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &log, 1, false);
+	world_send(&w, fd);
+	world_pass(&w, 2 * NS_PER_MS);
+	CU_ASSERT_EQUAL(counter_read(&w.count.fetches_parked), 1);
+	CU_ASSERT_EQUAL(w.ctl->fetches.parked.n, 0);
+	CU_ASSERT_EQUAL(recv(consumer, &byte, 1, MSG_DONTWAIT), 1);
+	(void)close(consumer);
+	end();
+}
+
+static void
 a_disk_that_stands_still_is_answered_after_30_seconds(void)
 {
 	const struct change c = {"retention.ms", SET, "60000"};
@@ -461,6 +499,7 @@ static const struct ut_test tests[] = {
 	UT("alter_configs", a_disk_that_fails_leaves_all_as_it_was),
 	UT("alter_configs", changes_of_a_topic_come_one_after_the_other),
 	UT("alter_configs", a_change_goes_on_when_its_client_goes),
+	UT("alter_configs", what_a_change_shows_is_given_to_a_fetch_that_waits),
 	UT("alter_configs", a_disk_that_stands_still_is_answered_after_30_seconds),
 	UT("alter_configs", a_topic_that_is_deleted_meanwhile_is_unknown),
 	UT("alter_configs", a_topic_grows_and_is_altered_at_once),

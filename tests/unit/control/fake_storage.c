@@ -280,6 +280,8 @@ storage_configure(struct partition *part, const struct partition_config *config)
 {
 	part->config = *config;
 	part->configured++;
+	if (!config->visible_at_disk)
+		part->hidden = 0;
 }
 
 const struct partition_config *
