@@ -26,9 +26,11 @@ control_make(struct config *cfg)
 	ctl->memory_max = (uint64_t)cfg->request_memory;
 	ctl->scratch_size = (uint32_t)(SCRATCH_BASE + (uint64_t)cfg->max_partitions * SCRATCH_TOPIC);
 	ctl->scratch = malloc(ctl->scratch_size);
-	ctl->pieces_max = ARENA_BYTES / sizeof(struct q_fetch_partition) + 1;
+	ctl->arena.size = FETCH_ARENA_BYTES(cfg->max_partitions);
+	ctl->arena.bytes = malloc(ctl->arena.size);
+	ctl->pieces_max = (uint32_t)(ARENA_BYTES / sizeof(struct q_fetch_partition) + (uint64_t)cfg->max_partitions + 1);
 	ctl->piece = calloc(ctl->pieces_max, sizeof(*ctl->piece));
-	ASSERT(ctl->scratch && ctl->piece);
+	ASSERT(ctl->arena.bytes && ctl->scratch && ctl->piece);
 	fetch_waits_open(ctl);
 	return ctl;
 }
@@ -38,6 +40,7 @@ control_free(struct control *ctl)
 {
 	fetch_sessions_close(ctl);
 	fetch_waits_close(ctl);
+	free(ctl->arena.bytes);
 	free(ctl->scratch);
 	free(ctl->piece);
 	free(ctl);

@@ -9,8 +9,10 @@
 static inline struct reader
 decode_open(const struct request *rq, struct arena *a)
 {
-	if (a)
+	if (a) {
 		a->used = 0;
+		a->limit = ARENA_BYTES;
+	}
 	return kr_open(rq->body, rq->length, rq->flexible);
 }
 
@@ -21,7 +23,7 @@ decode_take(struct arena *a, struct reader *r, int32_t n, size_t size)
 	const size_t bytes = ((size_t)n * size + 15) & ~(size_t)15;
 	void *p;
 
-	if (r->bad || n < 0 || bytes > ARENA_BYTES - a->used) {
+	if (r->bad || n < 0 || bytes > a->limit - a->used) {
 		r->bad = true;
 		return NULL;
 	}

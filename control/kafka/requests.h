@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * requests.h - every request we serve, decoded. Pure: bytes in, views out, no allocation but from
- * one fixed arena. A field that a version lacks is -1, null or empty, as the protocol says. */
+ * one arena. A field that a version lacks is -1, null or empty, as the protocol says. */
 #ifndef KIRA_CONTROL_KAFKA_REQUESTS_H
 #define KIRA_CONTROL_KAFKA_REQUESTS_H
 
@@ -9,12 +9,13 @@
 
 #include <kira/wire.h>
 
-#define ARENA_BYTES (256 * 1024) /* scratch of one request; a request that needs more is malformed */
+#define ARENA_BYTES (256 * 1024) /* scratch of one request; one that needs more is malformed, but for Fetch */
 #define UUID_BYTES  16
 
 struct arena {
-	_Alignas(16) uint8_t bytes[ARENA_BYTES];
-	uint32_t used;
+	uint8_t *bytes;       /* aligned to 16 */
+	uint32_t size;        /* ARENA_BYTES; more: for Fetch alone, FETCH_ARENA_BYTES() */
+	uint32_t limit, used; /* of the request being decoded */
 };
 
 struct q_api_versions {
@@ -49,6 +50,10 @@ struct q_fetch_forgotten {
 	int32_t partitions;
 	const uint8_t *partition; /* i32 each, as on the wire */
 };
+
+/* A consumer may name every partition of the broker, each of a topic of its own, and forget as many. */
+#define FETCH_ARENA_BYTES(partitions) (ARENA_BYTES + (uint32_t)(partitions) * \
+	(uint32_t)(sizeof(struct q_fetch_topic) + sizeof(struct q_fetch_partition) + 8 + sizeof(struct q_fetch_forgotten)))
 
 struct q_fetch {
 	int32_t replica, max_wait_ms, min_bytes, max_bytes, session_id, session_epoch;

@@ -92,6 +92,7 @@ q_fetch(struct q_fetch *ret, const struct request *rq, struct arena *a)
 	const int16_t version = rq->version;
 	struct reader r = decode_open(rq, a);
 
+	a->limit = a->size;
 	*ret = (struct q_fetch){.replica = -1, .session_epoch = -1};
 	if (version < 15)
 		ret->replica = kr_i32(&r);

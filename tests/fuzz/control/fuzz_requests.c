@@ -203,7 +203,8 @@ decode(const struct request *rq, struct arena *a)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct arena arena;
+	static _Alignas(16) uint8_t room[FETCH_ARENA_BYTES(1000)];
+	static struct arena arena = {.bytes = room, .size = sizeof(room)};
 	const struct api *row;
 	struct request rq;
 	unsigned rows;

@@ -4,12 +4,16 @@
 #include "control/kafka/requests_groups.h"
 
 #include "base/bits.h"
+#include "base/writer.h"
 #include "tests/unit/control/any_request.h"
 #include "tests/unit/ut.h"
 
 #include <stdlib.h>
 
-static struct arena arena;
+#define PARTITIONS 20000
+
+static _Alignas(16) uint8_t room[FETCH_ARENA_BYTES(PARTITIONS)];
+static struct arena arena = {.bytes = room, .size = sizeof(room)};
 
 static struct request
 body(int16_t key, int16_t version, const char *bytes, size_t length)
@@ -590,6 +594,42 @@ a_request_that_needs_more_than_the_arena_is_malformed(void)
 	free(b);
 }
 
+/* And forget as many, each in a topic of its own: the most that a partition takes. */
+static void
+a_fetch_may_name_every_partition_there_is(void)
+{
+	static uint8_t bytes[PARTITIONS * 48];
+	struct writer w = kw_open(bytes, sizeof(bytes), false);
+	struct request rq;
+	struct q_fetch q;
+
+	kw_raw(&w, "\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 25); /* up to the session's epoch */
+	kw_array(&w, PARTITIONS);
+	for (int32_t i = 0; i < PARTITIONS; i++) {
+		kw_string(&w, "t");
+		kw_array(&w, 1);
+		kw_i32(&w, i);
+		kw_i64(&w, 0);
+		kw_i64(&w, 0);
+		kw_i32(&w, 1);
+	}
+	kw_array(&w, PARTITIONS);
+	for (int32_t i = 0; i < PARTITIONS; i++) {
+		kw_string(&w, "t");
+		kw_array(&w, 1);
+		kw_i32(&w, i);
+	}
+	CU_ASSERT_FALSE_FATAL(w.full);
+	rq = body(API_FETCH, 7, (const char *)bytes, kw_length(&w));
+	CU_ASSERT_TRUE_FATAL(q_fetch(&q, &rq, &arena));
+	CU_ASSERT_EQUAL(q.partitions, PARTITIONS);
+	CU_ASSERT_EQUAL(q.topic[PARTITIONS - 1].partition->partition, PARTITIONS - 1);
+	CU_ASSERT_EQUAL(q.forgotten_topics, PARTITIONS);
+	arena.size = FETCH_ARENA_BYTES(PARTITIONS / 2);
+	CU_ASSERT_FALSE(q_fetch(&q, &rq, &arena));
+	arena.size = sizeof(room);
+}
+
 static void
 more_than_64_tags_are_malformed(void)
 {
@@ -622,6 +662,7 @@ static const struct ut_test tests[] = {
 	UT("requests", open_session_decodes),
 	UT("requests", a_count_that_cannot_fit_is_malformed),
 	UT("requests", a_request_that_needs_more_than_the_arena_is_malformed),
+	UT("requests", a_fetch_may_name_every_partition_there_is),
 	UT("requests", more_than_64_tags_are_malformed),
 };
 UT_MAIN(tests)
