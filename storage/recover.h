@@ -78,6 +78,7 @@ int recover_file(const struct io *io, int dir, int64_t base, const char *suffix,
 /* What an older start put aside; after a recovery that went well. */
 void recover_forget_dropped(const struct recovery *r);
 bool recover_has(const struct recovery *r, int64_t offset, unsigned what);
+bool recover_has_snapshot_above(const struct recovery *r, int64_t offset);
 /* A snapshot or a checkpoint of more than a log that ends at `end`: there was more, whatever became of its files. */
 bool recover_tells_more(const struct recovery *r, int64_t end);
 /* These, unlinked, once the epoch has risen: a later log may end where such a snapshot was taken, and be without one. */

@@ -150,6 +150,15 @@ recover_forget_dropped(const struct recovery *r)
 	}
 }
 
+bool
+recover_has_snapshot_above(const struct recovery *r, int64_t offset)
+{
+	for (unsigned i = r->found.n; i-- > 0 && r->found.at[i].offset > offset;)
+		if (r->found.at[i].has & FOUND_SNAPSHOT)
+			return true;
+	return false;
+}
+
 /* From `i` on, and no further than what was durable: above the end of the log it may be of another one. */
 static bool
 snapshot_stands(const struct recovery *r, unsigned i)

@@ -153,6 +153,10 @@ recover_producers(struct recovery *r, unsigned upto, struct err *err)
 		rc = fold_segment(r, r->seg[first]);
 	if (rc < 0)
 		return err_sys(err, rc, "read batch headers for producer state");
+	/* Without a snapshot below, these batches are all that is known so far; one above knew those before them, whose
+	 * files went for it. Less is not written down: a start after this one would begin with it. */
+	if (!r->founded && recover_has_snapshot_above(r, at))
+		return 0;
 	rc = put_snapshot(r, r->seg[upto - 1], at);
 	return rc < 0 ? err_sys(err, rc, "write a producer snapshot") : 0;
 }

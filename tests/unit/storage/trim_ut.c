@@ -452,6 +452,44 @@ on_a_full_disk_that_segment_stays(void)
 	world_end();
 }
 
+static int
+no_epoch(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_RENAMEAT && strstr(name, "leader-epoch") ? -EIO : 0;
+}
+
+/* The segment that they are in is gone: the snapshot at 144 knows them. None stands at the end of the sealed one before,
+ * 142, and the next was not sealed. What a start makes of the sealed one alone is no snapshot for the start after it. */
+static void
+a_start_writes_no_snapshot_that_knows_less_than_a_later_one(void)
+{
+	world_begin(1);
+	a_crowded_segment();
+	for (unsigned i = 0; i < 2; i++) {
+		storage_roll(w.part[0], w.now_ns);
+		world_settle();
+		(void)world_append(0, (struct batch_of){.count = 2});
+	}
+	CU_ASSERT_EQUAL(delete_to(141), 0);
+	world_settle();
+	CU_ASSERT_FALSE_FATAL(world_has(0, "00000000000000000000.log"));
+	CU_ASSERT_TRUE_FATAL(world_has(0, "00000000000000000144.snapshot"));
+	CU_ASSERT_EQUAL(unlinkat(w.part[0]->dirfd, "00000000000000000142.snapshot", 0), 0);
+	CU_ASSERT_EQUAL(unlinkat(w.part[0]->dirfd, "00000000000000000142.timeindex", 0), 0);
+	world_kill();
+	fake.hook = no_epoch;
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_HALTED);
+	fake.hook = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		world_kill();
+		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+		CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+		all_are_known();
+	}
+	world_end();
+}
+
 /* The first file holds what was deleted, and what came after. */
 static void
 damage_below_the_start_does_not_take_what_lies_above_it(void)
@@ -488,10 +526,11 @@ static const struct ut_test tests[] = {
 	UT("trim", any_number_wait_at_once_and_one_may_be_asked_again),
 	UT("trim", it_ends_with_its_topic),
 	UT("trim", a_file_below_a_gap_takes_none_above_it_along),
+	UT("trim", damage_below_the_start_does_not_take_what_lies_above_it),
 	UT("producers", a_segment_stays_until_a_snapshot_remembers_its_producers),
 	UT("producers", a_start_writes_the_snapshot_before_that_segment_goes),
 	UT("producers", on_a_full_disk_that_segment_stays),
-	UT("trim", damage_below_the_start_does_not_take_what_lies_above_it),
+	UT("producers", a_start_writes_no_snapshot_that_knows_less_than_a_later_one),
 };
 
 UT_MAIN(tests)
