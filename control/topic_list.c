@@ -6,17 +6,20 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "control/control.h"
+#include "control/topic_name.h"
 
 #include <stdlib.h>
 
-static uint32_t
-bucket_of(const char *name, uint32_t length)
+static struct view
+name_of(const struct topic *t)
 {
-	uint32_t h = 2166136261u; /* FNV-1a */
+	return (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)};
+}
 
-	for (uint32_t i = 0; i < length; i++)
-		h = (h ^ (uint8_t)name[i]) * 16777619u;
-	return h % TOPIC_BUCKETS;
+static uint32_t
+bucket_of(struct view name)
+{
+	return topic_name_hash(name) % TOPIC_BUCKETS;
 }
 
 /* Ids are random but for two nibbles; the last bytes are not among these. */
@@ -33,8 +36,18 @@ topics_any(const struct control *ctl, struct view name)
 
 	if (!name.p || name.len > TOPIC_NAME_MAX)
 		return NULL;
-	t = ctl->topics.bucket[bucket_of((const char *)name.p, name.len)];
+	t = ctl->topics.bucket[bucket_of(name)];
 	while (t && (strlen(t->name) != name.len || memcmp(t->name, name.p, name.len) != 0))
+		t = t->chain;
+	return t;
+}
+
+const struct topic *
+topics_colliding(const struct control *ctl, struct view name)
+{
+	const struct topic *t = ctl->topics.bucket[bucket_of(name)];
+
+	while (t && !topic_name_collides(name, name_of(t)))
 		t = t->chain;
 	return t;
 }
@@ -125,7 +138,7 @@ void
 topic_link(struct control *ctl, struct topic *t)
 {
 	struct topics *ts = &ctl->topics;
-	const uint32_t b = bucket_of(t->name, (uint32_t)strlen(t->name)), i = id_bucket_of(t->id);
+	const uint32_t b = bucket_of(name_of(t)), i = id_bucket_of(t->id);
 
 	t->chain = ts->bucket[b];
 	ts->bucket[b] = t;
@@ -145,7 +158,7 @@ void
 topic_unlink(struct control *ctl, struct topic *t)
 {
 	struct topics *ts = &ctl->topics;
-	struct topic **at = &ts->bucket[bucket_of(t->name, (uint32_t)strlen(t->name))];
+	struct topic **at = &ts->bucket[bucket_of(name_of(t))];
 
 	while (*at != t)
 		at = &(*at)->chain;

@@ -15,6 +15,9 @@ void topic_free(struct topic *t);
 /* So many partitions more, or fewer, than were counted; those of a topic are with it. */
 void topic_counted(struct control *ctl, int32_t more);
 
+/* Whose name collides with this one: in its bucket, not one of all topics; NULL: none. */
+const struct topic *topics_colliding(const struct control *ctl, struct view name);
+
 /* With its name and id, which stay. */
 void topic_link(struct control *ctl, struct topic *t);
 void topic_unlink(struct control *ctl, struct topic *t);

@@ -48,3 +48,13 @@ topic_name_collides(struct view a, struct view b)
 			return false;
 	return true;
 }
+
+uint32_t
+topic_name_hash(struct view name)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (uint32_t i = 0; i < name.len; i++)
+		h = (h ^ folded(name.p[i])) * 16777619u;
+	return h;
+}

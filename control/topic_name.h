@@ -9,6 +9,8 @@
 bool topic_name_legal(struct view name);
 /* Equal but for '.' and '_', which would collide in metrics, as in Kafka. */
 bool topic_name_collides(struct view a, struct view b);
+/* The same for names that collide. */
+uint32_t topic_name_hash(struct view name);
 
 /* Kafka's own topics, which only the part that needs them makes: no client does. */
 bool topic_name_internal(struct view name);

@@ -225,16 +225,6 @@ topic_release(struct control *ctl, struct topic *t)
 
 /* ---- Create ---- */
 
-static const struct topic *
-collision(const struct control *ctl, struct view name)
-{
-	for (const struct topic *t = ctl->topics.first; t; t = t->next)
-		if (topic_name_collides(name,
-			(struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)}))
-			return t;
-	return NULL;
-}
-
 int16_t
 topics_judge_room(const struct control *ctl, int64_t n, struct err *err)
 {
@@ -265,7 +255,7 @@ topics_judge(const struct control *ctl, const struct topic_spec *spec, struct er
 		err_set(err, "topic %.*s exists", (int)spec->name.len, (const char *)spec->name.p);
 		return KIRA_E_TOPIC_ALREADY_EXISTS;
 	}
-	t = collision(ctl, spec->name);
+	t = topics_colliding(ctl, spec->name);
 	if (t) {
 		err_set(err, "%.*s collides with topic %s: '.' and '_' count as the same",
 			(int)spec->name.len, (const char *)spec->name.p, t->name);

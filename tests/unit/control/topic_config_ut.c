@@ -145,6 +145,8 @@ topic_names_follow_kafkas_rule(void)
 	name[250] = 0;
 	CU_ASSERT_FALSE(topic_name_legal(v(name)));
 	CU_ASSERT_TRUE(topic_name_collides(v("a.b"), v("a_b")));
+	CU_ASSERT_EQUAL(topic_name_hash(v("a.b")), topic_name_hash(v("a_b")));
+	CU_ASSERT_NOT_EQUAL(topic_name_hash(v("a.b")), topic_name_hash(v("a-b")));
 	CU_ASSERT_FALSE(topic_name_collides(v("a.b"), v("a-b")));
 }
 
