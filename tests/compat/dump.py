@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick: --by rules
-# quick: --by apache
+# long: --by apache
+# about: include storage control tests/compat/dump_apache.sh
 # needs: clients
 # timeout: 540
 """dump.py - segments, indexes and snapshots read as Kafka's own, by two judges.

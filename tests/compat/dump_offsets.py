@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# quick:
+# long:
 # about: control tests/compat/dump_apache.sh
 # needs: clients
 # timeout: 540

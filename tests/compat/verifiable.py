@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# quick: --kafka 3.9.1 --kills 4
 # long: --kafka 3.9.1
 # long: --kafka 4.1.0
 # about: control storage tests/pipeline/harness.py tests/compat/java_tools.py
