@@ -25,7 +25,7 @@ struct commit {
 
 /* flush_rewrite.c: at most one at a time. */
 struct rewriting {
-	struct jobs *jobs;              /* one thread, of the lowest priority: the pieces */
+	struct jobs *jobs;              /* one thread, which steps back: the pieces */
 	struct job job;
 	struct partition *part;         /* NULL: none */
 	struct segment *seg;            /* the old one */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * flush_rewrite.c - topics with compression.type=lz4: which sealed segment is rewritten next, one at a
  * time in the directory, and the new one filed in the place of the old. Thread: the flush daemon; the
- * pieces run on a job thread of their own, of the lowest priority, so that no sync waits in a queue
+ * pieces run on a job thread of their own, which steps back, so that no sync waits in a queue
  * behind one. The swap does not: others need the directory that it holds while names change.
  * A segment may go once no start wants its batch headers again, where producer ids stand: snapshots at
  * its end and above remember them. */

@@ -50,7 +50,8 @@ struct io {
 	int (*list)(int dir, int (*each)(void *arg, const char *name), void *arg);
 	int (*lock)(int fd); /* -EAGAIN: somebody else has it */
 	int (*space)(int fd, struct io_space *ret);
-	/* The calling thread steps back for all others: the lowest priority for CPU and disk that does not starve. */
+	/* The calling thread steps back for all others, so far that it still gets the CPU within milliseconds, and
+	 * the disk: they may wait for a lock of the file system that it holds. */
 	int (*be_idle)(void);
 };
 

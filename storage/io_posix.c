@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define NICE 10 /* of a thread that steps back */
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc of Debian 12 has it */
 #endif
@@ -388,16 +390,18 @@ posix_space(int fd, struct io_space *ret)
 
 /* A thread is a process to both calls. Neither SCHED_IDLE nor IOPRIO_CLASS_IDLE: a thread that does not get the
  * CPU or the disk while others want them could sit on a lock of the file system, or have pages on their way that
- * its journal waits for, and every sync of others with it. mq-deadline holds back what is idle for 10 s. */
+ * its journal waits for, and every sync of others with it. mq-deadline holds back what is idle for 10 s. Nor 19:
+ * woken while it holds a handle of the journal, it stood behind a busy process for 1 s, and all syncs behind it. */
 static int
 posix_be_idle(void)
 {
-	const long tid = syscall(SYS_gettid);
+	const id_t tid = (id_t)syscall(SYS_gettid);
 	const int lowest = 2 << 13 | 7; /* IOPRIO_CLASS_BE; the C library has no name for it, nor the call */
 
-	if (setpriority(PRIO_PROCESS, (id_t)tid, 19) < 0 || syscall(SYS_ioprio_set, 1, 0, lowest) < 0)
+	/* Who was started with less keeps that. */
+	if (getpriority(PRIO_PROCESS, tid) < NICE && setpriority(PRIO_PROCESS, tid, NICE) < 0)
 		return -errno;
-	return 0;
+	return syscall(SYS_ioprio_set, 1, 0, lowest) < 0 ? -errno : 0;
 }
 
 const struct io io_posix = {

@@ -150,6 +150,8 @@ int engine_delete(struct engine *e, unsigned t);
 int engine_trim(struct engine *e, unsigned t, unsigned p, int64_t offset, int64_t *start);
 /* With threads: the real time passes, as short as can be. */
 void engine_turns(struct engine *e, unsigned n);
+/* Turns after which what was asked for, and can be done, hangs. */
+unsigned engine_patience(const struct engine *e);
 void engine_pass(struct engine *e, uint64_t ms);
 int engine_stop(struct engine *e);
 uint64_t engine_now_ns(const struct engine *e);

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OP_TURNS   20000
+#define PATIENCE   20000   /* turns of a millisecond each; with threads shorter ones, on a machine that may be busy */
+#define PATIENCE_THREADS 100000
 #define TRIM_TURNS 50
 #define TURN_US    100     /* with threads: what a turn of ours waits for theirs */
 #define TEXT_ROOM  512
@@ -105,6 +106,12 @@ there(const struct engine *e)
 	return bits;
 }
 
+unsigned
+engine_patience(const struct engine *e)
+{
+	return e->threads ? PATIENCE_THREADS : PATIENCE;
+}
+
 /* Without a disk a deletion of records is never answered. One that nobody waits for any more may be meanwhile. */
 static int
 run_op(struct engine *e, struct storage_op *op)
@@ -113,7 +120,7 @@ run_op(struct engine *e, struct storage_op *op)
 
 	storage_submit(e->s, op);
 	storage_wake_flush(e->s);
-	for (unsigned left = OP_TURNS; left > 0 && done != op; left--) {
+	for (unsigned left = engine_patience(e); left > 0 && done != op; left--) {
 		if (op->kind == OP_DELETE_RECORDS && (cut.begun || work_full))
 			left = MIN(left, TRIM_TURNS);
 		engine_turns(e, 1);

@@ -241,6 +241,13 @@ cut_mkdirat(int dir, const char *name)
 	return io_posix.mkdirat(dir, name);
 }
 
+/* Without job threads the pieces of a rewriting run on the main thread, which would have to wait ever after. */
+static int
+cut_be_idle(void)
+{
+	return gettid() == getpid() ? 0 : io_posix.be_idle();
+}
+
 const struct io *
 cut_io(void)
 {
@@ -258,5 +265,6 @@ cut_io(void)
 	io.renameat = cut_renameat;
 	io.unlinkat = cut_unlinkat;
 	io.mkdirat = cut_mkdirat;
+	io.be_idle = cut_be_idle;
 	return &io;
 }

@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define WAIT_TURNS 20000 /* for room, before a cut: then it hangs */
 #define FULL_TURNS 20    /* for room that may never come */
 
 bool work_full;
@@ -85,6 +84,7 @@ append_one(struct engine *e, struct history *h, unsigned t, unsigned p, struct i
 	struct partition *part = e->part[t][p];
 	struct append_result result;
 	enum append_verdict v = APPEND_WAIT;
+	const unsigned patience = work_full ? FULL_TURNS : engine_patience(e);
 	unsigned turns = 0;
 
 	it.total = history_bytes(&it, bytes);
@@ -95,13 +95,13 @@ append_one(struct engine *e, struct history *h, unsigned t, unsigned p, struct i
 		if (v != APPEND_WAIT || cut.begun)
 			break;
 		(void)storage_publish(part);
-		for (; !storage_has_room(part) && turns < (work_full ? FULL_TURNS : WAIT_TURNS) && !cut.begun; turns++)
+		for (; !storage_has_room(part) && turns < patience && !cut.begun; turns++)
 			engine_turns(e, 1);
-		if (work_full && turns >= FULL_TURNS) {
+		if (work_full && turns >= patience) {
 			work_refused++;
 			break;
 		}
-		if (turns == WAIT_TURNS)
+		if (turns >= patience)
 			return WRONG("t%u-%u: no room after %u turns", t, p, turns);
 	}
 	*stored = v == APPEND_STORED;
