@@ -53,7 +53,7 @@ struct control {
 	struct produce_waits produces;
 	struct records_deletion *deletions; /* of DeleteRecords, all that storage or a connection knows */
 	struct wait_list deletion_waits;
-	struct wait_list looks;      /* requests that look inside stored batches, which may take 0.1 s: one look a turn */
+	struct wait_list looks;      /* requests that look inside batches, which may take 0.1 s: one look a turn */
 	struct listeners listeners;
 	struct disk_watch disk_watch;
 	struct fault_watch fault_watch;

@@ -37,7 +37,6 @@ struct produce {
 	int16_t acks;
 	uint64_t lcore_until_ns;   /* so long a storage lcore is waited for, whatever the request says */
 	unsigned parts, at_lcores, undecided;
-	unsigned looked_to;        /* so many were judged for a look at their records, and had it */
 	struct produce_part part[];
 };
 

@@ -2,8 +2,8 @@
  * k00_produce.c - batches over TCP, through the same storage lcore as those over UDP.
  * Thread: control. Judges what only the request knows (acks, names, one batch per partition, codec
  * against version); everything about a batch is judged once, by storage_append(). The records are
- * looked at here where the topic wants it, or the header lacks their largest time. Errors are per
- * partition, the rest of the request proceeds. */
+ * looked at here where the topic wants it, or the header lacks their largest time: in turn (control.looks),
+ * but for a few that lie uncompressed. Errors are per partition, the rest of the request proceeds. */
 #include "control/kafka/serve.h"
 
 #include "base/bits.h"
@@ -19,7 +19,10 @@
  * producers are old and few. */
 #define RAW_TIMES_DEEP   256
 #define RAW_TIMES_MEND   8
-#define LOOK_TURN        (8 * MIB) /* of records looked at in a turn of control: up to 70 ms of empty headers */
+/* Of records that are looked at. In a pass of control whose turn is ours: up to 70 ms of empty headers. When the
+ * request comes: what an ordinary one brings uncompressed, which stands behind no bomb of another. */
+#define LOOK_TURN        (8 * MIB)
+#define LOOK_AT_ONCE     (64 * 1024)
 
 static const struct park wait_for_append, looking;
 
@@ -80,12 +83,13 @@ look_inside(const struct topic *t, struct produce_part *p, uint8_t *batch, uint3
 		storage_set_max_timestamp(batch, in.max_timestamp);
 }
 
-/* The records of those batches that need it. A few KiB may decompress to many MiB: others come in between.
- * False: more is to be looked at. */
+/* The records of those batches that need it. A few KiB may decompress to many MiB: others come in between. A topic
+ * may be altered, grown or gone meanwhile: all that had no look is judged anew, none is looked at (and mended)
+ * twice. False: more is to be looked at. */
 static bool
-look_on(struct conn *c, struct produce *pr, const struct q_produce *q)
+look_on(struct conn *c, struct produce *pr, const struct q_produce *q, bool turn)
 {
-	uint64_t turn = 0;
+	uint64_t left = turn ? LOOK_TURN : LOOK_AT_ONCE;
 	unsigned at = 0;
 
 	for (int32_t i = 0; i < q->topics; i++) {
@@ -98,7 +102,7 @@ look_on(struct conn *c, struct produce *pr, const struct q_produce *q)
 			uint64_t raw_max, cost;
 			bool deep;
 
-			if (at <= pr->looked_to || judge(c, t, qp) != 0)
+			if (p->looked || judge(c, t, qp) != 0)
 				continue;
 			deep = t->cfg.validate == VALIDATE_DEEP;
 			if (!deep && (t->cfg.log.log_append_time || !max_timestamp_is_unset(batch)))
@@ -106,11 +110,10 @@ look_on(struct conn *c, struct produce *pr, const struct q_produce *q)
 			raw_max = MIN((deep ? RAW_TIMES_DEEP : RAW_TIMES_MEND) * (uint64_t)t->cfg.log.max_message_bytes,
 				64 * MIB);
 			cost = rb_attributes(batch) & RB_CODEC_MASK ? raw_max : qp->records.len;
-			if (turn > 0 && turn + cost > LOOK_TURN) {
-				pr->looked_to = at - 1;
+			if (cost > left && !turn)
 				return false;
-			}
-			turn += cost;
+			left -= MIN(left, cost);
+			turn = false; /* had: one, however large */
 			if (qp->records.len > t->cfg.log.max_message_bytes) {
 				p->looked = true;
 				p->look_error = KIRA_E_MESSAGE_TOO_LARGE;
@@ -244,11 +247,10 @@ forget(struct conn *c)
 static const struct park wait_for_append = {again, forget};
 
 static enum served
-look_and_send(struct conn *c, struct produce *pr, const struct q_produce *q, uint64_t now_ns)
+look_and_send(struct conn *c, struct produce *pr, const struct q_produce *q, uint64_t now_ns, bool turn)
 {
-	/* A nanosecond on: not in this turn again. */
-	if (judge_request(q) == 0 && !look_on(c, pr, q))
-		return conn_park(c, &looking, pr, now_ns + 1);
+	if (judge_request(q) == 0 && !look_on(c, pr, q, turn))
+		return serve_in_line(c, &looking, pr);
 	prepare(c, pr, q);
 	if (!produce_start(pr, now_ns))
 		return conn_park(c, &wait_for_append, pr,
@@ -263,7 +265,7 @@ look_again(struct conn *c, uint64_t now_ns, bool deadline)
 
 	if (!q_produce(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	return look_and_send(c, c->park_data, &q, now_ns);
+	return look_and_send(c, c->park_data, &q, now_ns, true);
 }
 
 static const struct park looking = {look_again, forget};
@@ -282,7 +284,7 @@ k00_produce(struct conn *c, uint64_t now_ns)
 	if (!pr)
 		return SERVED_CLOSE;
 	counter_add(&ctl->count->produce_requests, 1);
-	served = look_and_send(c, pr, &q, now_ns);
+	served = look_and_send(c, pr, &q, now_ns, false);
 	if (served != SERVED_PARKED)
 		produce_forget(pr);
 	return served;

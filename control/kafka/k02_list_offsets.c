@@ -208,8 +208,7 @@ go_on(struct conn *c, struct look_ups *all, uint64_t now_ns, bool turn)
 		return answer(c, all);
 	if (then == WAIT_DISK)
 		return conn_park(c, &wait_on, all, now_ns + COLD_NS);
-	wait_add(&c->ctl->looks, c);
-	return conn_park(c, &wait_on, all, UINT64_MAX);
+	return serve_in_line(c, &wait_on, all);
 }
 
 static enum served

@@ -114,6 +114,13 @@ serve_named_twice(const struct view *first, size_t size, int32_t n, int32_t i)
 	return false;
 }
 
+enum served
+serve_in_line(struct conn *c, const struct park *park, void *data)
+{
+	wait_add(&c->ctl->looks, c);
+	return conn_park(c, park, data, UINT64_MAX);
+}
+
 int16_t
 serve_epoch(const struct partition *part, int32_t epoch)
 {

@@ -63,6 +63,10 @@ int16_t serve_group_log(const struct control *ctl, struct view group);
 /* Does another of `n` elements of `size` bytes bear the name of element i? `first`: the name in element 0. */
 bool serve_named_twice(const struct view *first, size_t size, int32_t n, int32_t i);
 
+/* Park until it is this request's turn for a look inside a batch: one is made in a pass of control over all
+ * connections. Before its end again() is called with no deadline. */
+enum served serve_in_line(struct conn *c, const struct park *park, void *data);
+
 /* The epoch a client names against ours: 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH. */
 int16_t serve_epoch(const struct partition *part, int32_t epoch);
 

@@ -13,8 +13,8 @@
 static struct world w;
 static struct topic *t;
 static int fd;
-static uint8_t b[1024];
-static uint32_t length;
+static uint8_t b[1024], before[1024];
+static uint32_t length, before_length;
 
 struct part {
 	int16_t error;
@@ -30,6 +30,7 @@ begin(void)
 	w.lazy = true; /* so that the batch can be seen as the lcore would see it */
 	fd = world_connect(&w);
 	length = make_batch(b, (struct batch_of){.count = 3, .value = 10, .step_ms = 7});
+	before_length = 0;
 }
 
 static void
@@ -263,8 +264,9 @@ pack(void)
 	length = seal_batch(b, length + 2);
 }
 
+/* What lies in b, so many times; the first time what lies in before[], if anything does. */
 static void
-send_times(int32_t parts)
+put_times(int to, int32_t parts)
 {
 	struct writer *q = world_request(&w, API_PRODUCE, 3);
 
@@ -276,48 +278,205 @@ send_times(int32_t parts)
 	kw_array(q, parts);
 	for (int32_t i = 0; i < parts; i++) {
 		kw_i32(q, 0);
-		kw_bytes(q, b, length);
+		kw_bytes(q, i || !before_length ? b : before, i || !before_length ? length : before_length);
 	}
-	world_send(&w, fd);
+	world_put(&w, to);
+}
+
+static void
+put_list_offsets(int to, int32_t parts)
+{
+	struct writer *q = world_request(&w, API_LIST_OFFSETS, 1);
+
+	kw_i32(q, -1);
+	kw_array(q, 1);
+	kw_string(q, "t");
+	kw_array(q, parts);
+	for (int32_t i = 0; i < parts; i++) {
+		kw_i32(q, i);
+		kw_i64(q, 1);
+	}
+	world_put(&w, to);
+}
+
+static void
+pack_one(void)
+{
+	length = make_batch(b, (struct batch_of){.value = 10, .timestamp = T});
+	pack();
+	set_max(-1);
+}
+
+/* Batches of requests under way whose records were looked at, by now. */
+static unsigned
+looks(void)
+{
+	unsigned n = 0;
+
+	for (const struct conn *c = w.ctl->conns; c; c = c->next) {
+		const struct produce *pr = c->park_data;
+
+		for (unsigned i = 0; c->park && c->rq.api->key == API_PRODUCE && i < pr->parts; i++)
+			n += pr->part[i].looked;
+	}
+	return n;
+}
+
+static void
+turns_until_looks(unsigned n)
+{
+	for (unsigned i = 0; looks() < n; i++) {
+		CU_ASSERT_FATAL(i < 100);
+		(void)world_turn(&w);
+	}
+}
+
+static void
+expect_sent(unsigned n)
+{
+	CU_ASSERT_EQUAL_FATAL(lcores.queued, n);
+	for (unsigned i = 0; i < n; i++) {
+		CU_ASSERT_EQUAL(rb_max_timestamp(lcores.queue[i]->batch), T);
+		CU_ASSERT_TRUE(crc_right(lcores.queue[i]->batch));
+		CU_ASSERT_EQUAL(lcores.queue[i]->append_flags, APPEND_CHECKED);
+	}
+}
+
+/* Errors of the three parts, once the lcores have had what was sent. */
+static void
+expect_errors(int of, int16_t first, int16_t others)
+{
+	struct reader r;
+	bool closed;
+
+	(void)lcores_store_turn();
+	world_run(&w);
+	r = world_answer(&w, of, &closed);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.p);
+	CU_ASSERT_EQUAL(kr_array(&r, 1, 1), 1);
+	(void)kr_string(&r);
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, 3, 1), 3);
+	for (int32_t i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(kr_i32(&r), 0);
+		CU_ASSERT_EQUAL(kr_i16(&r), i ? others : first);
+		(void)kr_take(&r, 8 + 8);
+	}
+	CU_ASSERT_FALSE(r.bad);
 }
 
 /* A few KiB may decompress to many MiB, for a second of work: never two of them in one turn. */
 static void
 one_compressed_batch_is_looked_at_per_turn_and_all_are_sent_together(void)
 {
-	struct reader r;
-	bool closed;
 	int other;
 
 	begin();
 	other = world_connect(&w);
-	length = make_batch(b, (struct batch_of){.value = 10, .timestamp = T});
-	pack();
-	set_max(-1);
-	send_times(3);
+	pack_one();
+	put_times(fd, 3);
+	turns_until_looks(2);
+	CU_ASSERT_EQUAL(looks(), 2);
 	CU_ASSERT_EQUAL(lcores.queued, 0);
-	(void)world_request(&w, API_API_VERSIONS, 0);
-	(void)world_ask(&w, other); /* which comes in between */
-	world_pass(&w, 1);
-	CU_ASSERT_EQUAL(lcores.queued, 0);
-	world_pass(&w, 1);
-	CU_ASSERT_EQUAL_FATAL(lcores.queued, 3);
-	for (unsigned i = 0; i < 3; i++) {
-		CU_ASSERT_EQUAL(rb_max_timestamp(lcores.queue[i]->batch), T);
-		CU_ASSERT_TRUE(crc_right(lcores.queue[i]->batch));
-		CU_ASSERT_EQUAL(lcores.queue[i]->append_flags, APPEND_CHECKED);
-	}
-	(void)lcores_store_turn();
-	world_run(&w);
-	r = world_answer(&w, fd, &closed);
-	CU_ASSERT_PTR_NOT_NULL(r.p);
-	/* Its time at the lcore begins when it is sent, and a connection that goes meanwhile is no harm. */
-	send_times(3);
+	(void)world_turn(&w);
+	CU_ASSERT_EQUAL(looks(), 3);
+	expect_sent(3);
+	expect_errors(fd, 0, 0);
+	/* A connection that goes meanwhile is no harm. */
+	put_times(fd, 3);
+	turns_until_looks(1);
+	CU_ASSERT_EQUAL(w.ctl->looks.n, 1);
 	world_reset(&w, fd);
-	world_pass(&w, 1);
+	CU_ASSERT_EQUAL(w.ctl->looks.n, 0);
 	CU_ASSERT_EQUAL(lcores.queued, 0);
 	(void)close(other);
 	world_close(&w);
+}
+
+static void
+all_connections_stand_in_one_line_for_it_those_of_list_offsets_too(void)
+{
+	unsigned had = 0, work;
+	int other, lists, quick;
+
+	begin();
+	other = world_connect(&w);
+	lists = world_connect(&w);
+	quick = world_connect(&w);
+	pack_one();
+	put_times(fd, 3);
+	put_times(other, 3);
+	put_list_offsets(lists, 1);
+	do {
+		work = world_turn(&w);
+		CU_ASSERT_TRUE(looks() + fake.find_times <= had + 1);
+		had = looks() + fake.find_times;
+		if (had == 3)
+			CU_ASSERT_EQUAL(fake.find_times, 1); /* each had its turn */
+	} while (work > 0);
+	CU_ASSERT_EQUAL(had, 7);
+	expect_sent(6);
+	(void)lcores_store_turn();
+	/* What is small and not compressed stands behind nobody. */
+	world_run(&w);
+	put_times(fd, 3);
+	turns_until_looks(1);
+	length = make_batch(b, (struct batch_of){.value = 10, .timestamp = T});
+	set_max(-1);
+	put_times(quick, 1);
+	turns_until_looks(2);
+	CU_ASSERT_EQUAL(lcores.queued, 1);
+	world_run(&w);
+	expect_sent(4);
+	(void)lcores_store_turn();
+	world_run(&w);
+	(void)close(quick);
+	(void)close(lists);
+	(void)close(other);
+	end();
+}
+
+static void
+a_topic_altered_or_deleted_between_two_turns_is_so_when_all_are_sent(void)
+{
+	/* The first needs no look when the request comes, and one when it is sent. The others had one. */
+	begin();
+	set_max(T + 999);
+	spoil();
+	memcpy(before, b, length);
+	before_length = length;
+	pack_one();
+	put_times(fd, 3);
+	turns_until_looks(1);
+	t->cfg.validate = VALIDATE_DEEP;
+	topics_grow(w.ctl, t, 2);
+	world_run(&w);
+	CU_ASSERT_EQUAL(t->partitions, 2);
+	CU_ASSERT_EQUAL(looks(), 3);
+	expect_sent(2);
+	expect_errors(fd, KIRA_E_INVALID_RECORD, 0);
+	end();
+	/* The last is the storage lcore's to stamp by then. */
+	begin();
+	pack_one();
+	put_times(fd, 3);
+	turns_until_looks(2);
+	t->cfg.log.log_append_time = true;
+	world_run(&w);
+	CU_ASSERT_EQUAL_FATAL(lcores.queued, 3);
+	CU_ASSERT_EQUAL(looks(), 2);
+	CU_ASSERT_EQUAL(rb_max_timestamp(lcores.queue[1]->batch), T);
+	CU_ASSERT_EQUAL(rb_max_timestamp(lcores.queue[2]->batch), -1);
+	CU_ASSERT_EQUAL(lcores.queue[2]->append_flags, 0);
+	expect_errors(fd, 0, 0);
+	end();
+	begin();
+	pack_one();
+	put_times(fd, 3);
+	turns_until_looks(2);
+	topics_delete(w.ctl, t);
+	expect_errors(fd, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION, KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
+	CU_ASSERT_EQUAL(counter_read(&w.count.produce_batches), 0);
+	end();
 }
 
 static void
@@ -338,6 +497,8 @@ static const struct ut_test tests[] = {
 	UT("time", one_that_no_record_has_is_believed_and_records_are_not_looked_at),
 	UT("time", a_wrong_checksum_or_what_is_no_record_is_not_mended),
 	UT("turns", one_compressed_batch_is_looked_at_per_turn_and_all_are_sent_together),
+	UT("turns", all_connections_stand_in_one_line_for_it_those_of_list_offsets_too),
+	UT("turns", a_topic_altered_or_deleted_between_two_turns_is_so_when_all_are_sent),
 	UT("turns", what_is_too_large_anyway_is_not_looked_at),
 	UT("deep", a_deep_topic_names_the_record_that_is_wrong),
 	UT("deep", a_deep_topic_sets_a_false_largest_timestamp_right),
