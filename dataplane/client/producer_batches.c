@@ -9,6 +9,10 @@
 #define EXPIRE_EVERY_NS (50 * NS_PER_MS)
 #define GONE_NS         (2 * NS_PER_S) /* a topic is missing for so long: it is gone, not made anew */
 #define TRIES_AT_ONCE   3 /* CORRUPT_MESSAGE more often: the line or the memory is bad */
+/* A broker forgets a producer that stored nothing in a partition for 24 h, sooner where there are many or
+ * it is told so. From the last success on it is believed to remember for so long; more would save a
+ * round trip a minute, in a partition where nothing goes on. */
+#define KNOWN_NS        (60 * NS_PER_S)
 
 /* ---- Lists --------------------------------------------------------------------------------- */
 
@@ -83,13 +87,20 @@ dequeue(struct io *io)
 	return part;
 }
 
+/* It has just told a success. */
+static void
+broker_knows(const struct io *io, struct partition *part)
+{
+	part->known_until_ns = io->now_ns + KNOWN_NS;
+}
+
 void
 batch_logged(struct io *io, struct batch *b, int64_t base_offset)
 {
 	struct batch *after = io->logged_tail;
 
 	b->state = BATCH_LOGGED;
-	b->part->known = true;
+	broker_knows(io, b->part);
 	b->base_offset = base_offset;
 	while (after && serial_newer(after->pkt_seq, b->pkt_seq))
 		after = after->logged_prev;
@@ -207,7 +218,7 @@ batches_forgotten(struct io *io)
 {
 	for (unsigned i = 0; i < io->p->routed; i++)
 		for (int32_t k = 0; k < io->p->topic[i]->partitions; k++)
-			io->p->topic[i]->part[k].known = false;
+			io->p->topic[i]->part[k].known_until_ns = 0;
 }
 
 void
@@ -323,7 +334,7 @@ batch_stored(struct io *io, struct batch *b, int64_t base_offset)
 {
 	list_remove(&b->part->sent, b);
 	b->part->topic->missing_ns = 0;
-	b->part->known = true;
+	broker_knows(io, b->part);
 	io->moved = true;
 	batch_tell(io, b, 0, base_offset);
 	batch_release(io, b);
@@ -346,7 +357,8 @@ may_renumber(const struct partition *part)
 static void
 renew(struct io *io, struct partition *part)
 {
-	part->known &= part->producer_id == io->p->producer_id;
+	if (part->producer_id != io->p->producer_id)
+		part->known_until_ns = 0;
 	part->producer_id = io->p->producer_id;
 	part->epoch = io->p->epoch;
 	part->next_sequence = 0;
@@ -379,6 +391,16 @@ fits_udp(const struct io *io, const struct batch *b)
 		&& b->length + KUP_DATA_BATCH <= io->path;
 }
 
+/* Of this producer id the broker may know nothing in the partition: it has not told of anything stored since
+ * the session or connection began, or for long. */
+static bool
+perhaps_forgotten(const struct io *io, const struct partition *part)
+{
+	if (BUG(54))
+		return part->known_until_ns == 0;
+	return io->now_ns >= part->known_until_ns && !BUG(50);
+}
+
 static bool
 sendable(struct io *io, struct partition *part, bool tcp)
 {
@@ -408,7 +430,7 @@ sendable(struct io *io, struct partition *part, bool tcp)
 		return false;
 	/* Over TCP a broker takes any first number of a producer it does not know, as Kafka does: were
 	 * the first batch refused (a full disk), the second would be stored before it. */
-	if (!part->known && part->outstanding > 0 && !io->p->o.no_idempotence && !BUG(50))
+	if (perhaps_forgotten(io, part) && part->outstanding > 0 && !io->p->o.no_idempotence)
 		return false;
 	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. At level disk nothing
 	 * waits for the disk either: a power cut may take it, the session does not know yet, and over

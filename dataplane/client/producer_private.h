@@ -78,7 +78,7 @@ struct partition {
 	int64_t producer_id;
 	int16_t epoch;
 	int32_t next_sequence;
-	bool known;                      /* of this producer id the broker has stored something */
+	uint64_t known_until_ns;         /* of this producer id the broker surely knows what it stored; 0: perhaps nothing */
 	bool raising;                    /* waits for nothing sent, then for a newer epoch */
 	bool queued;                     /* on `ready_parts` */
 	struct partition *queue_next;

@@ -49,11 +49,12 @@ struct sim_plan {
 	bool power_loop;                 /* of these: it fails every now and then, chaos or not */
 	bool short_timeouts, failing, draining;
 	bool snapshots;                  /* each start is from a snapshot and the log behind it */
-	bool tcp_only;                   /* on a disk that is full for the first second */
+	bool tcp_only;                   /* on a disk that is full for the first second, and after a day for one more */
 	bool as_kafka;                   /* of these: without libkira's guard for an unknown producer */
 	bool no_idempotence;             /* at least once is all that is promised */
 	bool wrap;                       /* sequence numbers begin again in the run */
 	bool restarts, crash_loop, leaps; /* crash_loop: clients die every now and then, chaos or not */
+	uint64_t full_until_ns;          /* of tcp_only */
 	uint64_t day_ns;                 /* then a day passes, once nothing is alive; UINT64_MAX: none */
 	uint64_t calm_ns;                /* from then on nothing new happens, and all must end well */
 };

@@ -351,7 +351,7 @@ sim_client_turn(unsigned client)
 	c->p.routed = c->p.topics;
 	/* A client that, as Kafka's, sends on behind the first batch of a producer that is not known. */
 	for (int32_t i = 0; sim.plan.as_kafka && i < SIM_PARTITIONS; i++)
-		c->topic->part[i].known = true;
+		c->topic->part[i].known_until_ns = CW_NEVER;
 	while (sim.client[client].made < sim.plan.batches && !sim.pausing && (sim.calm || sim_once_in(sim.plan.pace))
 			&& io->alive < sim.plan.alive && sim_draw(3) > 0)
 		make(client);
@@ -452,7 +452,7 @@ near_wrap(unsigned client, int32_t partition, uint32_t within)
 			|| !sim_broker_had((unsigned)partition, part->producer_id, last))
 		return;
 	part->next_sequence = rb_sequence_add(last, 1);
-	part->known = true;
+	part->known_until_ns = sim_client_now(client) + 60 * NS_PER_S;
 }
 
 void

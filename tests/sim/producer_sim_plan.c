@@ -21,6 +21,14 @@ one_of(const uint32_t *values, uint32_t n)
 	return values[sim_draw(n)];
 }
 
+/* A Produce waits 1 s for room. */
+static void
+no_room_at_first(void)
+{
+	if (sim.plan.tcp_only)
+		sim.plan.full_until_ns = sim.now_ns + (1000 + sim.seed % 40) * NS_PER_MS;
+}
+
 /* Combinations are drawn apart: bugs lay where two of them met. */
 void
 sim_plan_draw(void)
@@ -75,6 +83,7 @@ sim_plan_draw(void)
 	}
 	if (p->tcp_only)
 		p->chaos = 0;
+	no_room_at_first();
 	p->wrap &= !p->no_idempotence;
 	p->power_loop &= p->power_cuts && !p->tcp_only;
 	p->as_kafka &= p->tcp_only && !p->no_idempotence;
@@ -155,6 +164,7 @@ day_turn(void)
 		sim.client[i].ahead_ns += DAY_NS;
 	sim_wire_clear();
 	sim.day_passed = true;
+	no_room_at_first();
 	sim.pausing = false;
 }
 
@@ -259,10 +269,9 @@ static void
 set_rooms(void)
 {
 	const struct sim_plan *p = &sim.plan;
-	const uint64_t full_ns = (1000 + sim.seed % 40) * NS_PER_MS; /* a Produce waits 1 s for room */
 
 	for (unsigned i = 0; i < SIM_PARTITIONS; i++) {
-		if (p->tcp_only && sim.now_ns < sim.begun_ns + full_ns)
+		if (sim.now_ns < p->full_until_ns)
 			sim_broker_room(i, 0);
 		else if (sim.calm)
 			sim_broker_room(i, SIM_MANY);

@@ -363,6 +363,50 @@ over_tcp_the_first_batch_of_a_producer_goes_alone(void)
 	CU_ASSERT_PTR_NULL(batch_next(&io, true));
 }
 
+/* Its memory of a producer is over after a day without a batch, though other partitions go on. */
+static void
+over_tcp_the_first_batch_after_a_long_silence_goes_alone(void)
+{
+	struct batch *a, *b, *c;
+
+	fresh();
+	io.state = IO_TCP;
+	a = make(0);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), a);
+	batch_sending(&io, a, BATCH_TCP);
+	succeeded(a);
+	/* Shortly after it: as many as there are. */
+	io.now_ns += KNOWN_NS - 1;
+	a = make(1);
+	b = make(2);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), a);
+	batch_sending(&io, a, BATCH_TCP);
+	part->outstanding_tcp = 1;
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), b);
+	/* No outcome all that time: of those that are ready none follows. */
+	io.now_ns += 1;
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	part->outstanding_tcp = 0;
+	refused(a, KIRA_E_KAFKA_STORAGE_ERROR);
+	io.now_ns += NS_PER_S;
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), a);
+	batch_sending(&io, a, BATCH_TCP);
+	part->outstanding_tcp = 1;
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	part->outstanding_tcp = 0;
+	succeeded(a);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), b);
+	batch_sending(&io, b, BATCH_TCP);
+	part->outstanding_tcp = 1;
+	c = make(3);
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), c);
+	io.now_ns += KNOWN_NS;
+	CU_ASSERT_PTR_NULL(batch_next(&io, true));
+	/* Without numbers there is no order to keep. */
+	producer.o.no_idempotence = true;
+	CU_ASSERT_PTR_EQUAL(batch_next(&io, true), c);
+}
+
 /* A broker that has forgotten the producer would take it before what is missing. */
 static void
 once_round_number_0_goes_when_nothing_before_it_is_out(void)
@@ -395,6 +439,7 @@ static const struct ut_test tests[] = {
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
 	UT("batches", beside_udp_a_tcp_batch_waits_for_the_disk_of_those_before_it),
 	UT("batches", over_tcp_the_first_batch_of_a_producer_goes_alone),
+	UT("batches", over_tcp_the_first_batch_after_a_long_silence_goes_alone),
 	UT("batches", a_topic_that_is_gone_fails_all_its_batches_after_two_seconds),
 	UT("batches", with_transport_udp_nothing_goes_over_tcp),
 };

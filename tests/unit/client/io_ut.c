@@ -271,16 +271,16 @@ static void
 with_its_session_or_its_connection_goes_what_the_broker_knows(void)
 {
 	fresh();
-	topic->part[0].known = topic->part[1].known = true;
+	topic->part[0].known_until_ns = topic->part[1].known_until_ns = CW_NEVER;
 	io.state = IO_UDP;
 	udp_recall(&io);
-	CU_ASSERT_FALSE(topic->part[0].known || topic->part[1].known);
-	topic->part[0].known = topic->part[1].known = true;
+	CU_ASSERT_EQUAL(topic->part[0].known_until_ns + topic->part[1].known_until_ns, 0);
+	topic->part[0].known_until_ns = topic->part[1].known_until_ns = CW_NEVER;
 	io.state = IO_TCP;
 	io.tcp = ctcp_open(eventfd(0, EFD_CLOEXEC), "io_ut");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(io.tcp);
 	tcp_over(&io);
-	CU_ASSERT_FALSE(topic->part[0].known || topic->part[1].known);
+	CU_ASSERT_EQUAL(topic->part[0].known_until_ns + topic->part[1].known_until_ns, 0);
 	let_go();
 }
 
