@@ -77,6 +77,17 @@ fetch(int64_t offset, int32_t last_epoch)
 	return kr_i16(&r);
 }
 
+/* Of no replica, partition 0 of the topic alone. */
+static void
+name_partition(struct writer *q)
+{
+	kw_i32(q, -1);
+	kw_array(q, 1);
+	kw_string(q, "t");
+	kw_array(q, 1);
+	kw_i32(q, 0);
+}
+
 static int16_t
 list(int64_t timestamp, int64_t *offset)
 {
@@ -84,11 +95,7 @@ list(int64_t timestamp, int64_t *offset)
 	struct reader r;
 	int16_t error;
 
-	kw_i32(q, -1);
-	kw_array(q, 1);
-	kw_string(q, "t");
-	kw_array(q, 1);
-	kw_i32(q, 0);
+	name_partition(q);
 	kw_i64(q, timestamp);
 	r = world_ask(&w, fd);
 	skip_to_error(&r);
@@ -105,11 +112,7 @@ epoch_end(int64_t *offset)
 	struct reader r;
 	int16_t error;
 
-	kw_i32(q, -1);
-	kw_array(q, 1);
-	kw_string(q, "t");
-	kw_array(q, 1);
-	kw_i32(q, 0);
+	name_partition(q);
 	kw_i32(q, -1);
 	kw_i32(q, 0);
 	r = world_ask(&w, fd);
