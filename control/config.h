@@ -21,12 +21,6 @@ struct config {
 #define FLAG(key, alias, field, def, help)                         bool field;
 #define CHOICE(key, alias, field, def, choices, help)              unsigned field;
 #include "control/config.def"
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
 };
 
 enum config_result { CONFIG_OK, CONFIG_HELP, CONFIG_VERSION, CONFIG_BAD };

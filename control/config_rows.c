@@ -19,12 +19,6 @@ const struct option config_row[CONFIG_ROWS] = {
 #define CHOICE(key, alias, field, def, choices, help)                                              \
 	{key, alias, KIND_CHOICE, AT(field), choices, 0, 0, 0, def, help},
 #include "control/config.def"
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
 };
 
 void

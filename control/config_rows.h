@@ -30,12 +30,6 @@ enum {
 #define FLAG(key, alias, field, def, help)                   CONFIG_ROW_##field,
 #define CHOICE(key, alias, field, def, choices, help)        CONFIG_ROW_##field,
 #include "control/config.def"
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
 	CONFIG_ROWS
 };
 

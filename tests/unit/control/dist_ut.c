@@ -91,12 +91,6 @@ the_file_without_its_comment_signs_gives_the_defaults(void)
 	(void)unlink(path);
 	free(from_file.config_file);
 	from_file.config_file = strdup("");
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
 #define STRING(key, alias, field, def, help) CU_ASSERT_STRING_EQUAL(from_file.field, defaults.field);
 #define LIST(key, alias, field, help)        CU_ASSERT_EQUAL(from_file.field.n, defaults.field.n);
 #define SAME(field)                          CU_ASSERT_TRUE(from_file.field == defaults.field);
@@ -133,12 +127,6 @@ static void
 the_manual_page_names_every_option(void)
 {
 	read_dist("kirad.8", page, sizeof(page));
-#undef STRING
-#undef LIST
-#undef NUMBER
-#undef FRACTION
-#undef FLAG
-#undef CHOICE
 #define STRING(key, alias, field, def, help)                 CU_ASSERT_TRUE(in_page(key));
 #define LIST(key, alias, field, help)                        CU_ASSERT_TRUE(in_page(key));
 #define NUMBER(key, alias, field, def, min, max, unit, help) CU_ASSERT_TRUE(in_page(key));
