@@ -5,9 +5,6 @@
 
 #include "control/conn.h"
 
-/* To all that asks for access rules. */
-#define SERVE_NO_AUTHORIZER "no authorizer is configured on this broker"
-
 /* The request in c->rq. */
 enum served serve(struct conn *c, uint64_t now_ns);
 
