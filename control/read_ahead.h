@@ -4,12 +4,15 @@
 #ifndef KIRA_CONTROL_READ_AHEAD_H
 #define KIRA_CONTROL_READ_AHEAD_H
 
+#include "base/clock.h"
 #include "control/loop.h"
 #include "storage/storage.h"
 
 #include <pthread.h>
 
 #define READ_AHEAD_THREADS 4
+/* A request waits so long for one read of the disk, then it answers without. */
+#define READ_AHEAD_WAIT_NS (10 * NS_PER_S)
 
 struct conn;
 struct control;

@@ -4,14 +4,11 @@
 #include "control/kafka/k01_fetch.h"
 
 #include "base/bits.h"
-#include "base/clock.h"
 #include "control/read_ahead.h"
 
 #include <kira/errors.h>
 
 #include <unistd.h>
-
-#define COLD_NS (10 * NS_PER_S) /* then an answer without records says that we are here */
 
 const struct topic *
 fetch_topic(const struct conn *c, struct view key)
@@ -116,8 +113,8 @@ fetch_waits_for_disk(struct conn *c, const struct fetch_budget *b, uint64_t now_
 {
 	late &= c->cold_waits;
 	c->cold_waits = b->cold && !b->some && c->cold_reads > 0 && !late;
-	if (c->cold_waits)
-		c->park_until_ns = now_ns + COLD_NS;
+	if (c->cold_waits) /* not for ever: then an answer without records says that we are here */
+		c->park_until_ns = now_ns + READ_AHEAD_WAIT_NS;
 	else
 		counter_add(&c->ctl->count->fetches, 1);
 	return c->cold_waits;

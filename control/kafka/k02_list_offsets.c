@@ -5,7 +5,6 @@
 #include "control/kafka/serve.h"
 
 #include "base/bits.h"
-#include "base/clock.h"
 #include "control/read_ahead.h"
 
 #include <kira/errors.h>
@@ -16,8 +15,6 @@
 #define EARLIEST     (-2)
 #define MAX_TIMESTAMP (-3) /* v7+: the record with the largest timestamp */
 #define PARTITIONS_MAX 100000 /* config.def: max-partitions */
-
-#define COLD_NS (10 * NS_PER_S) /* for one read of the disk; then 7, and the others are still looked up */
 
 static const struct park wait_on;
 
@@ -206,8 +203,8 @@ go_on(struct conn *c, struct look_ups *all, uint64_t now_ns, bool turn)
 	all->in_line = then == WAIT_TURN;
 	if (then == DONE)
 		return answer(c, all);
-	if (then == WAIT_DISK)
-		return conn_park(c, &wait_on, all, now_ns + COLD_NS);
+	if (then == WAIT_DISK) /* or answer 7 for this one; the others are still looked up */
+		return conn_park(c, &wait_on, all, now_ns + READ_AHEAD_WAIT_NS);
 	return serve_in_line(c, &wait_on, all);
 }
 
