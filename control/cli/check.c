@@ -95,16 +95,10 @@ cli_check(int argc, char **argv)
 	struct err err = {""};
 	const char *word[1];
 	unsigned words;
-	int rc;
+	int status, rc;
 
-	switch (cli_options_parse(&command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &o, sizeof(o), argc, argv, word, &words, &status))
+		return status;
 	if (words != 1)
 		return cli_fail(NAME, "which directory? kira check DATA_DIR", CLI_EXIT_USAGE);
 	c.in.arg = &c;

@@ -4,6 +4,9 @@
 #ifndef KIRA_CLI_H
 #define KIRA_CLI_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum cli_exit {
 	CLI_EXIT_OK = 0,
 	CLI_EXIT_FAILED = 1,      /* the broker refused, something was not acked, or is damaged */
@@ -19,6 +22,13 @@ int cli_stat(int argc, char **argv);
 int cli_dump(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_repair(int argc, char **argv);
+
+struct cli_command;
+
+/* Options and words of a subcommand (cli_options.h). False: *status is the exit status, --help was printed or what
+ * is wrong with them. */
+bool cli_begin(const struct cli_command *c, void *options, size_t size, int argc, char **argv, const char **word,
+	unsigned *words, int *status);
 
 /* "kira produce: TEXT" on stderr. Returns `status`. */
 int cli_fail(const char *command, const char *text, int status);

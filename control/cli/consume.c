@@ -259,16 +259,10 @@ cli_consume(int argc, char **argv)
 	const char *word[1];
 	unsigned words;
 	int64_t offset;
-	int rc;
+	int status, rc;
 
-	switch (cli_options_parse(&command, &co.o, sizeof(co.o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &co.o, sizeof(co.o), argc, argv, word, &words, &status))
+		return status;
 	if (!co.o.topic)
 		return cli_fail(NAME, "--topic NAME is needed", CLI_EXIT_USAGE);
 	if (!read_offset(co.o.offset, &offset))

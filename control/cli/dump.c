@@ -265,18 +265,12 @@ cli_dump(int argc, char **argv)
 {
 	struct dump_options o;
 	struct dump d = {.in = {.found = found, .batch = batch}, .end = -1};
-	struct err err = {""};
 	const char *word[FILES_MAX];
 	unsigned words;
+	int status;
 
-	switch (cli_options_parse(&command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &o, sizeof(o), argc, argv, word, &words, &status))
+		return status;
 	if (words == 0)
 		return cli_fail(NAME, "which file? kira dump FILE.. or DIR", CLI_EXIT_USAGE);
 	d.in.arg = &d;

@@ -2,6 +2,7 @@
  * kira.c - the tool `kira`: finds the subcommand, prints help and version.
  * Thread: main. Never: does the work of a subcommand. */
 #include "control/cli/cli.h"
+#include "control/cli/cli_options.h"
 
 #include "base/bits.h"
 
@@ -41,6 +42,25 @@ cli_unread(const char *command, const char *text, int rc)
 	(void)snprintf(line, sizeof(line), "%s%s", text,
 		rc == -EACCES || rc == -EPERM ? "; run it as the user that kirad runs as, or as root" : "");
 	return cli_fail(command, line, CLI_EXIT_USAGE);
+}
+
+bool
+cli_begin(const struct cli_command *c, void *options, size_t size, int argc, char **argv, const char **word,
+	unsigned *words, int *status)
+{
+	struct err err = {""};
+
+	switch (cli_options_parse(c, options, size, argc, argv, word, words, &err)) {
+	case CLI_DONE:
+		*status = CLI_EXIT_OK;
+		return false;
+	case CLI_BAD:
+		*status = cli_fail(c->name, err.text, CLI_EXIT_USAGE);
+		return false;
+	case CLI_GO:
+		break;
+	}
+	return true;
 }
 
 static void

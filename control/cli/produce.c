@@ -454,14 +454,8 @@ cli_produce(int argc, char **argv)
 	unsigned words;
 	int status;
 
-	switch (cli_options_parse(&command, &pr.o, sizeof(pr.o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &pr.o, sizeof(pr.o), argc, argv, word, &words, &status))
+		return status;
 	if (!judge(&pr, &err))
 		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
 	status = open_producer(&pr, error, sizeof(error));

@@ -65,16 +65,10 @@ cli_repair(int argc, char **argv)
 	const char *word[2];
 	unsigned words;
 	bool left;
-	int rc;
+	int status, rc;
 
-	switch (cli_options_parse(&command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &o, sizeof(o), argc, argv, word, &words, &status))
+		return status;
 	if (words == 0)
 		return cli_fail(NAME, "which directory? kira repair DATA_DIR", CLI_EXIT_USAGE);
 	if (o.truncate && o.skip)

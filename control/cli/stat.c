@@ -332,15 +332,10 @@ cli_stat(int argc, char **argv)
 	struct view v;
 	const char *word[1];
 	unsigned words;
+	int status;
 
-	switch (cli_options_parse(&command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(NAME, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
+	if (!cli_begin(&command, &o, sizeof(o), argc, argv, word, &words, &status))
+		return status;
 	if (o.watch > 0)
 		return watch(&o, &err) < 0 ? cli_fail(NAME, err.text, CLI_EXIT_FAILED) : CLI_EXIT_OK;
 	if (map_file(&v, o.data_dir, &err) < 0)
