@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define GROUPS_MAX     64
 #define PARTITIONS_MAX 100000
 
 #define AT(field) offsetof(struct group_options, field)
@@ -86,17 +85,13 @@ group_names(struct cli_kafka *k, unsigned *n, struct err *err)
 }
 
 static int
-list(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o, const char **word,
-	unsigned words, struct err *err)
+list(struct action_call *call, struct err *err)
 {
+	struct cli_kafka *k = &call->kafka;
 	const rd_kafka_ConsumerGroupListing_t **one;
 	size_t n;
 	rd_kafka_event_t *e = listing(k, &one, &n, err);
 
-	(void)c;
-	(void)o;
-	(void)word;
-	(void)words;
 	if (!e)
 		return CLI_EXIT_FAILED;
 	for (size_t i = 0; i < n; i++)
@@ -107,19 +102,18 @@ list(const struct cli_command *c, struct cli_kafka *k, const struct group_option
 }
 
 static int
-delete(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o, const char **word,
-	unsigned words, struct err *err)
+delete(struct action_call *call, struct err *err)
 {
+	struct cli_kafka *k = &call->kafka;
 	rd_kafka_AdminOptions_t *options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_DELETEGROUPS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
-	rd_kafka_DeleteGroup_t *g[GROUPS_MAX];
+	rd_kafka_DeleteGroup_t *g[ACTION_WORDS_MAX];
 	int status = CLI_EXIT_FAILED;
 	rd_kafka_event_t *e;
 
-	(void)o;
-	for (unsigned i = 0; i < words; i++)
-		g[i] = rd_kafka_DeleteGroup_new(word[i]);
-	rd_kafka_DeleteGroups(k->rk, g, words, options, q);
+	for (unsigned i = 0; i < call->words; i++)
+		g[i] = rd_kafka_DeleteGroup_new(call->word[i]);
+	rd_kafka_DeleteGroups(k->rk, g, call->words, options, q);
 	e = cli_admin_await(k, q, CLI_KAFKA_MS, "delete", err);
 	if (e) {
 		size_t n;
@@ -132,32 +126,26 @@ delete(const struct cli_command *c, struct cli_kafka *k, const struct group_opti
 
 			if (!failed)
 				continue;
-			fprintf(stderr, "%s: %s: %s\n", c->name, rd_kafka_group_result_name(res[i]),
+			fprintf(stderr, "%s: %s: %s\n", call->command, rd_kafka_group_result_name(res[i]),
 				rd_kafka_error_string(failed));
 			status = CLI_EXIT_FAILED;
 		}
 		rd_kafka_event_destroy(e);
 	}
-	rd_kafka_DeleteGroup_destroy_array(g, words);
+	rd_kafka_DeleteGroup_destroy_array(g, call->words);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_queue_destroy(q);
 	return status;
 }
 
-static const struct action {
-	const char *word, *help;
-	unsigned words_min;
-	int (*run)(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o,
-		const char **word, unsigned words, struct err *err);
-	struct cli_command command;
-} action_table[] = {
+static const struct action action_table[] = {
 	{"list", "state and name of all groups, a line each", 0, list,
 		{"kira group list", "[OPTIONS]", "Print state and name of all groups, a line each.", look_rows,
 			ARRAY_LENGTH(look_rows), 0, NULL}},
 	{"describe", "members, committed offsets and lag", 0, group_describe,
 		{"kira group describe", "NAME.. | --all", "Print the members of groups, their committed offsets and lag:\n"
 			"how many offsets there are between what is committed and the end.", describe_rows,
-			ARRAY_LENGTH(describe_rows), GROUPS_MAX, NULL}},
+			ARRAY_LENGTH(describe_rows), ACTION_WORDS_MAX, NULL}},
 	{"reset", "commit other offsets for a group without members", 1, group_reset,
 		{"kira group reset", "NAME --to WHERE [--topic NAME [--partition N]]",
 			"Commit other offsets for a group that has no members now.", reset_rows,
@@ -165,58 +153,16 @@ static const struct action {
 			"Example:\n  kira group reset billing --topic orders --to earliest\n"}},
 	{"delete", "forget groups without members, and what they committed", 1, delete,
 		{"kira group delete", "NAME..", "Forget groups that have no members now, and their committed offsets.",
-			look_rows, ARRAY_LENGTH(look_rows), GROUPS_MAX, NULL}},
+			look_rows, ARRAY_LENGTH(look_rows), ACTION_WORDS_MAX, NULL}},
 };
 
-static int
-help(FILE *to, int status)
-{
-	fprintf(to, "usage: kira group ACTION NAME.. [OPTIONS]\n\n");
-	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
-		fprintf(to, "  %-10s %s\n", action_table[i].word, action_table[i].help);
-	fprintf(to, "\n`kira group ACTION --help` lists the options of an action.\n");
-	return status;
-}
-
-static int
-run(const struct action *a, int argc, char **argv)
-{
-	const char *word[GROUPS_MAX];
-	struct group_options o;
-	struct err err = {""};
-	struct cli_kafka k;
-	unsigned words;
-	int status;
-
-	switch (cli_options_parse(&a->command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
-	if (words < a->words_min || (a->run == group_describe && words == 0 && !o.all)) {
-		err_set(&err, "the name of a group is missing; %s --help", a->command.name);
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	}
-	if (cli_kafka_open(&k, RD_KAFKA_CONSUMER, o.bootstrap, NULL, &err) < 0)
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	status = a->run(&a->command, &k, &o, word, words, &err);
-	cli_kafka_close(&k);
-	return *err.text ? cli_fail(a->command.name, err.text, status) : status;
-}
+static const struct actions all = {"kira group", "group", action_table, ARRAY_LENGTH(action_table),
+	offsetof(struct group_options, bootstrap)};
 
 int
 cli_group(int argc, char **argv)
 {
-	if (argc < 2)
-		return help(stderr, CLI_EXIT_USAGE);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return help(stdout, CLI_EXIT_OK);
-	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
-		if (strcmp(argv[1], action_table[i].word) == 0)
-			return run(&action_table[i], argc - 1, argv + 1);
-	fprintf(stderr, "kira group: %s: no such action; kira group --help lists them\n", argv[1]);
-	return CLI_EXIT_USAGE;
+	struct group_options o;
+
+	return actions_run(&all, &o, sizeof(o), argc, argv);
 }

@@ -3,9 +3,7 @@
 #ifndef KIRA_CLI_GROUP_H
 #define KIRA_CLI_GROUP_H
 
-#include "control/cli/cli.h"
-#include "control/cli/cli_kafka.h"
-#include "control/cli/cli_options.h"
+#include "control/cli/actions.h"
 
 struct group_options {
 	const char *bootstrap, *topic, *to;
@@ -13,10 +11,8 @@ struct group_options {
 	bool all, dry_run;
 };
 
-int group_describe(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o,
-	const char **word, unsigned words, struct err *err);
-int group_reset(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o,
-	const char **word, unsigned words, struct err *err);
+int group_describe(struct action_call *call, struct err *err);
+int group_reset(struct action_call *call, struct err *err);
 
 /* The names of all groups, to be freed, each and the list; NULL: err. */
 char **group_names(struct cli_kafka *k, unsigned *n, struct err *err);

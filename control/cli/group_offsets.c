@@ -159,16 +159,20 @@ describe_all(struct cli_kafka *k, const char **word, unsigned words, struct err 
 }
 
 int
-group_describe(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o, const char **word,
-	unsigned words, struct err *err)
+group_describe(struct action_call *call, struct err *err)
 {
+	const struct group_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
 	unsigned n = 0;
 	char **name;
 	int rc;
 
-	(void)c;
+	if (call->words == 0 && !o->all) {
+		err_set(err, "the name of a group is missing; %s --help", call->command);
+		return CLI_EXIT_USAGE;
+	}
 	if (!o->all)
-		return describe_all(k, word, words, err) < 0 ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+		return describe_all(k, call->word, call->words, err) < 0 ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 	name = group_names(k, &n, err);
 	if (!name)
 		return CLI_EXIT_FAILED;
@@ -279,26 +283,25 @@ commit(struct cli_kafka *k, const char *group, const rd_kafka_topic_partition_li
 }
 
 int
-group_reset(const struct cli_command *c, struct cli_kafka *k, const struct group_options *o, const char **word,
-	unsigned words, struct err *err)
+group_reset(struct action_call *call, struct err *err)
 {
+	const struct group_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
 	rd_kafka_topic_partition_list_t *list;
 	int rc;
 
-	(void)c;
-	(void)words;
 	if (!o->to || (o->partition >= 0 && !o->topic)) {
 		err_set(err, "%s; kira group reset --help", o->to ? "--partition wants --topic" : "--to is missing");
 		return CLI_EXIT_USAGE;
 	}
-	list = meant(k, word[0], o, err);
+	list = meant(k, call->word[0], o, err);
 	if (!list)
 		return CLI_EXIT_FAILED;
 	rc = list->cnt > 0 ? resolve(k, o->to, list, err) : -ENOENT;
 	if (list->cnt == 0)
 		err_set(err, o->topic ? "there is no such partition" : "the group has committed nothing: name a --topic");
 	if (rc == 0 && !o->dry_run)
-		rc = commit(k, word[0], list, err);
+		rc = commit(k, call->word[0], list, err);
 	for (int i = 0; rc == 0 && i < list->cnt; i++)
 		printf("%s-%d %s at offset %" PRId64 "\n", list->elems[i].topic, list->elems[i].partition,
 			o->dry_run ? "would go on" : "goes on", list->elems[i].offset);

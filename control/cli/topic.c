@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * topic.c - kira topic create|list|describe|alter|delete|delete-records, by librdkafka's admin calls.
  * Thread: main. */
-#include "control/cli/cli.h"
-#include "control/cli/cli_kafka.h"
-#include "control/cli/cli_options.h"
+#include "control/cli/actions.h"
 #include "control/cli/topic_settings.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define TOPICS_MAX 64
 #define PARTITIONS_MAX 100000
 #define CREATE_MS     20 /* patience per partition */
 #define CREATE_MS_MAX 200000
@@ -102,20 +99,21 @@ new_topic(const struct topic_options *o, const char *name, struct err *err)
 }
 
 static int
-create(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+create(struct action_call *call, struct err *err)
 {
+	const struct topic_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
 	/* Directories and files of each: more for many, on a disk that others use too. */
-	const int ms = CLI_KAFKA_MS + (int)MIN(o->partitions * CREATE_MS * (int64_t)words, (int64_t)CREATE_MS_MAX);
+	const int ms = CLI_KAFKA_MS + (int)MIN(o->partitions * CREATE_MS * (int64_t)call->words, (int64_t)CREATE_MS_MAX);
 	rd_kafka_AdminOptions_t *options;
-	rd_kafka_NewTopic_t *t[TOPICS_MAX];
+	rd_kafka_NewTopic_t *t[ACTION_WORDS_MAX];
 	rd_kafka_queue_t *q;
 	rd_kafka_event_t *e;
 	int status = CLI_EXIT_FAILED;
 	size_t n = 0;
 
-	for (; n < words; n++) {
-		t[n] = new_topic(o, word[n], err);
+	for (; n < call->words; n++) {
+		t[n] = new_topic(o, call->word[n], err);
 		if (!t[n]) {
 			status = CLI_EXIT_USAGE;
 			goto out;
@@ -130,7 +128,7 @@ create(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 		const rd_kafka_topic_result_t **res =
 			rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(e), &count);
 
-		if (judge(c->name, res, count,
+		if (judge(call->command, res, count,
 			    o->if_not_exists ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS : 0) == 0)
 			status = CLI_EXIT_OK;
 		rd_kafka_event_destroy(e);
@@ -143,30 +141,31 @@ out:
 }
 
 static int
-delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+delete(struct action_call *call, struct err *err)
 {
+	const struct topic_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
 	rd_kafka_AdminOptions_t *options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_DELETETOPICS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
-	rd_kafka_DeleteTopic_t *t[TOPICS_MAX];
+	rd_kafka_DeleteTopic_t *t[ACTION_WORDS_MAX];
 	rd_kafka_event_t *e;
 	int status = CLI_EXIT_FAILED;
 
-	for (unsigned i = 0; i < words; i++)
-		t[i] = rd_kafka_DeleteTopic_new(word[i]);
-	rd_kafka_DeleteTopics(k->rk, t, words, options, q);
+	for (unsigned i = 0; i < call->words; i++)
+		t[i] = rd_kafka_DeleteTopic_new(call->word[i]);
+	rd_kafka_DeleteTopics(k->rk, t, call->words, options, q);
 	e = cli_admin_await(k, q, CLI_KAFKA_MS, "delete", err);
 	if (e) {
 		size_t count;
 		const rd_kafka_topic_result_t **res =
 			rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(e), &count);
 
-		if (judge(c->name, res, count,
+		if (judge(call->command, res, count,
 			    o->if_exists ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : 0) == 0)
 			status = CLI_EXIT_OK;
 		rd_kafka_event_destroy(e);
 	}
-	rd_kafka_DeleteTopic_destroy_array(t, words);
+	rd_kafka_DeleteTopic_destroy_array(t, call->words);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_queue_destroy(q);
 	return status;
@@ -174,7 +173,7 @@ delete(const struct cli_command *c, struct cli_kafka *k, const struct topic_opti
 
 /* A line per partition with its new first offset. */
 static int
-print_starts(const struct cli_command *c, const rd_kafka_topic_partition_list_t *list)
+print_starts(const char *command, const rd_kafka_topic_partition_list_t *list)
 {
 	int status = CLI_EXIT_OK;
 
@@ -185,16 +184,17 @@ print_starts(const struct cli_command *c, const rd_kafka_topic_partition_list_t 
 			printf("%s-%d begins at offset %" PRId64 "\n", p->topic, p->partition, p->offset);
 			continue;
 		}
-		fprintf(stderr, "%s: %s-%d: %s\n", c->name, p->topic, p->partition, rd_kafka_err2str(p->err));
+		fprintf(stderr, "%s: %s-%d: %s\n", command, p->topic, p->partition, rd_kafka_err2str(p->err));
 		status = CLI_EXIT_FAILED;
 	}
 	return status;
 }
 
 static int
-delete_records(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+delete_records(struct action_call *call, struct err *err)
 {
+	const struct topic_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
 	rd_kafka_topic_partition_list_t *want = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_AdminOptions_t *options = cli_admin_options(k, RD_KAFKA_ADMIN_OP_DELETERECORDS, CLI_KAFKA_MS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(k->rk);
@@ -203,15 +203,14 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 	rd_kafka_event_t *e = NULL;
 	int status = CLI_EXIT_FAILED;
 
-	(void)words;
-	if (cli_kafka_metadata(k, word[0], &meta, err) == 0) {
+	if (cli_kafka_metadata(k, call->word[0], &meta, err) == 0) {
 		for (int i = 0; i < meta->topics[0].partition_cnt; i++)
 			if (o->partition < 0 || o->partition == i)
-				rd_kafka_topic_partition_list_add(want, word[0], i)->offset =
+				rd_kafka_topic_partition_list_add(want, call->word[0], i)->offset =
 					o->before < 0 ? RD_KAFKA_OFFSET_END : o->before;
 		rd_kafka_metadata_destroy(meta);
 		if (want->cnt == 0)
-			err_set(err, "topic %s has no partition %" PRId64, word[0], o->partition);
+			err_set(err, "topic %s has no partition %" PRId64, call->word[0], o->partition);
 	}
 	if (want->cnt > 0) {
 		ask = rd_kafka_DeleteRecords_new(want);
@@ -220,7 +219,7 @@ delete_records(const struct cli_command *c, struct cli_kafka *k, const struct to
 		e = cli_admin_await(k, q, CLI_KAFKA_MS, "delete records", err);
 	}
 	if (e) {
-		status = print_starts(c, rd_kafka_DeleteRecords_result_offsets(
+		status = print_starts(call->command, rd_kafka_DeleteRecords_result_offsets(
 			rd_kafka_event_DeleteRecords_result(e)));
 		rd_kafka_event_destroy(e);
 	}
@@ -238,15 +237,11 @@ by_name(const void *a, const void *b)
 }
 
 static int
-list(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+list(struct action_call *call, struct err *err)
 {
+	struct cli_kafka *k = &call->kafka;
 	const struct rd_kafka_metadata *meta;
 
-	(void)c;
-	(void)o;
-	(void)word;
-	(void)words;
 	if (cli_kafka_metadata(k, NULL, &meta, err) < 0)
 		return CLI_EXIT_FAILED;
 	qsort(meta->topics, (size_t)meta->topic_cnt, sizeof(meta->topics[0]), by_name);
@@ -288,26 +283,29 @@ describe_one(struct cli_kafka *k, const char *name, struct err *err)
 }
 
 static int
-describe(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+describe(struct action_call *call, struct err *err)
 {
-	(void)c;
-	for (unsigned i = 0; i < words; i++)
-		if (describe_one(k, word[i], err) < 0 || topic_settings_print(k, word[i], o->all, err) < 0)
+	const struct topic_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
+
+	for (unsigned i = 0; i < call->words; i++)
+		if (describe_one(k, call->word[i], err) < 0 || topic_settings_print(k, call->word[i], o->all, err) < 0)
 			return CLI_EXIT_FAILED;
 	return CLI_EXIT_OK;
 }
 
 static int
-alter(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-	const char **word, unsigned words, struct err *err)
+alter(struct action_call *call, struct err *err)
 {
+	const struct topic_options *o = call->options;
+	struct cli_kafka *k = &call->kafka;
+
 	if (o->config.n == 0 && o->unset.n == 0) {
-		err_set(err, "nothing to do: --set KEY=VALUE or --unset KEY is wanted; %s --help", c->name);
+		err_set(err, "nothing to do: --set KEY=VALUE or --unset KEY is wanted; %s --help", call->command);
 		return CLI_EXIT_USAGE;
 	}
-	for (unsigned i = 0; i < words; i++) {
-		const int rc = topic_settings_alter(k, word[i], &o->config, &o->unset, err);
+	for (unsigned i = 0; i < call->words; i++) {
+		const int rc = topic_settings_alter(k, call->word[i], &o->config, &o->unset, err);
 
 		if (rc < 0)
 			return rc == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED;
@@ -315,17 +313,11 @@ alter(const struct cli_command *c, struct cli_kafka *k, const struct topic_optio
 	return CLI_EXIT_OK;
 }
 
-static const struct action {
-	const char *word, *help;
-	unsigned words_min;
-	int (*run)(const struct cli_command *c, struct cli_kafka *k, const struct topic_options *o,
-		const char **word, unsigned words, struct err *err);
-	struct cli_command command;
-} action_table[] = {
+static const struct action action_table[] = {
 	{"create", "make topics", 1, create,
 		{"kira topic create", "NAME.. [--partitions N] [--config KEY=VALUE]..",
 			"Make topics. Done when their directories and first segments are on disk.",
-			create_rows, ARRAY_LENGTH(create_rows), TOPICS_MAX,
+			create_rows, ARRAY_LENGTH(create_rows), ACTION_WORDS_MAX,
 			"Example:\n  kira topic create orders --partitions 8 --config retention.ms=3600000\n"}},
 	{"list", "names of all topics, a line each", 0, list,
 		{"kira topic list", "[OPTIONS]", "Print the names of all topics, a line each.", look_rows,
@@ -333,15 +325,15 @@ static const struct action {
 	{"describe", "partitions, their offsets, configurations", 1, describe,
 		{"kira topic describe", "NAME.. [--all]",
 			"Print the partitions of topics, their offsets, and the configurations that they set themselves.",
-			describe_rows, ARRAY_LENGTH(describe_rows), TOPICS_MAX, NULL}},
+			describe_rows, ARRAY_LENGTH(describe_rows), ACTION_WORDS_MAX, NULL}},
 	{"alter", "change configurations", 1, alter,
 		{"kira topic alter", "NAME.. [--set KEY=VALUE].. [--unset KEY]..",
 			"Change the configurations of topics. Done when they are on disk and in force.",
-			alter_rows, ARRAY_LENGTH(alter_rows), TOPICS_MAX,
+			alter_rows, ARRAY_LENGTH(alter_rows), ACTION_WORDS_MAX,
 			"Example:\n  kira topic alter orders --set retention.ms=3600000 --unset segment.bytes\n"}},
 	{"delete", "delete topics and their records", 1, delete,
 		{"kira topic delete", "NAME..", "Delete topics and all their records.", delete_rows,
-			ARRAY_LENGTH(delete_rows), TOPICS_MAX, NULL}},
+			ARRAY_LENGTH(delete_rows), ACTION_WORDS_MAX, NULL}},
 	{"delete-records", "delete the oldest records of a topic", 1, delete_records,
 		{"kira topic delete-records", "NAME [--partition N] [--before OFFSET]",
 			"Delete a topic's records up to an offset. Done when the new first offset is on disk; segments\n"
@@ -350,56 +342,13 @@ static const struct action {
 			"Example:\n  kira topic delete-records orders --partition 3 --before 1000\n"}},
 };
 
-static int
-help(FILE *to, int status)
-{
-	fprintf(to, "usage: kira topic ACTION NAME.. [OPTIONS]\n\n");
-	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
-		fprintf(to, "  %-15s %s\n", action_table[i].word, action_table[i].help);
-	fprintf(to, "\n`kira topic ACTION --help` lists the options of an action.\n");
-	return status;
-}
-
-static int
-run(const struct action *a, int argc, char **argv)
-{
-	struct topic_options o;
-	struct cli_kafka k;
-	struct err err = {""};
-	const char *word[TOPICS_MAX];
-	unsigned words;
-	int status;
-
-	switch (cli_options_parse(&a->command, &o, sizeof(o), argc, argv, word, &words, &err)) {
-	case CLI_DONE:
-		return CLI_EXIT_OK;
-	case CLI_BAD:
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	case CLI_GO:
-		break;
-	}
-	if (words < a->words_min) {
-		err_set(&err, "the name of a topic is missing; %s --help", a->command.name);
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	}
-	/* A consumer, because asking about a topic as a producer makes it. */
-	if (cli_kafka_open(&k, RD_KAFKA_CONSUMER, o.bootstrap, NULL, &err) < 0)
-		return cli_fail(a->command.name, err.text, CLI_EXIT_USAGE);
-	status = a->run(&a->command, &k, &o, word, words, &err);
-	cli_kafka_close(&k);
-	return *err.text ? cli_fail(a->command.name, err.text, status) : status;
-}
+static const struct actions all = {"kira topic", "topic", action_table, ARRAY_LENGTH(action_table),
+	offsetof(struct topic_options, bootstrap)};
 
 int
 cli_topic(int argc, char **argv)
 {
-	if (argc < 2)
-		return help(stderr, CLI_EXIT_USAGE);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return help(stdout, CLI_EXIT_OK);
-	for (unsigned i = 0; i < ARRAY_LENGTH(action_table); i++)
-		if (strcmp(argv[1], action_table[i].word) == 0)
-			return run(&action_table[i], argc - 1, argv + 1);
-	fprintf(stderr, "kira topic: %s: no such action; kira topic --help lists them\n", argv[1]);
-	return CLI_EXIT_USAGE;
+	struct topic_options o;
+
+	return actions_run(&all, &o, sizeof(o), argc, argv);
 }
