@@ -86,6 +86,19 @@ cores_pin(int cpu, struct err *err)
 	return 0;
 }
 
+int
+cores_share(const struct cpu_list *cpus, struct err *err)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (unsigned i = 0; i < cpus->n; i++)
+		CPU_SET(cpus->cpu[i], &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		return err_sys(err, -errno, "run on the CPUs of `cpus`");
+	return 0;
+}
+
 static int
 read_node(const char *path)
 {

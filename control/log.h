@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * log.h - log lines to stderr: time, level, sentence. Control thread (and main, before it);
- * another one only where control cannot: the flush daemon that ended, a stop that waits. */
+ * another one only where control cannot: the flush daemon that ended, a stop that waits, the recovery beside EAL's
+ * start. A line is one write. */
 #ifndef KIRA_CONTROL_LOG_H
 #define KIRA_CONTROL_LOG_H
 

@@ -50,14 +50,18 @@ struct dataplane_layout {
 };
 int dataplane_layout(const struct cpu_list *cpus, struct dataplane_layout *ret, struct err *err);
 
-/* EAL (once per process), port, pools, rings; then the lcores run. */
-int dataplane_start(struct dataplane **ret, const struct dataplane_options *o, struct err *err);
+/* EAL, once per process: looks for drivers and takes memory, which is a good part of a start. Nothing is asked of the
+ * storage yet: it may be recovered meanwhile, by another thread. Of `o`, all but `storage` is set. */
+int dataplane_open(struct dataplane **ret, const struct dataplane_options *o, struct err *err);
+/* Port, pools, rings; then the lcores run. `o`: the same, with the recovered storage. After a failure dataplane_stop()
+ * is left to do. */
+int dataplane_start(struct dataplane *dp, const struct dataplane_options *o, struct err *err);
 
 /* Every ACK carries DRAIN and no new packet is taken; what was taken is finished. */
 void dataplane_drain(struct dataplane *dp);
 bool dataplane_drained(const struct dataplane *dp); /* nothing is left in a ring or a queue */
 
-/* Joins the lcores, stops the port, frees. No command may be outstanding. */
+/* Joins the lcores, stops the port, frees; NULL: nothing to do. No command may be outstanding. */
 void dataplane_stop(struct dataplane *dp);
 
 unsigned dataplane_store_lcores(const struct dataplane *dp);

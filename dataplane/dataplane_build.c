@@ -269,13 +269,24 @@ say(struct dataplane *dp, bool warn, const char *fmt, ...)
 		dp->log(dp->log_arg, warn, line);
 }
 
-/* EAL, the port and what belongs to it. */
+static uint16_t
+mtu_of(const struct dataplane_options *o)
+{
+	return o->mtu ? o->mtu : 1500;
+}
+
+/* How many threads take packet buffers: control, and the lcores. */
+static unsigned
+threads_of(const struct dataplane_layout *l)
+{
+	return 1 + l->rx + l->store;
+}
+
 static int
-start_port(struct dataplane *dp, const struct dataplane_options *o, struct err *err)
+start_eal(struct dataplane *dp, const struct dataplane_options *o, struct err *err)
 {
 	const struct dataplane_layout *l = &dp->layout;
-	const uint16_t mtu = o->mtu ? o->mtu : 1500, queues = (uint16_t)l->rx;
-	const unsigned threads = 1 + l->rx + l->store;
+	const uint16_t mtu = mtu_of(o), queues = (uint16_t)l->rx;
 	struct eal_options eal = {.dev = &dp->dev, .run_dir = o->run_dir, .extra = o->eal_extra,
 		.log = o->log, .log_arg = o->log_arg};
 	int rc = nic_parse(&dp->dev, o->device, false, queues, mtu, err);
@@ -290,10 +301,17 @@ start_port(struct dataplane *dp, const struct dataplane_options *o, struct err *
 	for (unsigned i = 0; i < l->store && !l->merged; i++)
 		eal.cpu[eal.lcores++] = l->store_cpu[i];
 	eal.memory_mib = o->memory_mib ? o->memory_mib :
-					 nic_memory_mib(&dp->dev, queues, mtu, threads);
-	rc = eal_start(&eal, err);
-	if (rc == 0)
-		rc = nic_open(&dp->nic, &dp->dev, queues, mtu, threads, err);
+					 nic_memory_mib(&dp->dev, queues, mtu, threads_of(l));
+	return eal_start(&eal, err);
+}
+
+/* The port and what belongs to it. */
+static int
+start_port(struct dataplane *dp, const struct dataplane_options *o, struct err *err)
+{
+	const uint16_t mtu = mtu_of(o), queues = (uint16_t)dp->layout.rx;
+	const int rc = nic_open(&dp->nic, &dp->dev, queues, mtu, threads_of(&dp->layout), err);
+
 	if (rc < 0)
 		return rc;
 	dp->nic_open = true;
@@ -309,8 +327,8 @@ start_port(struct dataplane *dp, const struct dataplane_options *o, struct err *
 		say(dp, dp->dev.kind == NIC_PCI, "no flow rules on %s: datagrams reach their "
 			"lcore by way of others", dp->dev.name);
 	if (dp->dev.kind == NIC_AFPACKET)
-		rc = nic_hush_open(&dp->hush, &dp->neigh, dp->udp_port, queues, err);
-	return rc;
+		return nic_hush_open(&dp->hush, &dp->neigh, dp->udp_port, queues, err);
+	return 0;
 }
 
 /* ---- The whole ----------------------------------------------------------------------------- */
@@ -362,14 +380,13 @@ destroy(struct dataplane *dp)
 }
 
 int
-dataplane_start(struct dataplane **ret, const struct dataplane_options *o, struct err *err)
+dataplane_open(struct dataplane **ret, const struct dataplane_options *o, struct err *err)
 {
 	struct dataplane *dp = zeroed(1, sizeof(*dp));
 	int rc;
 
 	if (!dp)
 		return err_sys(err, -ENOMEM, "start the data plane");
-	dp->storage = o->storage;
 	dp->udp_port = o->udp_port ? o->udp_port : KUP_PORT_DEFAULT;
 	dp->log = o->log;
 	dp->log_arg = o->log_arg;
@@ -387,7 +404,22 @@ dataplane_start(struct dataplane **ret, const struct dataplane_options *o, struc
 	if (rc == 0 && o->address)
 		rc = neigh_parse(&dp->neigh, o->address, err);
 	if (rc == 0)
-		rc = start_port(dp, o, err);
+		rc = start_eal(dp, o, err);
+	if (rc < 0)
+		goto fail;
+	*ret = dp;
+	return 0;
+fail:
+	destroy(dp);
+	return rc;
+}
+
+int
+dataplane_start(struct dataplane *dp, const struct dataplane_options *o, struct err *err)
+{
+	int rc = start_port(dp, o, err);
+
+	dp->storage = o->storage;
 	for (unsigned i = 0; rc == 0 && i < dp->layout.rx; i++)
 		rc = make_rx(dp, i, o, err);
 	for (unsigned i = 0; rc == 0 && i < dp->layout.rx; i++)
@@ -398,14 +430,10 @@ dataplane_start(struct dataplane **ret, const struct dataplane_options *o, struc
 	if (rc == 0)
 		rc = make_lcores(dp, o, err);
 	if (rc < 0)
-		goto fail;
+		return rc;
 	for (unsigned i = 0; i < dp->lcores; i++)
 		(void)rte_eal_remote_launch(lcore_run, dp->lcore[i], i + 1);
-	*ret = dp;
 	return 0;
-fail:
-	destroy(dp);
-	return rc;
 }
 
 void
