@@ -36,6 +36,7 @@ struct connection {
 	struct connection *next;
 	struct request *head, *tail;
 	bool client_gone, broker_gone;
+	bool unread; /* the client has closed it: what is left of it is read no more */
 };
 
 struct ctcp {
@@ -193,8 +194,9 @@ serve(struct connection *c)
 		r->state = ANSWERED;
 		r->at_ns = travel();
 	} else if (r->state == ON_ITS_WAY && sim.now_ns >= r->at_ns && !sim.away) {
-		/* Of a client that has closed some were read before. */
-		if (c->broker_gone || (c->client_gone && sim_once_in(2)))
+		/* Of a client that has closed the first ones were read before. */
+		c->unread |= c->broker_gone || (c->client_gone && sim_once_in(2));
+		if (c->unread)
 			r->state = OVER;
 		else if (rte_ring_sp_enqueue(world.store.cmd, &r->msg) == 0)
 			r->state = IN_STORE;
@@ -208,7 +210,8 @@ closed(struct connection *c)
 	bool open = false;
 
 	for (struct request *r = c->head; r; r = r->next) {
-		if (r->state >= DONE || (r->state == ON_ITS_WAY && sim_once_in(3)))
+		c->unread |= r->state == ON_ITS_WAY && sim_once_in(3);
+		if (r->state >= DONE || (r->state == ON_ITS_WAY && c->unread))
 			r->state = OVER;
 		open |= r->state < DONE;
 	}
