@@ -406,6 +406,7 @@ look_at_waiting(struct store_lcore *st, uint64_t now_ns)
 			stall_add(st->wait_count, now_ns - msg->commit);
 			wait_take(st, st->look_lane, st->look_prev, msg);
 			counter_add(&st->count->wait_expired, 1);
+			storage_give_up(msg->part, msg->batch, msg->length, msg->append_flags, now_ns);
 			store_stage(st, msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
 			work++;
 		} else {

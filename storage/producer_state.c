@@ -46,12 +46,12 @@ struct producer {
 	uint32_t prev, next;          /* of the same partition */
 	int32_t next_sequence, run_start;
 	int16_t epoch;
-	uint8_t kept, newest;         /* batch[] is a ring */
+	uint8_t kept, newest;         /* batch[] is a ring; 0 kept: one was given up, none stored */
 	struct stored_batch batch[PRODUCER_BATCHES_KEPT];
 };
 
 struct partition_producers {
-	uint32_t first, n;
+	uint32_t first, n;            /* n: of those that stored something */
 };
 
 struct producers {
@@ -117,6 +117,12 @@ find(struct producers *p, unsigned slot, int64_t id)
 	return i ? &p->at[i] : NULL;
 }
 
+static bool
+expired(const struct producer *e, uint64_t now_ns)
+{
+	return now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS;
+}
+
 static void
 age_leave(struct producers *p, struct producer *e)
 {
@@ -152,7 +158,8 @@ forget(struct producers *p, struct producer *e)
 		of->first = e->next;
 	if (e->next)
 		p->at[e->next].prev = e->prev;
-	of->n--;
+	if (e->kept > 0)
+		of->n--;
 	e->chain = p->unused;
 	p->unused = i;
 }
@@ -175,7 +182,6 @@ make(struct producers *p, unsigned slot, int64_t id)
 	if (of->first)
 		p->at[of->first].prev = i;
 	of->first = i;
-	of->n++;
 	age_enter(p, e);
 	return e;
 }
@@ -195,7 +201,7 @@ producers_tell(const struct producers *p, unsigned slot, struct storage_producer
 	for (uint32_t i = p->of[slot].first; i && looked < n; i = p->at[i].next, looked++) {
 		const struct producer *e = &p->at[i];
 
-		if (now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS)
+		if (e->kept == 0 || expired(e, now_ns))
 			continue;
 		to[told++] = (struct storage_producer){.id = e->id, .epoch = e->epoch,
 			.last_sequence = e->batch[e->newest].last, .last_timestamp = e->max_timestamp};
@@ -217,11 +223,22 @@ producers_capacity(const struct producers *p)
 
 /* ---- Judging ------------------------------------------------------------------------------ */
 
-/* A batch of a producer, or of an epoch of it, that stored nothing yet. */
 static enum producer_verdict
-judge_first(int32_t first, bool may_go_on)
+judge_first(int32_t first)
 {
-	return first == 0 || may_go_on ? PRODUCER_NEXT : PRODUCER_AHEAD;
+	return first == 0 ? PRODUCER_NEXT : PRODUCER_AHEAD;
+}
+
+/* Of a producer that stored nothing yet. NULL: nor was a batch of it given up; else what comes after that one
+ * must wait for it, or a client that sends on without the answer would see it stored behind the others. */
+static enum producer_verdict
+judge_unknown(const struct producer *e, int32_t first, bool strict)
+{
+	if (strict && !BUG(32))
+		return judge_first(first);
+	if (!e || first == e->next_sequence || rb_sequence_below(first, e->next_sequence) || BUG(55))
+		return PRODUCER_NEXT;
+	return PRODUCER_AHEAD;
 }
 
 enum producer_verdict
@@ -230,12 +247,14 @@ producers_judge(struct producers *p, unsigned slot, int64_t id, int16_t epoch, i
 {
 	const struct producer *e = find(p, slot, id);
 
-	if (!e || now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS)
-		return judge_first(first, !strict || BUG(32));
+	if (!e || expired(e, now_ns))
+		return judge_unknown(NULL, first, strict);
 	if (epoch < e->epoch && !BUG(48))
 		return PRODUCER_FENCED;
 	if (epoch > e->epoch)
-		return judge_first(first, false);
+		return judge_first(first);
+	if (e->kept == 0)
+		return judge_unknown(e, first, strict);
 	if (first == e->next_sequence || (BUG(14) && first == e->next_sequence + 1))
 		return PRODUCER_NEXT;
 	for (unsigned i = 0; i < e->kept; i++) {
@@ -265,6 +284,8 @@ producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, 
 		age_leave(p, e);
 		age_enter(p, e);
 	}
+	if (e->kept == 0)
+		p->of[slot].n++;
 	if (e->kept == 0 || e->epoch != epoch || e->next_sequence != first) {
 		e->run_start = first;
 		e->kept = 0;
@@ -279,6 +300,33 @@ producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, 
 	e->newest = (uint8_t)((e->newest + 1) % PRODUCER_BATCHES_KEPT);
 	e->batch[e->newest] = (struct stored_batch){base_offset, first, last};
 	e->kept = (uint8_t)MIN(e->kept + 1, PRODUCER_BATCHES_KEPT);
+}
+
+void
+producers_given_up(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first, uint64_t now_ns)
+{
+	struct producer *e = find(p, slot, id);
+
+	if (e && expired(e, now_ns)) {
+		forget(p, e);
+		e = NULL;
+	}
+	if (e && (e->kept > 0 || epoch < e->epoch))
+		return;
+	if (!e) {
+		e = make(p, slot, id);
+		e->epoch = epoch;
+		e->next_sequence = first;
+	} else {
+		age_leave(p, e);
+		age_enter(p, e);
+	}
+	if (epoch > e->epoch)
+		e->next_sequence = 0;
+	else if (rb_sequence_below(first, e->next_sequence))
+		e->next_sequence = first;
+	e->epoch = epoch;
+	e->stored_ns = now_ns;
 }
 
 void
@@ -318,11 +366,13 @@ producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t ro
 	put_be16(to, SNAPSHOT_VERSION);
 	put_be32(to + 2, 0);
 	put_be32(to + 6, n);
-	for (uint32_t i = p->of[slot].first; i; i = p->at[i].next, at += SNAPSHOT_ENTRY) {
+	for (uint32_t i = p->of[slot].first; i; i = p->at[i].next) {
 		const struct producer *e = &p->at[i];
 		const struct stored_batch *b = &e->batch[e->newest];
 		const int32_t delta = (int32_t)((uint32_t)(b->last - b->first) & 0x7fffffffu);
 
+		if (e->kept == 0)
+			continue;
 		put_be64(at, (uint64_t)e->id);
 		put_be16(at + 8, (uint16_t)e->epoch);
 		put_be32(at + 10, (uint32_t)b->last);
@@ -333,6 +383,7 @@ producers_put(const struct producers *p, unsigned slot, uint8_t *to, uint32_t ro
 		put_be64(at + 38, UINT64_MAX); /* transaction's first offset -1 */
 		put_be32(run, (uint32_t)e->run_start);
 		put_kept(e, kept);
+		at += SNAPSHOT_ENTRY;
 		run += SNAPSHOT_RUN;
 		kept += SNAPSHOT_KEPT;
 	}

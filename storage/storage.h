@@ -177,6 +177,11 @@ int16_t storage_look_inside(const uint8_t *batch, uint32_t length, uint64_t raw_
 /* Set maxTimestamp; the checksum follows, and one that was wrong stays wrong. */
 void storage_set_max_timestamp(uint8_t *batch, int64_t ms);
 
+/* A batch that waited for room (APPEND_WAIT), or behind one that does, is refused instead. Of a producer without
+ * state later ones are then refused too (45), until it comes again: its client may have sent them already. */
+void storage_give_up(struct partition *part, const uint8_t *batch, uint32_t length, unsigned flags,
+	uint64_t now_ns);
+
 /* End a run: E1 the tail, T1 the touched bit, K2. Returns the commit number that is sure to cover
  * everything appended, and every duplicate judged, in this run. Completions are staged only now.
  * 0: the partition has failed meanwhile; whatever the verdicts were, nothing of the run is stored. */

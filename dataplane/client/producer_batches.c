@@ -428,8 +428,9 @@ sendable(struct io *io, struct partition *part, bool tcp)
 	if (udp || io->p->o.transport == KIRA_TRANSPORT_UDP
 			|| (io->state != IO_UDP && io->state != IO_TCP))
 		return false;
-	/* Over TCP a broker takes any first number of a producer it does not know, as Kafka does: were
-	 * the first batch refused (a full disk), the second would be stored before it. */
+	/* Over TCP a broker takes any first number of a producer it does not know, as Kafka does. Were the
+	 * first batch refused (a full disk), Kafka would store the second before it; kirad refuses that, too,
+	 * as long as it remembers, and then all that was sent comes again. */
 	if (perhaps_forgotten(io, part) && part->outstanding > 0 && !io->p->o.no_idempotence)
 		return false;
 	/* Beside UDP a TCP batch goes alone: it would not be held if it came early. At level disk nothing

@@ -9,7 +9,8 @@
 
 48 MB of ext4, 320 MB of XFS, 32 MB of tmpfs hold the data directory in turn; a ballast file eats the rest,
 and what retention frees, until acks cease. Then kirad must live, its consumers read on, a Produce request be
-answered 56 after a second though its own time limit is shorter; once there is room again, acks must come
+answered 56 after a second though its own time limit is shorter. Of a new producer whose first batch was refused so,
+a later one must not be stored before that came again. Once there is room again, acks must come
 within 2 s (--within: the best of three; without it five times as long). One kirad per disk is killed
 while its disk is full, and started again on it. At the end sim_check judges the history of all that was sent, acked and read."""
 import argparse
@@ -105,6 +106,7 @@ class Bench:
         self.load = Load(self.kirad, "full", disk.level, rng.randrange(1 << 31), workers=(3, 1, 0, 1),
                          config=["retention.bytes=%d" % disk.keep])
         self.probed, self.refused = [0] * PARTITIONS, [0] * PARTITIONS
+        self.newcomers, self.came_again = 0, 0
         self.resumed, self.reads, self.kills, self.full = [], 0, 0, 0
 
     def start(self):
@@ -116,26 +118,51 @@ class Bench:
         was = self.load.at("acked")
         h.until(lambda: self.load.at("acked") >= was + more, seconds, what)
 
-    def probe(self, part):
-        """A large batch under a time limit of 300 ms: stored, or refused after a second, and surely not stored."""
-        value = (b"KIRAUNIT" + struct.pack(">qiii4x", PROBE_ID, -1, self.probed[part], 1)).ljust(PROBE_BYTES, b".")
-        number = self.probed[part]
-        self.probed[part] += 1
-        self.history.told("send", PROBE_ID, -1, number, 1, part, "%x" % (k.crc32c(value) << 32 | len(value)))
-        frame = k.request(k.PRODUCE, 3, k.produce_body("full", part, k.batch([value], ts=int(time.time() * 1000)), timeout=300))
+    def produce(self, part, unit, length, producer=(-1, -1, -1)):
+        """One record, the unit (id, epoch, number), under a time limit of 300 ms: its error, and after how long."""
+        value = (b"KIRAUNIT" + struct.pack(">qiii4x", *unit, 1)).ljust(length, b".")
+        self.history.told("send", *unit, 1, part, "%x" % (k.crc32c(value) << 32 | len(value)))
+        batch = k.batch([value], ts=int(time.time() * 1000), producer=producer)
         begun = time.monotonic()
         with k.Connection(self.kirad.host, self.kirad.port, timeout=20) as c:
-            body = c.ask(frame)
+            body = c.ask(k.request(k.PRODUCE, 3, k.produce_body("full", part, batch, timeout=300)))
         took = time.monotonic() - begun
         h.check(body is not None, "the connection of a produce request was closed on a full disk")
         error, offset = struct.unpack_from(">hq", body, 4 + 4 + 2 + len("full") + 4 + 4)
-        h.check(error in (0, 56), "a produce request on a full disk is answered %d after %.2f s, not 56" % (error, took))
         if error == 0:
-            self.history.told("ack", PROBE_ID, -1, number, part, "log", offset, -1)
-        else:
+            self.history.told("ack", *unit, part, "log", offset, -1)
+        return error, took
+
+    def probe(self, part):
+        """A large batch: stored, or refused after a second, and surely not stored."""
+        error, took = self.produce(part, (PROBE_ID, -1, self.probed[part]), PROBE_BYTES)
+        self.probed[part] += 1
+        h.check(error in (0, 56), "a produce request on a full disk is answered %d after %.2f s, not 56" % (error, took))
+        if error != 0:
             h.check(0.9 < took < SLACK, "56 after %.2f s, not after about 1 s" % took)
             self.refused[part] += 1
         return error
+
+    def newcomer(self, part, number):
+        """Batch 0 or 1 of the latest idempotent producer: its error. The first is large."""
+        unit = (PROBE_ID + self.newcomers, 0, number)
+        return self.produce(part, unit, PROBE_BYTES if number == 0 else 100, unit)[0]
+
+    def refuse_newcomer(self, part):
+        give_up, error = time.monotonic() + 90, 0
+        while error != 56:
+            h.check(error == 0 and time.monotonic() < give_up, "the first batch of a producer is answered %d, for 90 s not 56" % error)
+            self.newcomers += 1
+            error = self.newcomer(part, 0)
+
+    def comes_again(self, part):
+        """Sent on before its client heard that the first was refused, the second must not be stored before it."""
+        for number, want in (1, 45), (0, 0), (1, 0):
+            give_up, error = time.monotonic() + 30, 56
+            while error == 56 and time.monotonic() < give_up:
+                error = self.newcomer(part, number)
+            h.check(error == want, "of a producer whose first batch was refused, batch %d is answered %d, not %d" % (number, error, want))
+        self.came_again += 1
 
     def fill(self, part, give_up):
         while self.probe(part) == 0:
@@ -183,10 +210,13 @@ class Bench:
             self.flows(1, 60, "acks after a kill and a start on a full disk")
             self.full = 0
             return
+        part = self.rng.randrange(PARTITIONS)
+        self.refuse_newcomer(part)
         was = self.load.at("acked")
         free_since = ballast.let_go()
         h.until(lambda: self.load.at("acked") > was, 30, "an ack once there was room")
         self.resumed.append(time.monotonic() - free_since)
+        self.comes_again(part)
 
     def finish(self):
         for name in ("maps_lost", "partitions_failed"):
@@ -229,9 +259,9 @@ def body():
         best = best_of_three(bench.resumed)
         h.check(max(best) <= args.within, "%s: acks came %s s after there was room: %.1f s is the limit" % (
             fs, ["%.2f" % t for t in bench.resumed], args.within))
-        h.check(bench.reads and all(bench.refused) and bench.kills, "a full disk was not read, asked or killed on")
-        told.append("%s: %d rounds, resumed after %.2f s (median; longest %.2f, best of 3 at most %.2f), %d units read while full, %d batches refused, %s" % (
-            fs, rounds, sorted(bench.resumed)[len(bench.resumed) // 2], max(bench.resumed), max(best), bench.reads, sum(bench.refused),
+        h.check(bench.reads and all(bench.refused) and bench.kills and bench.came_again, "a full disk was not read, asked or killed on")
+        told.append("%s: %d rounds, resumed after %.2f s (median; longest %.2f, best of 3 at most %.2f), %d units read while full, %d batches refused, %d first ones of a producer, %s" % (
+            fs, rounds, sorted(bench.resumed)[len(bench.resumed) // 2], max(bench.resumed), max(best), bench.reads, sum(bench.refused), bench.came_again,
             verdict.split(",")[0]))
         h.say(told[-1])
     h.say("result: %s; SIGBUS 0, 56 after 1 s each time, 0 violations" % "; ".join(told))

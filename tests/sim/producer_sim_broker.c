@@ -164,6 +164,14 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 	return v;
 }
 
+void
+storage_give_up(struct partition *part, const uint8_t *batch, uint32_t length, unsigned flags, uint64_t now_ns)
+{
+	if (rb_producer_id(batch) >= 0 && ((flags & APPEND_CHECKED) || !damaged(batch, length)))
+		producers_given_up(producers, part->slot, rb_producer_id(batch), rb_producer_epoch(batch),
+			rb_base_sequence(batch), now_ns);
+}
+
 uint64_t
 storage_publish(struct partition *part)
 {

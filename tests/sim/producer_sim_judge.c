@@ -28,14 +28,6 @@ count(unsigned client, unsigned batch, bool durable, int64_t *offset)
 	return n;
 }
 
-/* Without numbers; or where the first batch of a producer that kirad does not know may be refused and the
- * second stored, as Kafka's rules have it: the first then takes a new epoch, and the rest with it. */
-static bool
-may_double(void)
-{
-	return sim.plan.no_idempotence || sim.plan.as_kafka;
-}
-
 void
 sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 {
@@ -66,7 +58,7 @@ sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 	n = count(client, batch, sim.client[client].acks == KIRA_ACKS_DISK, &lies_at);
 	if (n == 0)
 		sim_wrong("told stored, and is not");
-	else if (n > 1 && !may_double())
+	else if (n > 1 && !sim.plan.no_idempotence)
 		sim_wrong("told stored, and is so twice");
 	else if (n == 1 && offset >= 0 && offset != lies_at)
 		sim_wrong("told another offset than it lies at");
@@ -106,12 +98,11 @@ sim_judge_drained(void)
 }
 
 /* A client that lost a batch to its time may store what came after it before an earlier one: the order
- * is promised while nothing fails. At level none it was told before. As Kafka's clients do it, the first
- * of all may overtake one that was refused. */
+ * is promised while nothing fails. At level none it was told before. */
 static bool
 may_reorder(unsigned client)
 {
-	return sim.client[client].failed > 0 || sim.plan.as_kafka
+	return sim.client[client].failed > 0
 		|| (sim.client[client].acks == KIRA_ACKS_NONE && sim.plan.short_timeouts);
 }
 
@@ -179,7 +170,7 @@ sim_judge_end(void)
 		for (unsigned k = 0; k < sim.client[c].made; k++) {
 			const unsigned n = count(c, k, false, &at);
 
-			if (n > 1 && !may_double()) {
+			if (n > 1 && !sim.plan.no_idempotence) {
 				sim_note("client %u batch %u: %u times", c, k, n);
 				sim_wrong("stored twice");
 			}

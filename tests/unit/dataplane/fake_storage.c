@@ -118,6 +118,12 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 	return APPEND_STORED;
 }
 
+void
+storage_give_up(struct partition *part, const uint8_t *batch, uint32_t length, unsigned flags, uint64_t now_ns)
+{
+	part->storage->given_up++;
+}
+
 uint64_t
 storage_publish(struct partition *part)
 {

@@ -38,7 +38,7 @@ struct partition {
 struct storage {
 	struct partition *part[FAKE_PARTITIONS];
 	uint64_t commit_done, failures, wanted;
-	unsigned appends, publishes;
+	unsigned appends, publishes, given_up;
 	bool flush_woken;
 };
 

@@ -439,6 +439,39 @@ a_configuration_holds_from_the_batch_behind_it_on(void)
 	end();
 }
 
+/* Storage hears of each, also of the one behind it, which it never saw. */
+static void
+a_tcp_batch_that_waited_a_second_for_room_is_given_up(void)
+{
+	static uint8_t batch[2][RB_HEADER + RB_RECORD_MIN];
+	struct store_msg msg[2];
+	void *back = NULL;
+
+	world_begin(64, 0);
+	world.part[0].room = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		put_be32(batch[i] + RB_LENGTH, sizeof(batch[i]) - RB_LENGTH_FROM);
+		put_be64(batch[i] + RB_PRODUCER_ID, UINT64_MAX);
+		msg[i] = (struct store_msg){.part = &world.part[0], .batch = batch[i],
+			.length = sizeof(batch[i]), .kind = STORE_PRODUCE};
+		CU_ASSERT_EQUAL_FATAL(rte_ring_sp_enqueue(world.store.cmd, &msg[i]), 0);
+	}
+	world_store();
+	world.now += STORE_TCP_WAIT_NS - 1;
+	world_store();
+	CU_ASSERT_EQUAL(world.storage.given_up, 0);
+	world.now += NS_PER_MS;
+	world_store();
+	CU_ASSERT_EQUAL(world.storage.given_up, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(rte_ring_sc_dequeue(world.store.cmd_done, &back), 0);
+		CU_ASSERT_PTR_EQUAL(back, &msg[i]);
+		CU_ASSERT_EQUAL(msg[i].error, KIRA_E_KAFKA_STORAGE_ERROR);
+	}
+	CU_ASSERT_EQUAL(world.part[0].appended, 0);
+	end();
+}
+
 static const struct ut_test tests[] = {
 	UT("path", a_batch_goes_in_and_its_ack_comes_out),
 	UT("path", nothing_is_final_before_its_end_is_published),
@@ -455,6 +488,7 @@ static const struct ut_test tests[] = {
 	UT("wait", without_room_credit_stands_still_and_nothing_is_dropped),
 	UT("wait", what_waits_is_worked_off_past_the_first_burst),
 	UT("wait", what_waits_of_an_ended_session_is_freed),
+	UT("wait", a_tcp_batch_that_waited_a_second_for_room_is_given_up),
 	UT("disk", disk_seq_follows_the_commit_and_is_told_at_once),
 	UT("disk", a_failed_sync_is_judged_before_the_completions_of_the_turn),
 };

@@ -338,6 +338,51 @@ a_producers_batches_are_stored_once_and_in_order(void)
 	world_end();
 }
 
+static enum append_verdict
+of_77(int32_t sequence, uint32_t value)
+{
+	return world_append_as(0, (struct batch_of){.value = value, .producer = 77, .sequence = sequence}, 0);
+}
+
+/* A large batch finds no room, the small one sent behind it would. */
+static void
+behind_a_batch_that_was_given_up_an_unknown_producers_next_is_45(void)
+{
+	world_begin(1);
+	while (world_append_as(0, (struct batch_of){.value = 1000}, 0) == APPEND_STORED)
+		;
+	CU_ASSERT_EQUAL(of_77(0, 1000), APPEND_WAIT);
+	storage_give_up(w.part[0], w.batch, w.length, APPEND_CHECKED, w.now_ns);
+	CU_ASSERT_EQUAL(of_77(1, 10), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	(void)world_append(0, (struct batch_of){.value = 1000, .producer = 77});
+	CU_ASSERT_EQUAL(of_77(1, 10), APPEND_STORED);
+	/* Unexamined, behind others that wait: damaged bytes are nobody's. */
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.value = 10, .producer = 78}, APPEND_UDP), APPEND_STORED);
+	put_be64(w.batch + RB_PRODUCER_ID, 79);
+	storage_give_up(w.part[0], w.batch, w.length, 0, w.now_ns);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.producer = 79, .sequence = 1}, 0), APPEND_STORED);
+	(void)storage_publish(w.part[0]);
+	world_end();
+}
+
+/* Its client cuts it in pieces, under the same numbers; meanwhile the next one comes. */
+static void
+behind_a_first_batch_that_is_too_large_the_next_is_45_until_it_came_in_pieces(void)
+{
+	world_begin(1);
+	world_first(0);
+	CU_ASSERT_EQUAL(of_77(0, WORLD_SEGMENT), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_MESSAGE_TOO_LARGE);
+	CU_ASSERT_EQUAL(of_77(2, 10), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	for (int32_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(of_77(i, 10), APPEND_STORED);
+	(void)storage_publish(w.part[0]);
+	CU_ASSERT_EQUAL(world_read(0), 3);
+	world_end();
+}
+
 static void
 a_damaged_batch_is_refused_and_a_checked_one_is_not_checked_again(void)
 {
@@ -473,6 +518,8 @@ static const struct ut_test tests[] = {
 	UT("verdicts", timestamps_outside_the_topics_limits_are_refused),
 	UT("verdicts", a_topic_with_log_append_time_stamps_and_never_backwards),
 	UT("verdicts", a_producers_batches_are_stored_once_and_in_order),
+	UT("verdicts", behind_a_batch_that_was_given_up_an_unknown_producers_next_is_45),
+	UT("verdicts", behind_a_first_batch_that_is_too_large_the_next_is_45_until_it_came_in_pieces),
 	UT("verdicts", a_damaged_batch_is_refused_and_a_checked_one_is_not_checked_again),
 	UT("verdicts", a_duplicate_is_recognised_before_limits_are_judged),
 	UT("commits", a_batch_appended_after_a_commit_began_is_covered_by_the_next),

@@ -90,6 +90,48 @@ an_unknown_producer_begins_at_0_over_udp_and_anywhere_over_tcp(void)
 	producers_close(p);
 }
 
+/* Sent on without an answer, as Kafka's clients do: the second comes when the first was refused for want of room. */
+static void
+over_tcp_nothing_overtakes_a_batch_given_up(void)
+{
+	open_table(16);
+	producers_given_up(p, 0, 5, 3, 20, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 30, 39, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 21, 39, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 20, 29, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 0, 9, false), PRODUCER_NEXT); /* before it */
+	CU_ASSERT_EQUAL(judge(0, 5, 2, 20, 29, false), PRODUCER_FENCED);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 30, 39, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 0, 9, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 6, 3, 30, 39, false), PRODUCER_NEXT); /* another's, another partition's */
+	CU_ASSERT_EQUAL(judge(1, 5, 3, 30, 39, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 20, 29, true), PRODUCER_AHEAD); /* UDP as ever */
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 0, 9, true), PRODUCER_NEXT);
+	/* The lowest of those given up; of a newer epoch its first. */
+	producers_given_up(p, 0, 5, 3, 30, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 30, 39, false), PRODUCER_AHEAD);
+	producers_given_up(p, 0, 5, 3, 10, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 20, 29, false), PRODUCER_AHEAD);
+	producers_given_up(p, 0, 5, 4, 30, NOW);
+	producers_given_up(p, 0, 5, 3, 10, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 30, 39, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 10, 19, false), PRODUCER_FENCED);
+	/* Stored: what counts from now on is what it stored. */
+	store(5, 4, 0, 9, 100);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 10, 19, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 0, 9, false), PRODUCER_DUPLICATE);
+	producers_given_up(p, 0, 5, 4, 10, NOW);
+	producers_given_up(p, 0, 5, 5, 0, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 4, 10, 19, false), PRODUCER_NEXT);
+	producers_close(p);
+	/* Around the end of the sequences, 0 comes behind. */
+	open_table(16);
+	producers_given_up(p, 0, 5, 3, INT32_MAX - 9, NOW);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, 0, 9, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(judge(0, 5, 3, INT32_MAX - 9, INT32_MAX, false), PRODUCER_NEXT);
+	producers_close(p);
+}
+
 static void
 a_run_that_began_in_the_middle_proves_nothing_below_it(void)
 {
@@ -222,6 +264,44 @@ a_full_table_forgets_who_appended_the_longest_ago(void)
 	CU_ASSERT_EQUAL(producers_count(p, 0) + producers_count(p, 1) + producers_count(p, 2) +
 				producers_count(p, 3),
 		4);
+	producers_close(p);
+}
+
+/* Who stored nothing is in no count, list or snapshot, leaves with the partition, and is kept no longer and in no
+ * more places than the others. */
+static void
+who_had_a_batch_given_up_is_no_producer_to_others(void)
+{
+	struct storage_producer row[4];
+	uint8_t bytes[PRODUCER_SNAPSHOT_BYTES(4)];
+	int64_t at;
+
+	open_table(4);
+	for (int64_t id = 1; id <= 3; id++)
+		producers_given_up(p, 0, id, 0, 10, NOW);
+	store(8, 0, 0, 9, 100);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 1);
+	CU_ASSERT_EQUAL(producers_tell(p, 0, row, 4, NOW), 1);
+	CU_ASSERT_EQUAL(row[0].id, 8);
+	CU_ASSERT_EQUAL(producers_put(p, 0, bytes, PRODUCER_SNAPSHOT_BYTES(1)), PRODUCER_SNAPSHOT_BYTES(1));
+	CU_ASSERT_EQUAL(get_be64(bytes + 10), 8);
+	/* A fifth takes the place of the oldest; 1 came again meanwhile. */
+	producers_given_up(p, 0, 1, 0, 10, NOW);
+	producers_given_up(p, 0, 9, 0, 10, NOW);
+	CU_ASSERT_EQUAL(judge(0, 2, 0, 20, 29, false), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(judge(0, 1, 0, 20, 29, false), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 1, 0, 20, 29, false, NOW + PRODUCER_EXPIRES_NS, &at), PRODUCER_NEXT);
+	/* What it stored a day ago says nothing any more. */
+	CU_ASSERT_EQUAL(judge(0, 8, 0, 20, 29, false), PRODUCER_AHEAD);
+	producers_given_up(p, 0, 8, 0, 20, NOW + PRODUCER_EXPIRES_NS);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 0);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 8, 0, 20, 29, false, NOW + PRODUCER_EXPIRES_NS, &at), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 8, 0, 30, 39, false, NOW + PRODUCER_EXPIRES_NS, &at), PRODUCER_AHEAD);
+	store(1, 0, 10, 19, 200);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 1);
+	producers_forget(p, 0);
+	CU_ASSERT_EQUAL(producers_count(p, 0), 0);
+	CU_ASSERT_EQUAL(judge(0, 9, 0, 20, 29, false), PRODUCER_NEXT);
 	producers_close(p);
 }
 
@@ -449,6 +529,7 @@ an_entry_without_a_batch_is_passed_over(void)
 static const struct ut_test tests[] = {
 	UT("verdicts", the_verdict_table_holds_row_by_row),
 	UT("verdicts", an_unknown_producer_begins_at_0_over_udp_and_anywhere_over_tcp),
+	UT("verdicts", over_tcp_nothing_overtakes_a_batch_given_up),
 	UT("verdicts", a_run_that_began_in_the_middle_proves_nothing_below_it),
 	UT("verdicts", a_newer_epoch_forgets_the_older_ones_batches),
 	UT("verdicts", sequences_wrap_from_the_largest_to_0),
@@ -456,6 +537,7 @@ static const struct ut_test tests[] = {
 	UT("table", a_producer_expires_24_hours_after_its_last_append),
 	UT("table", the_producers_of_a_partition_are_told_with_their_last_batch),
 	UT("table", a_full_table_forgets_who_appended_the_longest_ago),
+	UT("table", who_had_a_batch_given_up_is_no_producer_to_others),
 	UT("table", forgetting_a_partition_leaves_the_others),
 	UT("snapshot", a_snapshot_has_kafkas_bytes),
 	UT("snapshot", a_loaded_snapshot_judges_as_the_table_did),
