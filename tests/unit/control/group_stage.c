@@ -334,3 +334,20 @@ stage_stable(const char *group, unsigned n, struct asked *a)
 	for (unsigned i = 0; i < n; i++)
 		ASSERT(sync[i].answers == 1 && sync[i].error == 0 && sync[i].assignment[0] == 'x');
 }
+
+void
+stage_static(const char *group, struct asked *a)
+{
+	struct group_join_request q = stage_join(group, "", "i1");
+	struct asked again, sync[2];
+
+	join(&q, &a[0]);
+	q = stage_join(group, "", "i2");
+	join(&q, &a[1]);
+	q = stage_join(group, a[0].member, "i1");
+	join(&q, &again);
+	sync_as(group, a[0].member, "i1", 2, &sync[0]);
+	sync_as(group, a[1].member, "i2", 2, &sync[1]);
+	ASSERT(state_of(group) == GROUP_STABLE);
+	ASSERT(sync[0].answers == 1 && sync[1].answers == 1);
+}

@@ -70,5 +70,7 @@ struct group *stage_group(const char *id);
 enum group_state state_of(const char *id);
 /* A group with n members, STABLE; a[0] is the leader's JoinGroup. */
 void stage_stable(const char *group, unsigned n, struct asked *a);
+/* The same with two static members, i1, which leads, and i2; a[0] and a[1] are their first JoinGroups. */
+void stage_static(const char *group, struct asked *a);
 
 #endif
