@@ -1,122 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * group_wire_ut.c - the requests of consumer groups on the wire, in every version: what goes in, what comes out, to
+ * group_wire_ut.c - the requests of members of a group on the wire, in every version: what goes in, what comes out, to
  * the last byte; who is parked, and what a connection that dies leaves. */
-#include "tests/unit/control/world.h"
+#include "tests/unit/control/group_client.h"
 
 #include "base/clock.h"
-#include "control/groups/group.h"
 
 #include <kira/errors.h>
 
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define CONSUMER_BYTES "\0\1meta"
-
-static struct world w;
-
-struct joined {
-	int16_t error;
-	int32_t generation;
-	struct view type, protocol, leader, member;
-	bool skip;
-	int32_t members;
-	struct view first_member, first_metadata;
-	struct view instance;
-};
-
-static void
-keep(char ret[128], struct view v)
-{
-	CU_ASSERT_FATAL(v.len < 128);
-	memcpy(ret, v.p ? (const char *)v.p : "", v.len);
-	ret[v.len] = '\0';
-}
-
-static void
-ask_join_with(int16_t version, const char *group, const char *member, const char *instance, const char *metadata,
-	uint32_t bytes)
-{
-	struct writer *q = world_request(&w, API_JOIN_GROUP, version);
-
-	kw_string(q, group);
-	kw_i32(q, 10000);
-	if (version >= 1)
-		kw_i32(q, 20000);
-	kw_string(q, member);
-	if (version >= 5)
-		kw_string(q, instance);
-	kw_string(q, "consumer");
-	kw_array(q, 1);
-	kw_string(q, "range");
-	kw_bytes(q, metadata, (int32_t)bytes);
-	kw_tags(q);
-	if (version >= 8)
-		kw_string(q, "because");
-	kw_tags(q);
-}
-
-static void
-ask_join(int16_t version, const char *group, const char *member, const char *instance)
-{
-	ask_join_with(version, group, member, instance, CONSUMER_BYTES, 6);
-}
-
-static struct joined
-read_join(struct reader r, int16_t version)
-{
-	struct joined j = {0};
-
-	if (version >= 2)
-		CU_ASSERT_EQUAL(kr_i32(&r), 0);
-	j.error = kr_i16(&r);
-	j.generation = kr_i32(&r);
-	if (version >= 7)
-		j.type = kr_string(&r);
-	j.protocol = kr_string(&r);
-	j.leader = kr_string(&r);
-	if (version >= 9)
-		j.skip = kr_bool(&r);
-	j.member = kr_string(&r);
-	j.members = kr_array(&r, 100, 2);
-	for (int32_t i = 0; i < j.members; i++) {
-		const struct view id = kr_string(&r);
-		const struct view instance = version >= 5 ? kr_string(&r) : (struct view){NULL, 0};
-		const struct view metadata = kr_bytes(&r);
-
-		kr_tags(&r);
-		if (i == 0) {
-			j.first_member = id;
-			j.instance = instance;
-			j.first_metadata = metadata;
-		}
-	}
-	kr_tags(&r);
-	CU_ASSERT_FALSE(r.bad);
-	CU_ASSERT_EQUAL(kr_left(&r), 0);
-	return j;
-}
-
-/* As a client of that version joins: from 4 on in two steps. */
-static struct joined
-join(int fd, int16_t version, const char *group, char member[128])
-{
-	struct joined j;
-
-	ask_join(version, group, member, NULL);
-	j = read_join(world_ask(&w, fd), version);
-	if (version >= 4 && !member[0]) {
-		CU_ASSERT_EQUAL(j.error, KIRA_E_MEMBER_ID_REQUIRED);
-		CU_ASSERT_EQUAL(j.generation, -1);
-		CU_ASSERT_EQUAL(j.members, 0);
-		CU_ASSERT(version >= 7 ? !j.protocol.p : j.protocol.p && j.protocol.len == 0);
-		keep(member, j.member);
-		ask_join(version, group, member, NULL);
-		j = read_join(world_ask(&w, fd), version);
-	}
-	keep(member, j.member);
-	return j;
-}
 
 static void
 joins_in_every_version(void)
@@ -155,29 +47,6 @@ joins_in_every_version(void)
 	CU_ASSERT_EQUAL(read_join(world_ask(&w, fd), 6).error, KIRA_E_INVALID_GROUP_ID);
 	(void)close(fd);
 	world_close(&w);
-}
-
-static void
-ask_sync(int16_t version, const char *group, const char *member, int32_t generation, bool leads)
-{
-	struct writer *q = world_request(&w, API_SYNC_GROUP, version);
-
-	kw_string(q, group);
-	kw_i32(q, generation);
-	kw_string(q, member);
-	if (version >= 3)
-		kw_string(q, NULL);
-	if (version >= 5) {
-		kw_string(q, "consumer");
-		kw_string(q, "range");
-	}
-	kw_array(q, leads ? 1 : 0);
-	if (leads) {
-		kw_string(q, member);
-		kw_bytes(q, "part", 4);
-		kw_tags(q);
-	}
-	kw_tags(q);
 }
 
 static int16_t
@@ -219,40 +88,6 @@ ask_beat(int fd, int16_t version, const char *group, const char *member, int32_t
 	if (version >= 1)
 		CU_ASSERT_EQUAL(kr_i32(&r), 0);
 	error = kr_i16(&r);
-	kr_tags(&r);
-	CU_ASSERT(!r.bad && kr_left(&r) == 0);
-	return error;
-}
-
-/* The error of the one member; *top: of the whole. */
-static int16_t
-ask_leave(int fd, int16_t version, const char *group, const char *member, int16_t *top)
-{
-	struct writer *q = world_request(&w, API_LEAVE_GROUP, version);
-	int16_t error = 0;
-	struct reader r;
-
-	kw_string(q, group);
-	if (version >= 3)
-		kw_array(q, 1);
-	kw_string(q, member);
-	if (version >= 3) {
-		kw_string(q, NULL);
-		if (version >= 5)
-			kw_string(q, "because");
-		kw_tags(q);
-	}
-	kw_tags(q);
-	r = world_ask(&w, fd);
-	if (version >= 1)
-		CU_ASSERT_EQUAL(kr_i32(&r), 0);
-	*top = kr_i16(&r);
-	if (version >= 3 && kr_array(&r, 1, 2) == 1) {
-		CU_ASSERT(view_same(kr_string(&r), view_text(member)));
-		CU_ASSERT_PTR_NULL(kr_string(&r).p);
-		error = kr_i16(&r);
-		kr_tags(&r);
-	}
 	kr_tags(&r);
 	CU_ASSERT(!r.bad && kr_left(&r) == 0);
 	return error;
@@ -445,222 +280,6 @@ who_waits_in_a_group_and_hangs_up_is_gone_unless_it_sent_more(void)
 	world_close(&w);
 }
 
-static void
-the_coordinator_of_groups_is_us_of_transactions_nobody(void)
-{
-	int fd;
-
-	world_open(&w, NULL);
-	fd = world_connect(&w);
-	for (int16_t v = 0; v <= 4; v++)
-		for (int8_t type = 0; type <= (v ? 2 : 0); type++) {
-			static const int16_t error[] = {0, KIRA_E_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-				KIRA_E_INVALID_REQUEST};
-			struct writer *q = world_request(&w, API_FIND_COORDINATOR, v);
-			struct reader r;
-
-			if (v <= 3)
-				kw_string(q, "g");
-			if (v >= 1)
-				kw_i8(q, type);
-			if (v >= 4) {
-				kw_array(q, 1);
-				kw_string(q, "g");
-			}
-			kw_tags(q);
-			r = world_ask(&w, fd);
-			if (v >= 1)
-				CU_ASSERT_EQUAL(kr_i32(&r), 0);
-			if (v <= 3) {
-				CU_ASSERT_EQUAL(kr_i16(&r), error[type]);
-				if (v >= 1)
-					CU_ASSERT_EQUAL(kr_string(&r).p == NULL, type == 0);
-			} else {
-				CU_ASSERT_EQUAL(kr_array(&r, 1, 2), 1);
-				CU_ASSERT(view_same(kr_string(&r), view_text("g")));
-			}
-			CU_ASSERT_EQUAL(kr_i32(&r), type ? -1 : 1);
-			CU_ASSERT(view_same(kr_string(&r), view_text(type ? "" : "127.0.0.1")));
-			CU_ASSERT_EQUAL(kr_i32(&r) > 0, type == 0);
-			if (v >= 4) {
-				CU_ASSERT_EQUAL(kr_i16(&r), error[type]);
-				(void)kr_string(&r);
-				kr_tags(&r);
-			}
-			kr_tags(&r);
-			CU_ASSERT(!r.bad && kr_left(&r) == 0);
-		}
-	(void)close(fd);
-	world_close(&w);
-}
-
-/* Describe "g" and "nobody". */
-static void
-describe(int fd, int16_t v, const char *state, const char *metadata)
-{
-	struct writer *q = world_request(&w, API_DESCRIBE_GROUPS, v);
-	struct reader r;
-
-	kw_array(q, 2);
-	kw_string(q, "g");
-	kw_string(q, "nobody");
-	if (v >= 3)
-		kw_bool(q, true);
-	kw_tags(q);
-	r = world_ask(&w, fd);
-	if (v >= 1)
-		CU_ASSERT_EQUAL(kr_i32(&r), 0);
-	CU_ASSERT_EQUAL(kr_array(&r, 2, 2), 2);
-	CU_ASSERT_EQUAL(kr_i16(&r), 0);
-	CU_ASSERT(view_same(kr_string(&r), view_text("g")));
-	CU_ASSERT(view_same(kr_string(&r), view_text(state)));
-	CU_ASSERT(view_same(kr_string(&r), view_text("consumer")));
-	CU_ASSERT(view_same(kr_string(&r), view_text(*metadata ? "range" : "")));
-	CU_ASSERT_EQUAL(kr_array(&r, 2, 2), 1);
-	CU_ASSERT_EQUAL(kr_string(&r).len, 41);
-	if (v >= 4)
-		CU_ASSERT_PTR_NULL(kr_string(&r).p);
-	CU_ASSERT(view_same(kr_string(&r), view_text("test")));
-	CU_ASSERT(view_same(kr_string(&r), view_text("/127.0.0.1")));
-	CU_ASSERT_EQUAL(kr_bytes(&r).len, *metadata ? 6 : 0);
-	CU_ASSERT(view_same(kr_bytes(&r), view_text(metadata)));
-	kr_tags(&r);
-	if (v >= 3)
-		CU_ASSERT_EQUAL(kr_i32(&r), 328);
-	kr_tags(&r);
-	CU_ASSERT_EQUAL(kr_i16(&r), 0);
-	CU_ASSERT(view_same(kr_string(&r), view_text("nobody")));
-	CU_ASSERT(view_same(kr_string(&r), view_text("Dead")));
-	CU_ASSERT_EQUAL(kr_string(&r).len, 0);
-	CU_ASSERT_EQUAL(kr_string(&r).len, 0);
-	CU_ASSERT_EQUAL(kr_array(&r, 0, 2), 0);
-	if (v >= 3)
-		(void)kr_i32(&r);
-	kr_tags(&r);
-	kr_tags(&r);
-	CU_ASSERT(!r.bad && kr_left(&r) == 0);
-}
-
-static void
-groups_are_described_in_every_version_metadata_of_stable_ones_alone(void)
-{
-	char member[128] = "";
-	int fd;
-
-	world_open(&w, NULL);
-	fd = world_connect(&w);
-	(void)join(fd, 3, "g", member);
-	for (int16_t v = 0; v <= 5; v++)
-		describe(fd, v, "CompletingRebalance", "");
-	ask_sync(3, "g", member, 1, true);
-	(void)world_ask(&w, fd);
-	for (int16_t v = 0; v <= 5; v++)
-		describe(fd, v, "Stable", "part");
-	(void)close(fd);
-	world_close(&w);
-}
-
-/* How many are listed; the first one's fields are judged. */
-static int32_t
-list(int fd, int16_t v, const char *state, const char *type)
-{
-	struct writer *q = world_request(&w, API_LIST_GROUPS, v);
-	struct reader r;
-	int32_t n;
-
-	if (v >= 4) {
-		kw_array(q, state ? 1 : 0);
-		if (state)
-			kw_string(q, state);
-	}
-	if (v >= 5) {
-		kw_array(q, type ? 1 : 0);
-		if (type)
-			kw_string(q, type);
-	}
-	kw_tags(q);
-	r = world_ask(&w, fd);
-	if (v >= 1)
-		CU_ASSERT_EQUAL(kr_i32(&r), 0);
-	CU_ASSERT_EQUAL(kr_i16(&r), 0);
-	n = kr_array(&r, 2, 2);
-	for (int32_t i = 0; i < n; i++) {
-		CU_ASSERT_EQUAL(kr_string(&r).len, 1);
-		CU_ASSERT(view_same(kr_string(&r), view_text("consumer")));
-		if (v >= 4)
-			CU_ASSERT(kr_string(&r).len > 0);
-		if (v >= 5)
-			CU_ASSERT(view_same(kr_string(&r), view_text("classic")));
-		kr_tags(&r);
-	}
-	kr_tags(&r);
-	CU_ASSERT(!r.bad && kr_left(&r) == 0);
-	return n;
-}
-
-static void
-groups_are_listed_by_state_and_type(void)
-{
-	char one[128] = "", two[128] = "";
-	int16_t top;
-	int fd;
-
-	world_open(&w, NULL);
-	fd = world_connect(&w);
-	(void)join(fd, 3, "g", one);
-	(void)join(fd, 3, "h", two);
-	(void)ask_leave(fd, 2, "h", two, &top);
-	for (int16_t v = 0; v <= 5; v++)
-		CU_ASSERT_EQUAL(list(fd, v, NULL, NULL), 2);
-	CU_ASSERT_EQUAL(list(fd, 4, "Empty", NULL), 1);
-	CU_ASSERT_EQUAL(list(fd, 4, "completingrebalance", NULL), 1);
-	CU_ASSERT_EQUAL(list(fd, 5, "Stable", NULL), 0);
-	CU_ASSERT_EQUAL(list(fd, 5, NULL, "Classic"), 2);
-	CU_ASSERT_EQUAL(list(fd, 5, NULL, "share"), 0);
-	(void)close(fd);
-	world_close(&w);
-}
-
-static void
-groups_without_members_are_deleted_others_are_not(void)
-{
-	static const int16_t error[] = {KIRA_E_NON_EMPTY_GROUP, 0, KIRA_E_GROUP_ID_NOT_FOUND,
-		KIRA_E_INVALID_GROUP_ID};
-	static const char *const name[] = {"g", "h", "nobody", ""};
-	int fd;
-
-	for (int16_t v = 0; v <= 2; v++) {
-		char one[128] = "", two[128] = "";
-		struct writer *q;
-		struct reader r;
-		int16_t top;
-
-		world_open(&w, NULL);
-		fd = world_connect(&w);
-		(void)join(fd, 3, "g", one);
-		(void)join(fd, 3, "h", two);
-		(void)ask_leave(fd, 2, "h", two, &top);
-		q = world_request(&w, API_DELETE_GROUPS, v);
-		kw_array(q, 4);
-		for (unsigned i = 0; i < 4; i++)
-			kw_string(q, name[i]);
-		kw_tags(q);
-		r = world_ask(&w, fd);
-		CU_ASSERT_EQUAL(kr_i32(&r), 0);
-		CU_ASSERT_EQUAL(kr_array(&r, 4, 2), 4);
-		for (unsigned i = 0; i < 4; i++) {
-			CU_ASSERT(view_same(kr_string(&r), view_text(name[i])));
-			CU_ASSERT_EQUAL(kr_i16(&r), error[i]);
-			kr_tags(&r);
-		}
-		kr_tags(&r);
-		CU_ASSERT(!r.bad && kr_left(&r) == 0);
-		CU_ASSERT_PTR_NULL(groups_find(&w.ctl->groups, view_text("h")));
-		(void)close(fd);
-		world_close(&w);
-	}
-}
-
 static const struct ut_test tests[] = {
 	UT("wire", joins_in_every_version),
 	UT("wire", members_sync_beat_and_leave_in_every_version),
@@ -668,9 +287,6 @@ static const struct ut_test tests[] = {
 	UT("wire", requests_behind_a_parked_join_are_served_after_it),
 	UT("wire", a_parked_join_or_sync_holds_no_request_memory),
 	UT("wire", who_waits_in_a_group_and_hangs_up_is_gone_unless_it_sent_more),
-	UT("wire", the_coordinator_of_groups_is_us_of_transactions_nobody),
-	UT("wire", groups_are_described_in_every_version_metadata_of_stable_ones_alone),
-	UT("wire", groups_are_listed_by_state_and_type),
-	UT("wire", groups_without_members_are_deleted_others_are_not),
 };
+
 UT_MAIN(tests)
