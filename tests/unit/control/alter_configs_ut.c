@@ -113,6 +113,31 @@ begin(void)
 	fd = world_connect(&w);
 }
 
+static const struct change minute = {"retention.ms", SET, "60000"};
+
+static void
+send_change(int at, const struct change *c)
+{
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", c, 1, false);
+	world_send(&w, at);
+}
+
+/* A client has asked for retention.ms=60000, and the disk stands still. */
+static void
+begin_under_way(void)
+{
+	begin();
+	fake.hold_ops = true;
+	send_change(fd, &minute);
+}
+
+static void
+disk_goes_on(void)
+{
+	fake.hold_ops = false;
+	world_run(&w);
+}
+
 static void
 end(void)
 {
@@ -241,7 +266,6 @@ validate_only_changes_nothing(void)
 static void
 only_topics_of_clients_are_altered(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
 	const struct topic_spec spec = {.name = {(const uint8_t *)"__consumer_offsets", 18}, .partitions = 1,
 		.internal = true};
 	struct topic *own = NULL;
@@ -250,14 +274,14 @@ only_topics_of_clients_are_altered(void)
 	begin();
 	CU_ASSERT_EQUAL_FATAL(topics_create(w.ctl, &spec, &own, &err), 0);
 	world_run(&w);
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "__consumer_offsets", &c, 1, false);
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "__consumer_offsets", &minute, 1, false);
 	CU_ASSERT_EQUAL(first_result(world_ask(&w, fd)), KIRA_E_INVALID_TOPIC_EXCEPTION);
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "none", &c, 1, false);
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "none", &minute, 1, false);
 	CU_ASSERT_EQUAL(first_result(world_ask(&w, fd)), KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 4, "1", &c, 1, false);
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 4, "1", &minute, 1, false);
 	CU_ASSERT_EQUAL(first_result(world_ask(&w, fd)), KIRA_E_INVALID_REQUEST);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "kirad.conf"));
-	build(API_ALTER_CONFIGS, 0, 8, "1", &c, 1, false);
+	build(API_ALTER_CONFIGS, 0, 8, "1", &minute, 1, false);
 	CU_ASSERT_EQUAL(first_result(world_ask(&w, fd)), KIRA_E_INVALID_REQUEST);
 	end();
 }
@@ -265,20 +289,15 @@ only_topics_of_clients_are_altered(void)
 static void
 the_answer_waits_for_the_disk_and_then_for_the_lcores(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
 	bool closed;
 
-	begin();
-	fake.hold_ops = true;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
-	world_send(&w, fd);
+	begin_under_way();
 	CU_ASSERT_PTR_NULL(world_answer(&w, fd, &closed).p);
 	CU_ASSERT_EQUAL(topic->cfg.log.retention_ms, 604800000); /* not before the disk has it */
 	CU_ASSERT_EQUAL(times_told(), 0);
 	CU_ASSERT_FALSE(topics_idle(w.ctl));
 	w.lazy = true;
-	fake.hold_ops = false;
-	world_run(&w);
+	disk_goes_on();
 	CU_ASSERT_PTR_NULL(world_answer(&w, fd, &closed).p);
 	CU_ASSERT_EQUAL(topic->cfg.log.retention_ms, 60000);
 	w.lazy = false;
@@ -292,11 +311,9 @@ the_answer_waits_for_the_disk_and_then_for_the_lcores(void)
 static void
 a_disk_that_fails_leaves_all_as_it_was(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
-
 	begin();
 	fake.fail_rc = -EIO;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
+	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &minute, 1, false);
 	CU_ASSERT_EQUAL(first_result(world_ask(&w, fd)), KIRA_E_KAFKA_STORAGE_ERROR);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "told to fail"));
 	CU_ASSERT_EQUAL(topic->configs, 0);
@@ -310,20 +327,17 @@ a_disk_that_fails_leaves_all_as_it_was(void)
 static void
 changes_of_a_topic_come_one_after_the_other(void)
 {
-	const struct change a = {"retention.ms", SET, "60000"}, b = {"segment.ms", SET, "5000"};
+	const struct change b = {"segment.ms", SET, "5000"};
 	bool closed;
 	int other;
 
 	begin();
 	other = world_connect(&w);
 	fake.hold_ops = true;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &a, 1, false);
-	world_send(&w, fd);
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &b, 1, false);
-	world_send(&w, other);
+	send_change(fd, &minute);
+	send_change(other, &b);
 	CU_ASSERT_EQUAL(fake.ops, 1);
-	fake.hold_ops = false;
-	world_run(&w);
+	disk_goes_on();
 	CU_ASSERT_EQUAL(first_result(world_answer(&w, fd, &closed)), 0);
 	CU_ASSERT_EQUAL(first_result(world_answer(&w, other, &closed)), 0);
 	CU_ASSERT_EQUAL(at_lcore(0)->retention_ms, 60000);
@@ -336,15 +350,9 @@ changes_of_a_topic_come_one_after_the_other(void)
 static void
 a_change_goes_on_when_its_client_goes(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
-
-	begin();
-	fake.hold_ops = true;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
-	world_send(&w, fd);
+	begin_under_way();
 	world_reset(&w, fd);
-	fake.hold_ops = false;
-	world_run(&w);
+	disk_goes_on();
 	CU_ASSERT_EQUAL(at_lcore(1)->retention_ms, 60000);
 	CU_ASSERT_PTR_NULL(topic->altering);
 	fd = world_connect(&w);
@@ -377,8 +385,7 @@ what_a_change_shows_is_given_to_a_fetch_that_waits(void)
 	kw_i64(q, 0);
 	kw_i32(q, MIB);
 	world_send(&w, consumer);
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &log, 1, false);
-	world_send(&w, fd);
+	send_change(fd, &log);
 	world_pass(&w, 2 * NS_PER_MS);
 	CU_ASSERT_EQUAL(counter_read(&w.count.fetches_parked), 1);
 	CU_ASSERT_EQUAL(w.ctl->fetches.parked.n, 0);
@@ -390,19 +397,14 @@ what_a_change_shows_is_given_to_a_fetch_that_waits(void)
 static void
 a_disk_that_stands_still_is_answered_after_30_seconds(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
 	bool closed;
 
-	begin();
-	fake.hold_ops = true;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
-	world_send(&w, fd);
+	begin_under_way();
 	world_pass(&w, 29 * NS_PER_S);
 	CU_ASSERT_PTR_NULL(world_answer(&w, fd, &closed).p);
 	world_pass(&w, 2 * NS_PER_S);
 	CU_ASSERT_EQUAL(first_result(world_answer(&w, fd, &closed)), KIRA_E_REQUEST_TIMED_OUT);
-	fake.hold_ops = false;
-	world_run(&w);
+	disk_goes_on();
 	CU_ASSERT_EQUAL(at_lcore(0)->retention_ms, 60000); /* as it was told: perhaps later */
 	end();
 }
@@ -410,17 +412,12 @@ a_disk_that_stands_still_is_answered_after_30_seconds(void)
 static void
 a_topic_that_is_deleted_meanwhile_is_unknown(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
 	bool closed;
 
-	begin();
-	fake.hold_ops = true;
-	build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
-	world_send(&w, fd);
+	begin_under_way();
 	topics_delete(w.ctl, topic);
 	world_run(&w);
-	fake.hold_ops = false;
-	world_run(&w);
+	disk_goes_on();
 	CU_ASSERT_EQUAL(first_result(world_answer(&w, fd, &closed)), KIRA_E_UNKNOWN_TOPIC_OR_PARTITION);
 	CU_ASSERT_EQUAL(w.ctl->topics.n, 0);
 	CU_ASSERT_PTR_NULL(strstr(fake.catalogue, "\nt t "));
@@ -463,7 +460,6 @@ each_topic_of_a_request_is_answered_by_itself(void)
 static void
 a_topic_grows_and_is_altered_at_once(void)
 {
-	const struct change c = {"retention.ms", SET, "60000"};
 	bool closed;
 
 	for (int grow_first = 0; grow_first < 2; grow_first++) {
@@ -471,14 +467,12 @@ a_topic_grows_and_is_altered_at_once(void)
 		fake.hold_ops = true;
 		if (grow_first)
 			topics_grow(w.ctl, topic, 4);
-		build(API_INCREMENTAL_ALTER_CONFIGS, 1, 2, "t", &c, 1, false);
-		world_send(&w, fd);
+		send_change(fd, &minute);
 		if (!grow_first)
 			topics_grow(w.ctl, topic, 4);
 		world_run(&w);
 		CU_ASSERT_EQUAL(fake.ops, 1);
-		fake.hold_ops = false;
-		world_run(&w);
+		disk_goes_on();
 		CU_ASSERT_EQUAL(first_result(world_answer(&w, fd, &closed)), 0);
 		CU_ASSERT_EQUAL_FATAL(topic->partitions, 4);
 		for (int32_t p = 0; p < 4; p++)

@@ -10,8 +10,8 @@
 
 extern struct world w;
 extern int fd;
-extern int16_t fetch_version;   /* 12, until a test sets it */
-extern int32_t fetch_max_bytes; /* 1 MiB */
+extern int16_t fetch_version;   /* 12 from open_world() on */
+extern int32_t fetch_max_bytes; /* 1 MiB from there on */
 
 /* One partition of an answer. */
 struct told {
