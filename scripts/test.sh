@@ -7,9 +7,9 @@
 #   --list           name the cases, run none
 #   --keep-logs      leave the log of each case in build/test-logs
 # Builds: build (warnings are errors), build-asan (address, undefined), build-fuzz (clang, libFuzzer).
-# A case is a unit test program, a fuzz driver (100,000 executions, 20,000 of groups; those of the produce
-# protocol 30 s each as well, side by side), a rule of check.sh, or a
-# script of tests/ that says how it runs quickly (tests/README.md).
+# A case is a unit test program, a fuzz driver (100,000 executions, or as many as its source says; those of the
+# produce protocol 30 s each as well, side by side), a rule of check.sh, or a script of tests/ that says how it
+# runs quickly (tests/README.md).
 # What could not run for want of something of the machine is skipped, and named at the end with the way
 # to get it. The last line is "N passed, N failed", from what was run; exit 1 if one failed.
 set -uo pipefail
@@ -139,8 +139,9 @@ unit_cases() {
 
 # Fuzz drivers: a corpus that grows in a folder of its own, seeded with the one in the tree.
 fuzz_case() {
-	local driver=$1 name=$2 n runs=100000
-	[ "$name" = groups ] && runs=20000 # each a life of several groups: 100,000 take over a minute
+	local driver=$1 name=$2 n runs
+	runs=$(sed -n 's/^ \* runs: *//p' "$root"/tests/fuzz/*/fuzz_"$name".c)
+	runs=${runs:-100000}
 	mkdir -p "$work/corpus-$name"
 	local seeds=()
 	[ -d "$root/tests/fuzz/corpus/$name" ] && seeds=("$root/tests/fuzz/corpus/$name")
