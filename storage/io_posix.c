@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <linux/fs.h> /* FICLONE */
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -218,6 +220,23 @@ posix_drop_cache(int fd)
 	return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* A buffer that its receiver on this machine has read, or closed, may wait on a list of the CPU that filled it,
+ * until that CPU has network traffic again: on an idle machine for minutes, with the file pages that sendfile()
+ * put into it. (Seen on Linux 6.18; skb_attempt_defer_free.) A datagram to ourselves is traffic. */
+static void
+posix_let_go(void)
+{
+	struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(self);
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (bind(fd, (struct sockaddr *)&self, n) == 0 && getsockname(fd, (struct sockaddr *)&self, &n) == 0)
+		(void)sendto(fd, "", 1, MSG_DONTWAIT, (struct sockaddr *)&self, n);
+	(void)close(fd);
+}
+
 /* In pieces: a byte per page, on the stack. */
 static int64_t
 posix_cached(int fd, uint64_t size)
@@ -421,6 +440,7 @@ const struct io io_posix = {
 	.cached = posix_cached,
 	.next_data = posix_next_data,
 	.sleep_ms = posix_sleep_ms,
+	.let_go = posix_let_go,
 	.map = posix_map,
 	.unmap = posix_unmap,
 	.populate = posix_populate,

@@ -43,7 +43,8 @@ def body():
     kcat = h.need("kcat", "kcat")
     kirad = h.Kirad(extra=["--num-partitions", str(PARTITIONS)]).start()
     sent = ["%01000d" % n for n in range(PARTITIONS * BYTES // 1000)]
-    h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", "held"], stdin="\n".join(sent).encode())
+    for p in range(PARTITIONS):     # left to kcat, a partition may get nothing: it keeps to one for 10 ms
+        h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", "held", "-p", p], stdin="\n".join(sent[p::PARTITIONS]).encode())
     readers = [reader(kirad, p) for p in range(PARTITIONS)]
     port = kirad.port
     kirad.kill9()

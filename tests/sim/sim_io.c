@@ -273,6 +273,11 @@ sim_next_data(int fd, uint64_t at)
 }
 
 static void
+sim_let_go(void)
+{
+}
+
+static void
 sim_sleep_ms(unsigned ms)
 {
 }
@@ -440,6 +445,7 @@ const struct io sim_io = {
 	.cached = sim_cached,
 	.next_data = sim_next_data,
 	.sleep_ms = sim_sleep_ms,
+	.let_go = sim_let_go,
 	.map = sim_map,
 	.unmap = sim_unmap,
 	.populate = sim_populate,

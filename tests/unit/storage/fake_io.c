@@ -188,6 +188,12 @@ fake_next_data(int fd, uint64_t at)
 }
 
 static void
+fake_let_go(void)
+{
+	fake.let_go++;
+}
+
+static void
 fake_sleep_ms(unsigned ms)
 {
 	const unsigned n = 1 + atomic_fetch_add(&fake.asleep, 1);
@@ -325,6 +331,7 @@ const struct io fake_io = {
 	.cached = fake_cached,
 	.next_data = fake_next_data,
 	.sleep_ms = fake_sleep_ms,
+	.let_go = fake_let_go,
 	.map = fake_map,
 	.unmap = fake_unmap,
 	.populate = fake_populate,

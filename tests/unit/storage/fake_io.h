@@ -53,6 +53,7 @@ struct fake_io {
 	int fail_rc;
 	unsigned cached_for; /* so many looks find 8 KiB in the page cache; else nothing */
 	bool tells_no_holes; /* as a file system that knows none */
+	unsigned let_go;     /* calls */
 	uint64_t slept_ms;   /* nobody sleeps, */
 	_Atomic unsigned asleep, asleep_most; /* or for no longer than another thread needs to do so too */
 	int64_t changed_ms;  /* of every file: the test's wall clock is none of the kernel's */
