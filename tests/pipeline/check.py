@@ -21,6 +21,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness as h
 
+PARTITIONS = 2
 RECORDS = {"plain": 6000, "lz4": 6000, "idem": 36000}     # idem: several segments
 
 
@@ -30,9 +31,10 @@ def line(topic, n):
 
 def fill(kirad, topic, options, n=None):
     kcat = h.need("kcat", "kcat")
-    text = "".join("k%d\t%s\n" % (i, line(topic, i)) for i in range(n or RECORDS[topic]))
-    h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic, "-K", "\t", "-H", "from=kcat"] + options,
-          stdin=text.encode())
+    lines = ["k%d\t%s\n" % (i, line(topic, i)) for i in range(n or RECORDS[topic])]
+    for p in range(PARTITIONS):     # left to kcat, a partition may get nothing: it keeps to one for 10 ms
+        h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic, "-p", p, "-K", "\t", "-H", "from=kcat"] + options,
+              stdin="".join(lines[p::PARTITIONS]).encode())
 
 
 def check(where, code):
@@ -215,7 +217,7 @@ def dumped(good):
     """The records of each topic are those that were sent."""
     for topic in ("plain", "lz4", "idem"):
         got = collections.Counter()
-        for part in (0, 1):
+        for part in range(PARTITIONS):
             _, out, _ = h.run([h.binary("kira"), "dump", "--json", "--records", "%s/%s-%d" % (good, topic, part)])
             next_offset = 0
             for o in map(json.loads, out.splitlines()):
@@ -303,7 +305,7 @@ def odd_places(good):
 
 
 def body():
-    kirad = h.Kirad(extra=["--num-partitions", "2", "--topic-default", "segment.bytes=1048576"]).start()
+    kirad = h.Kirad(extra=["--num-partitions", str(PARTITIONS), "--topic-default", "segment.bytes=1048576"]).start()
     fill(kirad, "plain", [])
     fill(kirad, "lz4", ["-z", "lz4"])
     fill(kirad, "idem", ["-X", "enable.idempotence=true", "-X", "linger.ms=0", "-X", "batch.num.messages=50"])
