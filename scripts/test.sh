@@ -43,7 +43,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 passed=0 failed=0 skipped=0 number=0
-failures=() skips=()
+failures=() failed_logs=() skips=()
 begun=$(date +%s)
 
 # run_case NAME TIMEOUT COMMAND..: counts it; 77 is a skip whose reason is the line "skipped: ...".
@@ -85,6 +85,7 @@ run_case() {
 	*)
 		failed=$((failed + 1))
 		failures+=("$name")
+		failed_logs+=("$log")
 		[ $rc = 124 ] || [ $rc = 137 ] && echo "no end after $limit s" >> "$log"
 		printf 'FAILED  %-44s %7s s  exit %d\n' "$name" "$t1" "$rc"
 		[ "${show:-0}" = 1 ] || tail -n 40 "$log" | sed 's/^/        /' ;;
@@ -112,9 +113,10 @@ build() {
 
 # A build that failed is one failure; what an older build left behind is not run in its place.
 build_failed() {
-	cat "$quiet"
+	cp "$quiet" "$logs/$1-build.log"
 	failed=$((failed + 1))
 	failures+=("$1/build")
+	failed_logs+=("$logs/$1-build.log")
 	echo "FAILED  $1/build"
 }
 
@@ -185,7 +187,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 work=$(mktemp -d /var/tmp/kira-tests-XXXXXX)
 quiet=build/test-logs/setup
-ninja_run() { if [ -t 1 ]; then ninja -C "$1" "${@:2}"; else ninja -C "$1" "${@:2}" | sed -u -n -e '/FAILED/,$p' -e '$p'; fi; }
+ninja_run() { if [ -t 1 ]; then ninja -C "$1" "${@:2}"; else ninja -C "$1" "${@:2}" | sed -u -n -e '/FAILED/,$p' -e '$p' | tee -a "$quiet"; fi; }
 
 step "build (warnings are errors)"
 build build -Dwerror=true > "$quiet" 2>&1 || { cat "$quiet"; echo "the build was not set up"; echo "0 passed, 1 failed"; exit 1; }
@@ -247,6 +249,11 @@ scripted_cases quick "$root/build"
 [ $list = 1 ] && exit 0
 took=$(($(date +%s) - begun))
 echo
+# Again: who is shown only the end of all this sees why, too.
+for i in "${!failures[@]}"; do
+	printf '== the end of %s\n' "${failures[i]}"
+	tail -n 40 "${failed_logs[i]}" | sed 's/^/        /'
+done
 [ ${#skips[@]} -gt 0 ] && printf 'skipped: %s\n' "${skips[@]}"
 [ ${#failures[@]} -gt 0 ] && printf 'failed: %s\n' "${failures[@]}"
 echo "$((passed + failed + skipped)) cases in $((took / 60)) min $((took % 60)) s, $skipped skipped"
