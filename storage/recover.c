@@ -284,13 +284,10 @@ begin(struct recovery *r, struct err *err)
 
 	if (last)
 		last->end = r->end;
-	if (SETTING(part, log_append_time) && last) { /* it never goes back */
-		part->append_ms = last->max_timestamp;
-		if (!atomic_load(&last->looked))
-			rc = sealed_max_timestamp(r->io, part->dirfd, last->base, &part->append_ms);
-	}
+	if (SETTING(part, log_append_time) && last) /* it never goes back */
+		rc = sealed_append_ms(r->io, part->dirfd, last->base, &part->append_ms);
 	if (rc < 0)
-		return err_sys(err, rc, "read the time index of %020" PRId64, last->base);
+		return err_sys(err, rc, "read the last batch of %020" PRId64, last->base);
 	file_segments(r);
 	partition_begin(part, r->start, r->end);
 	recover_forget_dropped(r);

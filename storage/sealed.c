@@ -88,13 +88,15 @@ sealed_last_batch(const struct io *io, int dir, int fd, int64_t base, int64_t *a
 	return 0;
 }
 
-/* Header by header from a batch boundary on, as far as they continue the log. -EIO and the like. */
+/* Header by header from a batch boundary on, as far as they continue the log; *append_ms: of the last, -1 where
+ * it has a producer's time. -EIO and the like. */
 static int
-walk_headers(const struct io *io, int fd, uint64_t size, uint64_t *position, int64_t *at)
+walk_headers(const struct io *io, int fd, uint64_t size, uint64_t *position, int64_t *at, int64_t *append_ms)
 {
 	uint8_t b[READ_HEADER];
 	int rc = 0;
 
+	*append_ms = -1;
 	while (rc == 0 && *position < size) {
 		rc = read_header(io, fd, *position, size, b);
 		if (rc == 0 && rb_base_offset(b) != *at)
@@ -102,9 +104,27 @@ walk_headers(const struct io *io, int fd, uint64_t size, uint64_t *position, int
 		if (rc == 0) {
 			*position += (uint64_t)rb_total(b);
 			*at += rb_count(b);
+			*append_ms = rb_attributes(b) & RB_ATTR_LOG_APPEND ? rb_max_timestamp(b) : -1;
 		}
 	}
 	return rc == -EBADMSG ? 0 : rc;
+}
+
+int
+sealed_append_ms(const struct io *io, int dir, int64_t base, int64_t *ret)
+{
+	uint64_t size, position;
+	int64_t at;
+	bool agrees;
+	int rc, fd = open_file(io, dir, base, ".log", &size);
+
+	if (fd < 0)
+		return fd;
+	rc = sealed_last_batch(io, dir, fd, base, &at, &position, &agrees);
+	if (rc == 0)
+		rc = walk_headers(io, fd, size, &position, &at, ret);
+	(void)io->close(fd);
+	return rc;
 }
 
 int
@@ -112,6 +132,7 @@ sealed_look(const struct io *io, int dir, const struct holes *holes, int64_t bas
 	struct sealed_tail *ret, struct err *err)
 {
 	uint64_t size = 0;
+	int64_t append_ms;
 	bool agrees;
 	int rc, fd = open_file(io, dir, base, ".log", &size);
 
@@ -122,7 +143,7 @@ sealed_look(const struct io *io, int dir, const struct holes *holes, int64_t bas
 	if (rc < 0) {
 		(void)err_sys(err, rc, "read the index of %020" PRId64, base);
 	} else {
-		rc = walk_headers(io, fd, size, &ret->position, &ret->end);
+		rc = walk_headers(io, fd, size, &ret->position, &ret->end, &append_ms);
 		if (rc < 0)
 			(void)err_sys(err, rc, "read %020" PRId64 ".log", base);
 	}

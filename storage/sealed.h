@@ -23,6 +23,8 @@ int sealed_look(const struct io *io, int dir, const struct holes *holes, int64_t
 	struct sealed_tail *ret, struct err *err);
 /* The last entry of its time index alone. */
 int sealed_max_timestamp(const struct io *io, int dir, int64_t base, int64_t *ret);
+/* LogAppendTime of its last batch; -1: that has a producer's time, or there is none. */
+int sealed_append_ms(const struct io *io, int dir, int64_t base, int64_t *ret);
 /* Where to begin: the batch at the last index entry, or the beginning where entry and batch disagree;
  * then *agrees is false. */
 int sealed_last_batch(const struct io *io, int dir, int fd, int64_t base, int64_t *at,

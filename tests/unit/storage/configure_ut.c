@@ -64,6 +64,51 @@ stamps_begin_and_end_with_the_next_batch(void)
 	world_end();
 }
 
+/* Stopped, or killed, and started again `late_ms` later by its clock. */
+static void
+again(bool kill, int64_t late_ms)
+{
+	if (kill)
+		world_kill();
+	else
+		CU_ASSERT_EQUAL(world_stop(), 0);
+	w.wall_ms += late_ms;
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	(void)world_append(0, (struct batch_of){.timestamp = 5});
+}
+
+/* The last append time, that is; what a producer had set ahead of the clock is none. */
+static void
+append_times_go_on_behind_a_start(void)
+{
+	int64_t stamped;
+
+	for (unsigned kill = 0; kill < 2; kill++) {
+		begin();
+		w.config.timestamp_before_max_ms = w.config.timestamp_after_max_ms = INT64_MAX;
+		storage_configure(w.part[0], &w.config);
+		(void)world_append(0, (struct batch_of){.timestamp = w.wall_ms + 3600000});
+		w.config.log_append_time = true;
+		again(kill, 0);
+		CU_ASSERT(w.result.append_ms > 0 && w.result.append_ms <= w.wall_ms);
+		/* In one segment with such a one. */
+		w.config.log_append_time = false;
+		storage_configure(w.part[0], &w.config);
+		(void)world_append(0, (struct batch_of){.timestamp = w.wall_ms + 3600000});
+		w.config.log_append_time = true;
+		storage_configure(w.part[0], &w.config);
+		(void)world_append(0, (struct batch_of){.timestamp = 5});
+		stamped = w.wall_ms;
+		CU_ASSERT_EQUAL(w.result.append_ms, stamped);
+		again(kill, -1000);
+		CU_ASSERT_EQUAL(w.result.append_ms, stamped);
+		again(kill, 2000);
+		CU_ASSERT(w.result.append_ms > stamped && w.result.append_ms <= w.wall_ms);
+		CU_ASSERT_EQUAL(world_read(0), 6);
+		world_end();
+	}
+}
+
 /* While the topic was LogAppendTime its timestamps were not judged, and what was checked is not checked
  * again. */
 static void
@@ -218,6 +263,7 @@ commits_come_as_often_as_the_lowest_flush_ms_asks(void)
 static const struct ut_test tests[] = {
 	UT("configure", limits_are_those_of_the_next_batch),
 	UT("configure", stamps_begin_and_end_with_the_next_batch),
+	UT("configure", append_times_go_on_behind_a_start),
 	UT("configure", a_batch_that_waited_is_judged_by_what_holds_now),
 	UT("configure", retention_takes_what_the_new_limit_allows),
 	UT("configure", an_older_segment_is_rolled_once_segment_ms_says_so),
