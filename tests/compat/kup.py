@@ -35,8 +35,8 @@ class Batch:
         self.alone = False      # 45: again once all before it are final
         self.not_before = 0.0
 
-    def __lt__(self, other):
-        return self.sequence < other.sequence
+    def __lt__(self, other):                    # of one partition: 0 follows 2^31 - 1
+        return (self.sequence - other.sequence) & 0x7FFFFFFF >= 1 << 30
 
 
 class Packet:
@@ -196,8 +196,9 @@ class Producer:
             if not batches or batches[0].not_before > now:
                 continue
             b = batches[0]
-            if b.alone and any(p.batch.partition == partition and p.batch.sequence < b.sequence
-                               for p in s.packets.values() if p.error is None):
+            # Once round, number 0 waits too: a broker whose state expired would take it for a first batch (section 6).
+            if (b.alone or b.sequence == 0) and any(p.batch.partition == partition and p.batch < b
+                                                    for p in s.packets.values() if p.error is None):
                 continue
             if len(b.payload) > room:
                 if s.size:
