@@ -36,7 +36,8 @@ struct io {
 	 * system cannot tell. */
 	uint64_t (*next_data)(int fd, uint64_t at);
 	void (*sleep_ms)(unsigned ms);
-	/* The kernel frees what it still holds of sockets that gave it up, on this CPU: file pages too. */
+	/* The kernel frees what it still holds of sockets that gave it up, on the CPUs that this thread may run on: file
+	 * pages too. */
 	void (*let_go)(void);
 	/* fd -1: zeroed memory. Shared and writable; may be longer than the file, whose pages come one by
 	 * one: no read-ahead. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <linux/fs.h> /* FICLONE */
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -222,18 +223,29 @@ posix_drop_cache(int fd)
 
 /* A buffer that its receiver on this machine has read, or closed, may wait on a list of the CPU that filled it,
  * until that CPU has network traffic again: on an idle machine for minutes, with the file pages that sendfile()
- * put into it. (Seen on Linux 6.18; skb_attempt_defer_free.) A datagram to ourselves is traffic. */
+ * put into it. (Seen on Linux 6.18; skb_attempt_defer_free.) A datagram to ourselves is traffic, where it is sent from. */
 static void
 posix_let_go(void)
 {
 	struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(self);
+	cpu_set_t ours, one;
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
-	if (bind(fd, (struct sockaddr *)&self, n) == 0 && getsockname(fd, (struct sockaddr *)&self, &n) == 0)
-		(void)sendto(fd, "", 1, MSG_DONTWAIT, (struct sockaddr *)&self, n);
+	if (bind(fd, (struct sockaddr *)&self, n) == 0 && getsockname(fd, (struct sockaddr *)&self, &n) == 0 &&
+		sched_getaffinity(0, sizeof(ours), &ours) == 0) {
+		for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+			if (!CPU_ISSET(cpu, &ours))
+				continue;
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			(void)sched_setaffinity(0, sizeof(one), &one);
+			(void)sendto(fd, "", 1, MSG_DONTWAIT, (struct sockaddr *)&self, n);
+		}
+		(void)sched_setaffinity(0, sizeof(ours), &ours);
+	}
 	(void)close(fd);
 }
 

@@ -116,7 +116,7 @@ wait_for_cache(struct storage *s)
 	may = s->cache_waited_ms < CACHE_MAX_MS;
 	if (may && !atomic_load(&s->cache_is_opaque) && (s->cache_waited_ms > 0 || cache_shows(s))) {
 		s->cache_waited_ms += CACHE_WAIT_MS;
-		s->io->let_go(); /* this is the CPU that sent, before the start too */
+		s->io->let_go(); /* one of these CPUs sent, before the start too */
 		s->io->sleep_ms(CACHE_WAIT_MS);
 	}
 	(void)pthread_mutex_unlock(&s->op_lock);
