@@ -10,12 +10,6 @@
 
 #include <stdlib.h>
 
-static struct view
-name_of(const struct topic *t)
-{
-	return (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)};
-}
-
 static uint32_t
 bucket_of(struct view name)
 {
@@ -47,7 +41,7 @@ topics_colliding(const struct control *ctl, struct view name)
 {
 	const struct topic *t = ctl->topics.bucket[bucket_of(name)];
 
-	while (t && !topic_name_collides(name, name_of(t)))
+	while (t && !topic_name_collides(name, view_text(t->name)))
 		t = t->chain;
 	return t;
 }
@@ -86,7 +80,7 @@ topic_make(const char *name, int32_t partitions)
 	ASSERT(t);
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
 	t->partitions = partitions;
-	t->internal = topic_name_internal((struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
+	t->internal = topic_name_internal(view_text(name));
 	t->part = calloc(1, sizeof(*t->part) + (size_t)partitions * sizeof(t->part->part[0]));
 	t->said_failed = calloc((size_t)partitions, sizeof(*t->said_failed));
 	ASSERT(t->part && t->said_failed);
@@ -138,7 +132,7 @@ void
 topic_link(struct control *ctl, struct topic *t)
 {
 	struct topics *ts = &ctl->topics;
-	const uint32_t b = bucket_of(name_of(t)), i = id_bucket_of(t->id);
+	const uint32_t b = bucket_of(view_text(t->name)), i = id_bucket_of(t->id);
 
 	t->chain = ts->bucket[b];
 	ts->bucket[b] = t;
@@ -158,7 +152,7 @@ void
 topic_unlink(struct control *ctl, struct topic *t)
 {
 	struct topics *ts = &ctl->topics;
-	struct topic **at = &ts->bucket[bucket_of(name_of(t))];
+	struct topic **at = &ts->bucket[bucket_of(view_text(t->name))];
 
 	while (*at != t)
 		at = &(*at)->chain;

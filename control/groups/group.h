@@ -105,16 +105,4 @@ group_id_legal(struct view id)
 	return id.len > 0 && id.len <= INT16_MAX;
 }
 
-static inline bool
-view_same(struct view a, struct view b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
-}
-
-static inline struct view
-view_text(const char *s)
-{
-	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
-}
-
 #endif

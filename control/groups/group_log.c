@@ -20,16 +20,10 @@
 
 #define TOPIC_NAME "__consumer_offsets"
 
-static struct view
-topic_name(void)
-{
-	return (struct view){(const uint8_t *)TOPIC_NAME, sizeof(TOPIC_NAME) - 1};
-}
-
 struct topic *
 group_log_topic(const struct group_log *log)
 {
-	return topics_find(log->ctl, topic_name());
+	return topics_find(log->ctl, view_text(TOPIC_NAME));
 }
 
 enum group_log_state
@@ -96,7 +90,7 @@ create(struct group_log *log)
 	};
 	struct topic_setting config[ARRAY_LENGTH(setting) + 2];
 	struct control *ctl = log->ctl;
-	struct topic_spec spec = {.name = topic_name(), .internal = true, .config = config,
+	struct topic_spec spec = {.name = view_text(TOPIC_NAME), .internal = true, .config = config,
 		.partitions = (int32_t)ctl->cfg->offsets_partitions};
 	static struct log_limit refused;
 	struct err err = {""};

@@ -48,7 +48,6 @@ offset_value_make(struct group_offsets *of, const struct offset_record *o)
 	return v;
 }
 
-/* *at = v, with its reference. */
 void
 offset_value_set(struct group_offsets *of, struct offset_value **at, struct offset_value *v)
 {
@@ -65,14 +64,6 @@ offset_value_set(struct group_offsets *of, struct offset_value **at, struct offs
 
 /* ---- The table ---- */
 
-static int
-compare(struct view a, struct view b)
-{
-	const int c = memcmp(a.p, b.p, MIN(a.len, b.len));
-
-	return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Where the topic is, or would be. */
 static unsigned
 topic_at(const struct group_offsets *of, struct view name)
@@ -82,7 +73,7 @@ topic_at(const struct group_offsets *of, struct view name)
 	while (low < high) {
 		const unsigned mid = (low + high) / 2;
 
-		if (compare(of->topic[mid]->name, name) < 0)
+		if (view_order(of->topic[mid]->name, name) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -95,7 +86,7 @@ offset_topic_find(const struct group_offsets *of, struct view name)
 {
 	const unsigned i = of ? topic_at(of, name) : 0;
 
-	return of && i < of->topics && compare(of->topic[i]->name, name) == 0 ? of->topic[i] : NULL;
+	return of && i < of->topics && view_same(of->topic[i]->name, name) ? of->topic[i] : NULL;
 }
 
 struct offset *
@@ -167,7 +158,6 @@ offset_obtain(struct group_offsets *of, struct view topic, int32_t partition)
 	return t;
 }
 
-/* An offset that is no more, and of which nothing is under way. The row of its topic stays until the group goes. */
 void
 offset_drop_if_nothing(struct group_offsets *of, struct offset_topic *t, int32_t partition)
 {

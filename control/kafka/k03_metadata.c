@@ -86,14 +86,12 @@ write_asked(struct conn *c, struct writer *w, const struct q_metadata *q,
 	if (c->rq.version < 12 && by_id) {
 		/* These versions have ids in answers only. */
 		write_topic(c, w, NULL, KIRA_E_INVALID_REQUEST,
-			a->name.p ? a->name : (struct view){(const uint8_t *)"", 0},
-			a->id ? a->id : no_id, false);
+			a->name.p ? a->name : view_text(""), a->id ? a->id : no_id, false);
 		return;
 	}
 	t = by_id ? topics_find_id(ctl, a->id) : topics_find(ctl, a->name);
 	if (t)
-		write_topic(c, w, t, 0, (struct view){(const uint8_t *)t->name,
-			(uint32_t)strlen(t->name)}, t->id, q->topic_operations);
+		write_topic(c, w, t, 0, view_text(t->name), t->id, q->topic_operations);
 	else if (!by_id)
 		write_topic(c, w, NULL, missing(ctl, a->name, ctl->cfg->auto_create_topics &&
 			q->auto_create), a->name, no_id, false);
@@ -129,8 +127,7 @@ answer(struct conn *c, const struct q_metadata *q)
 		kw_array(w, live);
 		for (const struct topic *t = ctl->topics.first; t; t = t->next)
 			if (t->state == TOPIC_LIVE)
-				write_topic(c, w, t, 0, (struct view){(const uint8_t *)t->name,
-					(uint32_t)strlen(t->name)}, t->id, q->topic_operations);
+				write_topic(c, w, t, 0, view_text(t->name), t->id, q->topic_operations);
 	} else {
 		kw_array(w, q->topics);
 		for (int32_t i = 0; i < q->topics; i++)

@@ -50,7 +50,7 @@ commit_one(const struct control *ctl, struct offset_commit *of, const struct q_c
 {
 	const struct topic *t = topics_find(ctl, qt->name);
 	const struct offset_record rec = {.offset = q->offset, .leader_epoch = q->leader_epoch,
-		.commit_ms = wall_ms, .metadata = q->metadata.p ? q->metadata : (struct view){(const uint8_t *)"", 0}};
+		.commit_ms = wall_ms, .metadata = q->metadata.p ? q->metadata : view_text("")};
 
 	if (!t || !topic_partition(t, q->partition))
 		return KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;

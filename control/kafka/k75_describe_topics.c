@@ -17,10 +17,7 @@
 static int
 by_name(const void *a, const void *b)
 {
-	const struct view *x = a, *y = b;
-	const int c = memcmp(x->p, y->p, MIN(x->len, y->len));
-
-	return c ? c : (x->len > y->len) - (x->len < y->len);
+	return view_order(*(const struct view *)a, *(const struct view *)b);
 }
 
 /* Names to tell, from the cursor on, each once, sorted. NULL: no memory. */
@@ -38,11 +35,11 @@ names_of(const struct control *ctl, const struct q_describe_topics *q, int32_t *
 		name[(*n)++] = q->topic[i];
 	for (const struct topic *t = ctl->topics.first; t && q->topics == 0; t = t->next)
 		if (t->state == TOPIC_LIVE)
-			name[(*n)++] = (struct view){(const uint8_t *)t->name, (uint32_t)strlen(t->name)};
+			name[(*n)++] = view_text(t->name);
 	qsort(name, (size_t)*n, sizeof(*name), by_name);
 	for (int32_t i = 0; i < *n; i++)
-		if ((!q->has_cursor || by_name(&name[i], &q->cursor_topic) >= 0) &&
-			(kept == 0 || by_name(&name[i], &name[kept - 1]) != 0))
+		if ((!q->has_cursor || view_order(name[i], q->cursor_topic) >= 0) &&
+			(kept == 0 || !view_same(name[i], name[kept - 1])))
 			name[kept++] = name[i];
 	*n = kept;
 	return name;
@@ -55,7 +52,7 @@ cursor_right(const struct q_describe_topics *q, const struct view *name, int32_t
 		return true;
 	/* Of topics that were named it must be one; among all it may have gone meanwhile. */
 	return q->cursor_partition >= 0 &&
-		(q->topics == 0 || (n > 0 && by_name(&name[0], &q->cursor_topic) == 0));
+		(q->topics == 0 || (n > 0 && view_same(name[0], q->cursor_topic)));
 }
 
 static void
@@ -105,7 +102,7 @@ struct page {
 static int32_t
 first_of(const struct q_describe_topics *q, struct view name)
 {
-	return q->has_cursor && by_name(&name, &q->cursor_topic) == 0 ? q->cursor_partition : 0;
+	return q->has_cursor && view_same(name, q->cursor_topic) ? q->cursor_partition : 0;
 }
 
 static struct page

@@ -19,6 +19,28 @@ struct view {
 	uint32_t len;
 };
 
+static inline bool
+view_same(struct view a, struct view b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static inline struct view
+view_text(const char *s)
+{
+	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
+}
+
+/* By their bytes, the shorter of two alike first: < 0, 0, > 0. */
+static inline int
+view_order(struct view a, struct view b)
+{
+	const uint32_t n = a.len < b.len ? a.len : b.len;
+	const int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+	return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
+}
+
 struct reader {
 	const uint8_t *p, *end;
 	bool bad, flexible;

@@ -175,6 +175,23 @@ tags_are_nothing_where_the_version_is_not_flexible(void)
 	CU_ASSERT_FALSE(r.bad);
 }
 
+static void
+views_are_ordered_by_their_bytes_the_shorter_first(void)
+{
+	const struct view null = {NULL, 0};
+
+	CU_ASSERT(view_order(view_text("a"), view_text("b")) < 0);
+	CU_ASSERT(view_order(view_text("a\x80"), view_text("ab")) > 0);
+	CU_ASSERT(view_order(view_text("a"), view_text("ab")) < 0);
+	CU_ASSERT(view_order(view_text("ab"), view_text("a")) > 0);
+	CU_ASSERT_EQUAL(view_order(view_text("ab"), view_text("ab")), 0);
+	CU_ASSERT(view_order(null, view_text("a")) < 0);
+	CU_ASSERT_EQUAL(view_order(null, view_text("")), 0);
+	CU_ASSERT_TRUE(view_same(view_text("ab"), view_text("ab")));
+	CU_ASSERT_FALSE(view_same(view_text("ab"), view_text("a")));
+	CU_ASSERT_FALSE(view_same(view_text("ab"), view_text("ac")));
+}
+
 static const struct ut_test tests[] = {
 	UT("reader", integers_are_big_endian_and_signed),
 	UT("reader", a_read_past_the_end_gives_zero_and_sticks),
@@ -187,6 +204,7 @@ static const struct ut_test tests[] = {
 	UT("reader", a_null_array_is_minus_one_and_well_formed),
 	UT("reader", unknown_tags_are_walked_over_and_sixty_five_are_malformed),
 	UT("reader", tags_are_nothing_where_the_version_is_not_flexible),
+	UT("reader", views_are_ordered_by_their_bytes_the_shorter_first),
 };
 
 UT_MAIN(tests)

@@ -14,7 +14,7 @@ int32_t fetch_max_bytes;
 static void
 kw_name(struct writer *q, const char *name)
 {
-	const struct topic *t = topics_find(w.ctl, (struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
+	const struct topic *t = topics_find(w.ctl, view_text(name));
 
 	if (fetch_version < 13)
 		kw_string(q, name);

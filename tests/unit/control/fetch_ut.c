@@ -34,7 +34,7 @@ plain(int64_t offset)
 static void
 kw_topic(struct writer *q, int16_t version, const char *name)
 {
-	const struct topic *t = topics_find(w.ctl, (struct view){(const uint8_t *)name, (uint32_t)strlen(name)});
+	const struct topic *t = topics_find(w.ctl, view_text(name));
 
 	if (version < 13)
 		kw_string(q, name);

@@ -16,12 +16,6 @@
 
 #define MS 1700000000123
 
-static struct view
-v(const char *s)
-{
-	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
-}
-
 static bool
 same(struct view a, const void *p, size_t n)
 {
@@ -35,14 +29,14 @@ static const uint8_t value_golden[] = {0, 3, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 5,
 static void
 keys_and_values_are_kafkas_bytes(void)
 {
-	const struct offset_record o = {.offset = 258, .leader_epoch = 5, .commit_ms = MS, .metadata = v("m")};
+	const struct offset_record o = {.offset = 258, .leader_epoch = 5, .commit_ms = MS, .metadata = view_text("m")};
 	struct writer w;
 	uint8_t to[64];
 
 	w = kw_open(to, sizeof(to), false);
-	offset_key_write(&w, v("g"), v("tp"), 7);
+	offset_key_write(&w, view_text("g"), view_text("tp"), 7);
 	CU_ASSERT_TRUE(same((struct view){to, (uint32_t)kw_length(&w)}, key_golden, sizeof(key_golden)));
-	CU_ASSERT_EQUAL(sizeof(key_golden), OFFSET_KEY_ROOM(v("g"), v("tp")));
+	CU_ASSERT_EQUAL(sizeof(key_golden), OFFSET_KEY_ROOM(view_text("g"), view_text("tp")));
 	w = kw_open(to, sizeof(to), false);
 	offset_value_write(&w, &o);
 	CU_ASSERT_TRUE(same((struct view){to, (uint32_t)kw_length(&w)}, value_golden, sizeof(value_golden)));
@@ -109,13 +103,13 @@ keys_are_told_apart_by_their_version(void)
 static void
 a_group_lies_where_kafka_puts_it(void)
 {
-	CU_ASSERT_EQUAL(group_partition(v("hello"), 50), 99162322 % 50);
-	CU_ASSERT_EQUAL(group_partition(v("hello"), 1), 0);
-	CU_ASSERT_EQUAL(group_partition(v("polygenelubricants"), 50), 0);
-	CU_ASSERT_EQUAL(group_partition(v("Aa"), 10000), 2112);
-	CU_ASSERT_EQUAL(group_partition(v("\xc3\xa9"), 1000), 233);
-	CU_ASSERT_EQUAL(group_partition(v("\xf0\x9f\x98\x80"), 100000000), 0xd83d * 31 + 0xde00);
-	CU_ASSERT_EQUAL(group_partition(v(""), 50), 0);
+	CU_ASSERT_EQUAL(group_partition(view_text("hello"), 50), 99162322 % 50);
+	CU_ASSERT_EQUAL(group_partition(view_text("hello"), 1), 0);
+	CU_ASSERT_EQUAL(group_partition(view_text("polygenelubricants"), 50), 0);
+	CU_ASSERT_EQUAL(group_partition(view_text("Aa"), 10000), 2112);
+	CU_ASSERT_EQUAL(group_partition(view_text("\xc3\xa9"), 1000), 233);
+	CU_ASSERT_EQUAL(group_partition(view_text("\xf0\x9f\x98\x80"), 100000000), 0xd83d * 31 + 0xde00);
+	CU_ASSERT_EQUAL(group_partition(view_text(""), 50), 0);
 }
 
 static bool

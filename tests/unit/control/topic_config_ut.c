@@ -16,12 +16,6 @@ set(const char *name, const char *value)
 	return row < 0 ? -1000 : topic_config_set(&cfg, (unsigned)row, value, &err);
 }
 
-static struct view
-v(const char *s)
-{
-	return (struct view){(const uint8_t *)s, (uint32_t)strlen(s)};
-}
-
 static void
 defaults_are_kafkas(void)
 {
@@ -127,27 +121,27 @@ topic_names_follow_kafkas_rule(void)
 {
 	char name[251];
 
-	CU_ASSERT_TRUE(topic_name_legal(v("a")));
-	CU_ASSERT_TRUE(topic_name_legal(v("A.b_c-9")));
-	CU_ASSERT_TRUE(topic_name_legal(v("...")));
-	CU_ASSERT_FALSE(topic_name_legal(v("")));
-	CU_ASSERT_FALSE(topic_name_legal(v(".")));
-	CU_ASSERT_FALSE(topic_name_legal(v("..")));
-	CU_ASSERT_FALSE(topic_name_legal(v("a b")));
-	CU_ASSERT_FALSE(topic_name_legal(v("a/b")));
-	CU_ASSERT_FALSE(topic_name_legal(v("\xc3\xa4")));
+	CU_ASSERT_TRUE(topic_name_legal(view_text("a")));
+	CU_ASSERT_TRUE(topic_name_legal(view_text("A.b_c-9")));
+	CU_ASSERT_TRUE(topic_name_legal(view_text("...")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text("")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text(".")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text("..")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text("a b")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text("a/b")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text("\xc3\xa4")));
 	CU_ASSERT_FALSE(topic_name_legal((struct view){(const uint8_t *)"a\0b", 3}));
 	CU_ASSERT_FALSE(topic_name_legal((struct view){NULL, 0}));
 	memset(name, 'x', sizeof(name));
 	name[249] = 0;
-	CU_ASSERT_TRUE(topic_name_legal(v(name)));
+	CU_ASSERT_TRUE(topic_name_legal(view_text(name)));
 	name[249] = 'x';
 	name[250] = 0;
-	CU_ASSERT_FALSE(topic_name_legal(v(name)));
-	CU_ASSERT_TRUE(topic_name_collides(v("a.b"), v("a_b")));
-	CU_ASSERT_EQUAL(topic_name_hash(v("a.b")), topic_name_hash(v("a_b")));
-	CU_ASSERT_NOT_EQUAL(topic_name_hash(v("a.b")), topic_name_hash(v("a-b")));
-	CU_ASSERT_FALSE(topic_name_collides(v("a.b"), v("a-b")));
+	CU_ASSERT_FALSE(topic_name_legal(view_text(name)));
+	CU_ASSERT_TRUE(topic_name_collides(view_text("a.b"), view_text("a_b")));
+	CU_ASSERT_EQUAL(topic_name_hash(view_text("a.b")), topic_name_hash(view_text("a_b")));
+	CU_ASSERT_NOT_EQUAL(topic_name_hash(view_text("a.b")), topic_name_hash(view_text("a-b")));
+	CU_ASSERT_FALSE(topic_name_collides(view_text("a.b"), view_text("a-b")));
 }
 
 static const struct ut_test tests[] = {

@@ -11,12 +11,6 @@
 
 static struct world w;
 
-static struct view
-view_of(const char *text)
-{
-	return (struct view){(const uint8_t *)text, (uint32_t)strlen(text)};
-}
-
 struct creation {
 	const char *name;
 	int32_t partitions;
@@ -107,7 +101,7 @@ a_topic_is_in_the_catalogue_with_its_configuration(void)
 	CU_ASSERT_EQUAL(strncmp(fake.catalogue, "version ", 8), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(fake.catalogue, "\nt orders "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(fake.catalogue, " 3\nc orders retention.ms 60000\n"));
-	CU_ASSERT_EQUAL(topics_find(w.ctl, view_of("orders"))->cfg.log.retention_ms, 60000);
+	CU_ASSERT_EQUAL(topics_find(w.ctl, view_text("orders"))->cfg.log.retention_ms, 60000);
 	CU_ASSERT_EQUAL(metadata(fd, "orders", false, &n), 0);
 	CU_ASSERT_EQUAL(n, 3);
 	(void)close(fd);
@@ -197,8 +191,8 @@ a_disk_that_fails_leaves_no_topic_behind(void)
 static void
 one_catalogue_is_written_at_a_time_and_each_holds_what_is_true_then(void)
 {
-	const struct topic_spec a = {.name = view_of("a"), .partitions = 1};
-	const struct topic_spec b = {.name = view_of("b"), .partitions = 1};
+	const struct topic_spec a = {.name = view_text("a"), .partitions = 1};
+	const struct topic_spec b = {.name = view_text("b"), .partitions = 1};
 	struct topic *t;
 	struct err err;
 
@@ -232,7 +226,7 @@ deleting_forgets_first_then_detaches_then_unlinks(void)
 	w.lazy = true;
 	delete_topic("t");
 	world_send(&w, fd);
-	CU_ASSERT_PTR_NULL(topics_find(w.ctl, view_of("t")));
+	CU_ASSERT_PTR_NULL(topics_find(w.ctl, view_text("t")));
 	CU_ASSERT_EQUAL(lcores.rx_queued, 1);
 	CU_ASSERT_EQUAL(lcores.rx[0]->kind, RX_FORGET_TOPIC);
 	CU_ASSERT_EQUAL(lcores.queued, 0);
