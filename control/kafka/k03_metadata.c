@@ -6,11 +6,7 @@
 
 #include <kira/errors.h>
 
-#define TOPIC_OPERATIONS   3576 /* bits of AclOperation: all that a topic knows */
-#define CLUSTER_OPERATIONS 8096
-
 static const struct park wait_for_topics;
-static const uint8_t no_id[UUID_BYTES];
 
 static void
 write_partition(struct writer *w, const struct topic *t, int32_t i, int16_t version, int32_t node)
@@ -46,7 +42,7 @@ write_topic(struct conn *c, struct writer *w, const struct topic *t, int16_t err
 	for (int32_t i = 0; !error && i < t->partitions; i++)
 		write_partition(w, t, i, version, node);
 	if (version >= 8)
-		kw_i32(w, operations && !error ? TOPIC_OPERATIONS : INT32_MIN);
+		kw_i32(w, operations && !error ? SERVE_TOPIC_OPERATIONS : INT32_MIN);
 	kw_tags(w);
 }
 
@@ -72,7 +68,7 @@ missing(struct control *ctl, struct view name, bool may_create)
 static bool
 has_id(const struct q_metadata_topic *a)
 {
-	return a->id && memcmp(a->id, no_id, UUID_BYTES) != 0;
+	return a->id && memcmp(a->id, serve_no_id, UUID_BYTES) != 0;
 }
 
 static void
@@ -86,7 +82,7 @@ write_asked(struct conn *c, struct writer *w, const struct q_metadata *q,
 	if (c->rq.version < 12 && by_id) {
 		/* These versions have ids in answers only. */
 		write_topic(c, w, NULL, KIRA_E_INVALID_REQUEST,
-			a->name.p ? a->name : view_text(""), a->id ? a->id : no_id, false);
+			a->name.p ? a->name : view_text(""), a->id ? a->id : serve_no_id, false);
 		return;
 	}
 	t = by_id ? topics_find_id(ctl, a->id) : topics_find(ctl, a->name);
@@ -94,7 +90,7 @@ write_asked(struct conn *c, struct writer *w, const struct q_metadata *q,
 		write_topic(c, w, t, 0, view_text(t->name), t->id, q->topic_operations);
 	else if (!by_id)
 		write_topic(c, w, NULL, missing(ctl, a->name, ctl->cfg->auto_create_topics &&
-			q->auto_create), a->name, no_id, false);
+			q->auto_create), a->name, serve_no_id, false);
 	else
 		write_topic(c, w, NULL, KIRA_E_UNKNOWN_TOPIC_ID, (struct view){NULL, 0}, a->id, false);
 }
@@ -134,7 +130,7 @@ answer(struct conn *c, const struct q_metadata *q)
 			write_asked(c, w, q, &q->topic[i]);
 	}
 	if (version >= 8 && version <= 10)
-		kw_i32(w, q->cluster_operations ? CLUSTER_OPERATIONS : INT32_MIN);
+		kw_i32(w, q->cluster_operations ? SERVE_CLUSTER_OPERATIONS : INT32_MIN);
 	kw_tags(w);
 	return SERVED_ANSWER;
 }
@@ -143,12 +139,9 @@ answer(struct conn *c, const struct q_metadata *q)
 static bool
 must_wait(const struct control *ctl, const struct q_metadata *q)
 {
-	for (int32_t i = 0; i < q->topics; i++) {
-		const struct topic *t = topics_any(ctl, q->topic[i].name);
-
-		if (t && t->state == TOPIC_CREATING)
+	for (int32_t i = 0; i < q->topics; i++)
+		if (serve_being_made(ctl, q->topic[i].name))
 			return true;
-	}
 	return false;
 }
 

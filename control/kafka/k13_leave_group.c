@@ -7,8 +7,6 @@
 
 #include <kira/errors.h>
 
-#include "base/bits.h"
-
 enum served
 k13_leave_group(struct conn *c, uint64_t now_ns)
 {

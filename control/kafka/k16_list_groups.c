@@ -36,7 +36,7 @@ k16_list_groups(struct conn *c, uint64_t now_ns)
 
 	if (!q_list_groups(&q, &c->rq, &c->ctl->arena))
 		return SERVED_MALFORMED;
-	error = serve_group_log(c->ctl, view_text("-"));
+	error = serve_group_log(c->ctl, view_text(""));
 	for (const struct group *g = error ? NULL : c->ctl->groups.first; g; g = g->next)
 		n += wanted(&q, g);
 	w = conn_answer(c);

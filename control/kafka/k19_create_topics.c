@@ -145,7 +145,6 @@ write_configs(struct writer *w, const struct control *ctl, const struct topic *t
 static enum served
 answer(struct conn *c, const struct create *cr)
 {
-	static const uint8_t no_id[UUID_BYTES];
 	const int16_t version = c->rq.version;
 	struct q_create_topics q;
 	struct writer *w;
@@ -160,7 +159,7 @@ answer(struct conn *c, const struct create *cr)
 
 		kw_view(w, q.topic[i].name);
 		if (version >= 7)
-			kw_raw(w, r->topic && !r->error ? r->topic->id : no_id, UUID_BYTES);
+			kw_raw(w, r->topic && !r->error ? r->topic->id : serve_no_id, UUID_BYTES);
 		kw_i16(w, r->error);
 		kw_string(w, r->error ? r->message : NULL);
 		if (version >= 5) {

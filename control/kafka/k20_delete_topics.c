@@ -20,12 +20,11 @@ struct deletion {
 };
 
 static const struct park wait_for_end;
-static const uint8_t no_id[UUID_BYTES];
 
 static void
 delete_one(struct control *ctl, int16_t version, const struct q_delete_topic *q, struct result *r)
 {
-	const bool has_id = q->id && memcmp(q->id, no_id, UUID_BYTES) != 0;
+	const bool has_id = q->id && memcmp(q->id, serve_no_id, UUID_BYTES) != 0;
 	struct topic *t;
 
 	if (has_id)

@@ -4,8 +4,6 @@
 
 #include <kira/errors.h>
 
-#define CLUSTER_OPERATIONS 8096 /* bits of AclOperation: all that a cluster knows */
-
 enum served
 k60_describe_cluster(struct conn *c, uint64_t now_ns)
 {
@@ -37,7 +35,7 @@ k60_describe_cluster(struct conn *c, uint64_t now_ns)
 		kw_string(w, NULL);
 		kw_tags(w);
 	}
-	kw_i32(w, q.cluster_operations && !error ? CLUSTER_OPERATIONS : INT32_MIN);
+	kw_i32(w, q.cluster_operations && !error ? SERVE_CLUSTER_OPERATIONS : INT32_MIN);
 	kw_tags(w);
 	return SERVED_ANSWER;
 }

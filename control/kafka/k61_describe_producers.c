@@ -82,12 +82,12 @@ answer(struct conn *c, const struct query *qu, const struct q_partitions *q)
 static struct partition *
 find(const struct control *ctl, const struct q_partitions *q, int32_t k)
 {
+	const struct topic *t;
 	int32_t i = 0;
 
 	while (k >= q->topic[i].partitions)
 		k -= q->topic[i++].partitions;
-	const struct topic *t = topics_find(ctl, q->topic[i].name);
-
+	t = topics_find(ctl, q->topic[i].name);
 	return t ? topic_partition(t, q->topic[i].partition[k]) : NULL;
 }
 

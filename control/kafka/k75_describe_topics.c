@@ -11,8 +11,7 @@
 
 #include <stdlib.h>
 
-#define PARTITIONS_PAGE  2000 /* Kafka's max.request.partition.size.limit */
-#define TOPIC_OPERATIONS 3576 /* bits of AclOperation: all that a topic knows */
+#define PARTITIONS_PAGE 2000 /* Kafka's max.request.partition.size.limit */
 
 static int
 by_name(const void *a, const void *b)
@@ -77,16 +76,14 @@ write_partition(struct writer *w, const struct topic *t, int32_t i, int32_t node
 static void
 write_topic(struct writer *w, struct view name, const struct topic *t, int32_t from, int32_t to, int32_t node)
 {
-	static const uint8_t no_id[UUID_BYTES];
-
 	kw_i16(w, t ? 0 : topic_name_legal(name) ? KIRA_E_UNKNOWN_TOPIC_OR_PARTITION : KIRA_E_INVALID_TOPIC_EXCEPTION);
 	kw_view(w, name);
-	kw_raw(w, t ? t->id : no_id, UUID_BYTES);
+	kw_raw(w, t ? t->id : serve_no_id, UUID_BYTES);
 	kw_bool(w, t && t->internal);
 	kw_array(w, to - from);
 	for (int32_t i = from; i < to; i++)
 		write_partition(w, t, i, node);
-	kw_i32(w, t ? TOPIC_OPERATIONS : INT32_MIN);
+	kw_i32(w, t ? SERVE_TOPIC_OPERATIONS : INT32_MIN);
 	kw_tags(w);
 }
 
@@ -176,7 +173,7 @@ k75_describe_topics(struct conn *c, uint64_t now_ns)
 		kw_array(w, 1);
 		kw_i16(w, KIRA_E_INVALID_REQUEST);
 		kw_view(w, q.cursor_topic);
-		kw_raw(w, (const uint8_t[UUID_BYTES]){0}, UUID_BYTES);
+		kw_raw(w, serve_no_id, UUID_BYTES);
 		kw_bool(w, false);
 		kw_array(w, 0);
 		kw_i32(w, INT32_MIN);

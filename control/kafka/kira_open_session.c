@@ -75,7 +75,6 @@ static void
 write_topic(struct writer *w, const struct open_session *os, const struct q_open_topic *q,
 	int32_t i)
 {
-	static const uint8_t no_id[UUID_BYTES];
 	const struct topic *t = NULL;
 	int16_t error = os->error[i];
 
@@ -86,7 +85,7 @@ write_topic(struct writer *w, const struct open_session *os, const struct q_open
 	}
 	kw_i16(w, error);
 	kw_view(w, q->name);
-	kw_raw(w, t ? t->id : no_id, UUID_BYTES);
+	kw_raw(w, t ? t->id : serve_no_id, UUID_BYTES);
 	kw_i16(w, t ? (int16_t)os->handle[i] : 0);
 	kw_i32(w, t ? t->partitions : 0);
 	kw_i32(w, t ? (int32_t)MIN(t->cfg.log.max_message_bytes, t->cfg.log.segment_bytes) : 0);
@@ -294,12 +293,9 @@ install(struct conn *c, struct open_session *os)
 static bool
 must_wait(const struct control *ctl, const struct q_open_session *q)
 {
-	for (int32_t i = 0; i < q->topics; i++) {
-		const struct topic *t = topics_any(ctl, q->topic[i].name);
-
-		if (t && t->state == TOPIC_CREATING)
+	for (int32_t i = 0; i < q->topics; i++)
+		if (serve_being_made(ctl, q->topic[i].name))
 			return true;
-	}
 	return false;
 }
 

@@ -7,6 +7,8 @@
 
 #include <kira/errors.h>
 
+const uint8_t serve_no_id[UUID_BYTES];
+
 enum served
 serve(struct conn *c, uint64_t now_ns)
 {
@@ -37,12 +39,6 @@ serve(struct conn *c, uint64_t now_ns)
 		return k15_describe_groups(c, now_ns);
 	case API_LIST_GROUPS:
 		return k16_list_groups(c, now_ns);
-	case API_DELETE_GROUPS:
-		return k42_delete_groups(c, now_ns);
-	case API_ELECT_LEADERS:
-		return k43_elect_leaders(c, now_ns);
-	case API_LIST_REASSIGNMENTS:
-		return k46_list_reassignments(c, now_ns);
 	case API_API_VERSIONS:
 		return k18_api_versions(c, now_ns);
 	case API_CREATE_TOPICS:
@@ -63,13 +59,19 @@ serve(struct conn *c, uint64_t now_ns)
 		return k31_delete_acls(c, now_ns);
 	case API_DESCRIBE_CONFIGS:
 		return k32_describe_configs(c, now_ns);
+	case API_ALTER_CONFIGS:
+	case API_INCREMENTAL_ALTER_CONFIGS:
+		return k33_alter_configs(c, now_ns);
 	case API_DESCRIBE_LOG_DIRS:
 		return k35_describe_log_dirs(c, now_ns);
 	case API_CREATE_PARTITIONS:
 		return k37_create_partitions(c, now_ns);
-	case API_ALTER_CONFIGS:
-	case API_INCREMENTAL_ALTER_CONFIGS:
-		return k33_alter_configs(c, now_ns);
+	case API_DELETE_GROUPS:
+		return k42_delete_groups(c, now_ns);
+	case API_ELECT_LEADERS:
+		return k43_elect_leaders(c, now_ns);
+	case API_LIST_REASSIGNMENTS:
+		return k46_list_reassignments(c, now_ns);
 	case API_OFFSET_DELETE:
 		return k47_offset_delete(c, now_ns);
 	case API_DESCRIBE_CLUSTER:
@@ -97,6 +99,14 @@ serve_group_log(const struct control *ctl, struct view group)
 	}
 	/* The log keeps it as a string with a length of 15 bits; only flexible requests can name a longer one. */
 	return group.len > INT16_MAX ? KIRA_E_INVALID_GROUP_ID : 0;
+}
+
+bool
+serve_being_made(const struct control *ctl, struct view topic)
+{
+	const struct topic *t = topics_any(ctl, topic);
+
+	return t && t->state == TOPIC_CREATING;
 }
 
 static struct view

@@ -5,6 +5,13 @@
 
 #include "control/conn.h"
 
+/* Bits of AclOperation: all that a topic and a cluster know. */
+#define SERVE_TOPIC_OPERATIONS   3576
+#define SERVE_CLUSTER_OPERATIONS 8096
+
+/* The id of no topic. */
+extern const uint8_t serve_no_id[UUID_BYTES];
+
 /* The request in c->rq. */
 enum served serve(struct conn *c, uint64_t now_ns);
 
@@ -31,9 +38,9 @@ enum served k29_describe_acls(struct conn *c, uint64_t now_ns);
 enum served k30_create_acls(struct conn *c, uint64_t now_ns);
 enum served k31_delete_acls(struct conn *c, uint64_t now_ns);
 enum served k32_describe_configs(struct conn *c, uint64_t now_ns);
+enum served k33_alter_configs(struct conn *c, uint64_t now_ns); /* and 44 */
 enum served k35_describe_log_dirs(struct conn *c, uint64_t now_ns);
 enum served k37_create_partitions(struct conn *c, uint64_t now_ns);
-enum served k33_alter_configs(struct conn *c, uint64_t now_ns); /* and 44 */
 enum served k42_delete_groups(struct conn *c, uint64_t now_ns);
 enum served k43_elect_leaders(struct conn *c, uint64_t now_ns);
 enum served k46_list_reassignments(struct conn *c, uint64_t now_ns);
@@ -56,6 +63,9 @@ void records_close(struct control *ctl);
 
 /* May groups be looked at, and is this a group's name? 0, 14 while they are read, 15, 24. */
 int16_t serve_group_log(const struct control *ctl, struct view group);
+
+/* Is a topic of that name being made? What asks for it waits in ctl->topics.waits. */
+bool serve_being_made(const struct control *ctl, struct view topic);
 
 /* Does another of `n` elements of `size` bytes bear the name of element i? `first`: the name in element 0. */
 bool serve_named_twice(const struct view *first, size_t size, int32_t n, int32_t i);
