@@ -8,7 +8,8 @@
 #include "base/clock.h"
 #include "base/writer.h"
 
-#define VERSION 3
+#define VERSION     3
+#define KEY_VERSION 2 /* of a group; 0 and 1 are offsets: offset_record.h */
 
 static void
 write_bytes(struct writer *w, struct view v)
@@ -30,6 +31,13 @@ is_settled(const struct group *g)
 	return g->state == GROUP_STABLE || (g->state == GROUP_COMPLETING && g->leader->syncing);
 }
 
+void
+group_record_key(const struct group *g, struct writer *key)
+{
+	kw_i16(key, KEY_VERSION);
+	kw_view(key, g->id);
+}
+
 bool
 group_record(const struct group *g, struct writer *key, struct writer *value)
 {
@@ -37,8 +45,7 @@ group_record(const struct group *g, struct writer *key, struct writer *value)
 
 	if (g->generation == 0)
 		return false;
-	kw_i16(key, 2);
-	kw_view(key, g->id);
+	group_record_key(g, key);
 	kw_i16(value, VERSION);
 	write_text(value, g->protocol_type);
 	kw_i32(value, g->generation);

@@ -79,7 +79,6 @@ struct group_log {
 	struct log_batches waiting;     /* for the topic */
 	struct log_batches disk;        /* for a commit, in the order of appends */
 	struct log_batches decided;     /* for their turn */
-	uint64_t commit_seen;
 	uint64_t bytes_used;
 	unsigned under_way;             /* batches in all */
 	struct log_partition *part;     /* [parts] of the topic, once it is there */

@@ -5,9 +5,8 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "control/groups/group.h"
-
 #include "base/writer.h"
+#include "control/groups/group.h"
 
 #include <kira/errors.h>
 
@@ -190,8 +189,7 @@ groups_remove(struct groups *gs, struct group *g, struct group_write *w)
 	if (g->offsets)
 		gs->offsets_remove(gs, g);
 	ASSERT(!g->offsets);
-	kw_i16(&kw, 2);
-	kw_view(&kw, g->id);
+	group_record_key(g, &kw);
 	rec = (struct group_record){{key, (uint32_t)kw_length(&kw)}, {NULL, 0}};
 	/* A simple group has no record of its own; its tombstone is one that removes nothing. */
 	group_log_append(gs->log, g->id, &rec, 1, GROUP_LOG_APPENDED, w);

@@ -182,6 +182,8 @@ bool group_is_consumer(const struct group *g);
 
 /* ---- What is kept: key i16 2 | group:str ---- */
 
+/* key   i16 2 | group:str */
+void group_record_key(const struct group *g, struct writer *key);
 /* value i16 3 | protocolType:str | generation:i32 | protocol:str? | leader:str? | stateTimestamp:i64 |
  * members[]{id:str instance:str? clientId:str clientHost:str rebalanceMs:i32 sessionMs:i32
  * subscription:bytes assignment:bytes}. False: nothing is kept of this group (no generation yet). */
