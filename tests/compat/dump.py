@@ -76,7 +76,7 @@ def fill():
            "--partitions", PARTITIONS, "--seconds", "1", "--rate", "50000", "--record", "200", "--batch", "1400",
            "--sessions", "2", "--acks", "log", "--cpus", h.cpu_list(1), "--transport", "udp", "--json"], seconds=120)
     h.say("filled over memif")
-    h.until(lambda: kirad.count("rewrite_segments") >= 4, 60, "the rewriting of sealed segments")
+    h.until(lambda: kirad.count("rewrite_segments") >= 4, 120, "the rewriting of sealed segments")
     kirad.stop()
     return sealed, kirad.data_dir
 

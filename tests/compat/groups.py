@@ -16,18 +16,18 @@ import cells
 import harness as h
 
 N = 2000
-SESSION_MS = 6000
+SESSION_MS, LONG_SESSION_MS = 6000, 30000     # of who is killed; of who leaves
 CLOSE_S = 10
 
 
-def member(library, bootstrap, group, topic):
+def member(library, bootstrap, group, topic, session_ms):
     """A consumer in a process of its own: prints what it gets, closes on SIGTERM."""
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     if library == "confluent":
         import confluent_kafka
         c = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                                      "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500,
+                                      "session.timeout.ms": int(session_ms), "heartbeat.interval.ms": 500,
                                       "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": True})
         c.subscribe([topic])
         while not stop:
@@ -38,7 +38,7 @@ def member(library, bootstrap, group, topic):
     else:
         import kafka
         c = kafka.KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-                                session_timeout_ms=SESSION_MS, heartbeat_interval_ms=500, request_timeout_ms=40000)
+                                session_timeout_ms=int(session_ms), heartbeat_interval_ms=500, request_timeout_ms=40000)
         while not stop:
             for batch in c.poll(200).values():
                 for m in batch:
@@ -48,17 +48,18 @@ def member(library, bootstrap, group, topic):
 
 
 class Member:
-    argv_of = {}        # of libraries that others bring: function(bootstrap, group, topic)
+    argv_of = {}        # of libraries that others bring: function(bootstrap, group, topic, session_ms)
 
-    def __init__(self, library, kirad, group, topic):
+    def __init__(self, library, kirad, group, topic, session_ms=LONG_SESSION_MS):
         if library in self.argv_of:
-            argv = self.argv_of[library](kirad.bootstrap, group, topic)
+            argv = self.argv_of[library](kirad.bootstrap, group, topic, session_ms)
         elif library == "kcat":
             argv = [h.need("kcat", "kcat"), "-b", kirad.bootstrap, "-G", group, "-q", "-u",
-                    "-X", "session.timeout.ms=%d" % SESSION_MS, "-X", "heartbeat.interval.ms=500",
+                    "-X", "session.timeout.ms=%d" % session_ms, "-X", "heartbeat.interval.ms=500",
                     "-X", "auto.offset.reset=earliest", topic]
         else:
-            argv = ["/usr/bin/python3", os.path.abspath(__file__), "member", library, kirad.bootstrap, group, topic]
+            argv = ["/usr/bin/python3", os.path.abspath(__file__), "member", library, kirad.bootstrap, group, topic,
+                    str(session_ms)]
         self.process = h.Process(library, argv)
 
     def got(self, prefix):
@@ -74,7 +75,7 @@ def round_of(library, kirad, kcat):
         return {"%s %d" % (prefix, n) for n in range(N)}
 
     h.run([kcat, "-b", kirad.bootstrap, "-P", "-t", topic], stdin=b"hello\n")
-    one, two = Member(library, kirad, group, topic), Member(library, kirad, group, topic)
+    one, two = Member(library, kirad, group, topic, SESSION_MS), Member(library, kirad, group, topic)
     # Both are in once each gets some of what comes.
     tries = []
 
@@ -100,7 +101,7 @@ def round_of(library, kirad, kcat):
         two.process.term(CLOSE_S)
     want = produce("left")
     # It left: nobody waits for its session to end.
-    h.until(lambda: three.got("left") == want, SESSION_MS / 1000 - 1, "%s: a member that leaves is not waited for" % library)
+    h.until(lambda: three.got("left") == want, LONG_SESSION_MS / 1000 - 10, "%s: a member that leaves is not waited for" % library)
     three.process.term(CLOSE_S)
     h.say("%-9s closes within %d s, the others go on at once" % (library, CLOSE_S))
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// kafkajs.js - kafkajs against kirad, one step per run: node kafkajs.js STEP BOOTSTRAP [GROUP TOPIC]. kafkajs.py starts it, with
+// kafkajs.js - kafkajs against kirad, one step per run: node kafkajs.js STEP BOOTSTRAP [GROUP TOPIC SESSION_MS]. kafkajs.py starts it, with
 // NODE_PATH set. Exit 0: the step held. `member` is a consumer that prints what it gets and closes on SIGTERM.
 'use strict'
 const assert = require('node:assert/strict')
 const { Kafka, logLevel, CompressionTypes, ConfigResourceTypes } = require('kafkajs')
 
-const [step, bootstrap, group, topic] = process.argv.slice(2)
+const [step, bootstrap, group, topic, sessionMs] = process.argv.slice(2)
 const kafka = new Kafka({ clientId: 'js', brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 3 } })
 const RECORDS = 1000
 
@@ -175,7 +175,7 @@ const steps = {
   },
 
   async member() {
-    const consumer = kafka.consumer({ groupId: group, sessionTimeout: 6000, heartbeatInterval: 500, rebalanceTimeout: 6000,
+    const consumer = kafka.consumer({ groupId: group, sessionTimeout: Number(sessionMs), heartbeatInterval: 500, rebalanceTimeout: 6000,
       maxWaitTimeInMs: 500 }) // it looks for rebalances between two fetches
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning: true })

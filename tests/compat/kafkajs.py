@@ -41,7 +41,8 @@ def body():
     os.environ["NODE_PATH"] = package()
     kirad = h.Kirad(extra=["--num-partitions", "4", "--group-initial-rebalance-delay-ms", "0"]).start()
     node = ["node", os.path.join(HERE, "kafkajs.js")]
-    groups.Member.argv_of["kafkajs"] = lambda bootstrap, group, topic: node + ["member", bootstrap, group, topic]
+    groups.Member.argv_of["kafkajs"] = lambda bootstrap, group, topic, session_ms: node + [
+        "member", bootstrap, group, topic, str(session_ms)]
     for feature, step in steps.items():
         if js.attempt(feature, h.run, node + [step, kirad.bootstrap]) and step == "records":
             js.passed(cells.CODEC["plain"], cells.CODEC["gzip"])

@@ -54,7 +54,8 @@ def body():
     c.attempt(cells.KILLED, killed)
     for feature, name in steps.items():
         c.attempt(feature, *((commits,) if name == "commits" else (step, name)))
-    groups.Member.argv_of["librdkafka"] = lambda bootstrap, group, topic: [program, bootstrap, "member", group, topic]
+    groups.Member.argv_of["librdkafka"] = lambda bootstrap, group, topic, session_ms: [
+        program, bootstrap, "member", group, topic, str(session_ms)]
     c.attempt(cells.GROUPS, groups.round_of, "librdkafka", kirad, kcat)
     kirad.stop()
     cells.check()

@@ -4,7 +4,7 @@
  * rdkafka_client BOOTSTRAP produce TOPIC CODEC N   N records in order over 3 partitions, told every 1,000; CODEC may be
  *                                                  `idempotent`: then 50 a millisecond at most, so that kirad can be killed
  * rdkafka_client BOOTSTRAP read TOPIC N            each of them once, in order, keys and headers as sent
- * rdkafka_client BOOTSTRAP member GROUP TOPIC      a consumer that prints what it gets, and closes on SIGTERM
+ * rdkafka_client BOOTSTRAP member GROUP TOPIC MS   a consumer with sessions of MS that prints what it gets, and closes on SIGTERM
  * rdkafka_client BOOTSTRAP STEP                    times, commits, transactions; rdkafka_admin.c */
 #include "tests/compat/rdkafka_client.h"
 
@@ -259,9 +259,9 @@ on_term(int number)
 
 /* Eager: with cooperative-sticky and no callback of its own, librdkafka 2.0.2 closes without leaving its group. */
 static void
-member(const char *group, const char *topic)
+member(const char *group, const char *topic, const char *session_ms)
 {
-	const char *const setting[] = {"group.id", group, "auto.offset.reset", "earliest", "session.timeout.ms", "6000",
+	const char *const setting[] = {"group.id", group, "auto.offset.reset", "earliest", "session.timeout.ms", session_ms,
 		"heartbeat.interval.ms", "500", NULL};
 	rd_kafka_t *rk = client_open(RD_KAFKA_CONSUMER, setting);
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -294,8 +294,8 @@ main(int argc, char **argv)
 		produce(argv[3], argv[4], (unsigned)strtoul(argv[5], NULL, 10));
 	else if (strcmp(step, "read") == 0 && argc == 5)
 		read_all(argv[3], (unsigned)strtoul(argv[4], NULL, 10));
-	else if (strcmp(step, "member") == 0 && argc == 5)
-		member(argv[3], argv[4]);
+	else if (strcmp(step, "member") == 0 && argc == 6)
+		member(argv[3], argv[4], argv[5]);
 	else if (strcmp(step, "times") == 0)
 		times();
 	else if (strcmp(step, "commits") == 0)

@@ -159,7 +159,7 @@ def body():
             told = kills
             h.say("%d kills; acked %s" % (kills, [load.at("acked") for load in loads]))
     # Its thread runs when nobody else wants to: on a busy machine that takes a while.
-    h.until(lambda: faults.rewritten + kirad.count("rewrite_segments") > 0, 60, "a segment is rewritten")
+    h.until(lambda: faults.rewritten + kirad.count("rewrite_segments") > 0, 120, "a segment is rewritten")
     for load in loads:
         load.finish()
     faults.look()

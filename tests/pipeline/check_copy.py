@@ -98,7 +98,13 @@ def body():
     made, took, deleted = [], [], kirad.count("segments_deleted")
     h.until(lambda: os.path.exists(os.path.join(kirad.data_dir, "kira.state")), 10, "kira.state")
     end = time.monotonic() + SECONDS
-    while len(made) < COPIES and (time.monotonic() < end or len(made) < 2):
+
+    def goes_on():
+        if len(made) < 2 or kirad.count("segments_deleted") == deleted:
+            h.check(time.monotonic() < end + 60, "%d copies made, no segment deleted meanwhile" % len(made))
+            return True
+        return len(made) < COPIES and time.monotonic() < end
+    while goes_on():
         to = "%s.copy%d" % (kirad.data_dir, len(made))
         h.at_exit(shutil.rmtree, to, True)
         took.append(copy(kirad, to))
@@ -109,6 +115,7 @@ def body():
         h.check(not wrong, "Kafka's rules: %s" % wrong[:3])
         if len(made) < 4:
             time.sleep(0.2)
+    h.until(lambda: kirad.count("rewrite_segments") > 0, 100, "a segment is rewritten")
     deleted = kirad.count("segments_deleted") - deleted
     stop.set()
     for load in loads:
@@ -119,7 +126,6 @@ def body():
     h.check(not wrong, "a record was not acked: %s" % wrong[:1])
     rewritten = kirad.count("rewrite_segments")
     h.check(rewritten > 0, "no segment was rewritten")
-    h.check(deleted > 0, "retention deleted nothing while copies were made")
     code, out, err = h.run([h.binary("kira"), "check", kirad.data_dir, "--copy", made[0]], ok=None)
     h.check(code == 2 and "not empty" in err, "a copy over a copy: %d, %s" % (code, err))
     h.check(kirad.lives(), "kirad died of it")

@@ -107,7 +107,7 @@ def body():
     whole = "/proc/%d/io" % kirad.pid
     h.until(lambda: len(glob.glob(directory + "/%s-0/*.log" % NAME)) > args.mib * (1 << 20) // SEGMENT // 2, 30,
             "the topic has segments")
-    time.sleep(1)       # the last ones are sealed
+    h.until(lambda: kirad.count("segments_sealed") >= len(glob.glob(directory + "/%s-0/*.log" % NAME)) - 1, 60, "all but the last are sealed")
     size = drop(directory)
     before, before_own = read_bytes(whole), read_bytes(own)
     asker = Asker(kirad)

@@ -4,7 +4,7 @@
 # long: --seconds 120 --sets 1x2,1x200,100x2,100x200
 # about: include storage tests/pipeline/append_faults.c
 # needs: root
-# timeout: 180
+# timeout: 300
 """faults.py - appends do not fault: on ext4 and XFS, at most one page fault of the appending thread per commit
 and partition, none between commits.
 
@@ -61,12 +61,18 @@ def syncing(mount, seconds):
 
 
 def undisturbed(place, partitions, mb, seconds, mode):
-    """A run of which at least a quarter was far from any sync(2) of others."""
+    """A run of which at least a quarter was far from any sync(2) of others, with a commit a second or as many in more time."""
+    last = seconds
     for _ in range(4):
-        g = append(place, partitions, mb, seconds, mode)
+        g = append(place, partitions, mb, last, mode)
+        if g["commits"] < seconds:
+            h.say("a slow disk: %d commits in %d s; for longer" % (g["commits"], last))
+            last *= 3
+            continue
         if g["undisturbed"] >= g["pairs"] / 4:
             return g
         h.say("disturbed: somebody called sync(2) %d times; once more" % g["others_seen"])
+    h.check(g["commits"] >= seconds, "only %d commits in %d s" % (g["commits"], last / 3))
     h.skip("somebody on this machine calls sync(2) all the time: stop that")
 
 
@@ -142,19 +148,22 @@ def body():
         g = undisturbed(place, 1, 2, 2, "wf")
         h.check(g["more"] > 0, "whole-file syncs caused no faults either: nothing is measured here")
         control += g["more"]
-        noise = syncing(place[0], 4)
-        g = append(place, 1, 2, 2)
-        noise.wait()
-        h.check(g["others"] > 0 and g["others_seen"] > 0, "sync(2) caused no faults: they are not told apart here")
-        h.check(g["more"] == 0, "%d of %d faults beside sync(2) were not told apart" % (g["more"], g["more"] + g["others"]))
-        apart += g["others"]
+        was = apart
+        for _ in range(6):      # each sync(2) may come where a commit's own fault is due anyway
+            noise = syncing(place[0], 4)
+            g = append(place, 1, 2, 2)
+            noise.wait()
+            h.check(g["more"] == 0, "%d of %d faults beside sync(2) were not told apart" % (g["more"], g["more"] + g["others"]))
+            apart += g["others"] if g["others_seen"] else 0
+            if apart > was:
+                break
+        h.check(apart > was, "sync(2) caused no faults: they are not told apart here")
         for partitions, mb in sets:
             g = undisturbed(place, partitions, mb, a.seconds, a.mode)
             h.say("%s, %d partitions, %d MB/s: %d commits, %d of a commit and partition, %d faults first, %d more, "
                   "%d after the kernel's flusher, %d after a sync(2) of others (seen %d times), %d major; %d waits, append "
                   "p99 %.1f us" % (fs, partitions, mb, g["commits"], g["pairs"], g["first"], g["more"], g["flusher"],
                                    g["others"], g["others_seen"], g["major"], g["waits"], g["append_p99_us"]))
-            h.check(g["commits"] >= a.seconds, "only %d commits in %d s" % (g["commits"], a.seconds))
             h.check(g["major"] == 0, "major faults on the append path")
             h.check(g["more"] == 0, "%d faults beyond the first of a commit and partition" % g["more"])
             others += g["others"]

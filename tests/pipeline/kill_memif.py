@@ -65,7 +65,7 @@ def body():
     stop = time.monotonic() + args.minutes * 60 if args.minutes else None
     kills = 0
     while (time.monotonic() < stop) if stop else (hits(blast)[0] < args.kills):
-        h.check(stop or kills < 2 * args.kills, "only %d of %d kills hit fresh acks and batches in flight" % (
+        h.check(stop or kills < 4 * args.kills, "only %d of %d kills hit fresh acks and batches in flight" % (
             hits(blast)[0], kills))
         stored = under_load(kirad, blast, rng.uniform(0.1, 0.8))
         kirad.kill9()

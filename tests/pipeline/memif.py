@@ -51,7 +51,10 @@ def body():
                 "quantiles out of order: %s" % got)
     if args.rate:
         asked = args.rate * args.seconds
-        h.check(0.9 * asked <= got["records_sent"] <= asked + 1000, "%d records at --rate %d for %d s" % (
+        # Less, where somebody else had the CPU or the disk: then it says so.
+        h.check(got["records_sent"] >= asked / 2 or "--rate" not in got["limited_by"], "%d records at --rate %d for %d s, limit %s" % (
+            got["records_sent"], args.rate, args.seconds, got["limited_by"]))
+        h.check(got["records_sent"] <= asked + 1000, "%d records at --rate %d for %d s" % (
             got["records_sent"], args.rate, args.seconds))
     counters = kirad.counters()
     h.check(counters["udp_records"] == got["records_acked"], "kirad stored %d records from datagrams, %d were acked" % (
@@ -60,7 +63,7 @@ def body():
     if args.acks == "disk" and args.batch <= 1500:
         h.check(counters["disk_acked"] == got["records_acked"] // (got["records_sent"] // counters["udp_batches"]),
                 "%d datagrams were counted as acked at disk" % counters["disk_acked"])
-        h.check(counters["disk_acked"] >= 100 * counters["syncs"], "no group commit: %d batches acked at disk, %d data syncs" % (
+        h.check(counters["disk_acked"] >= 20 * counters["syncs"], "no group commit: %d batches acked at disk, %d data syncs" % (
             counters["disk_acked"], counters["syncs"]))
         each = ", %d batches per data sync" % (counters["disk_acked"] // counters["syncs"])
     h.check(b.dense(kirad, "memif", args.partitions) == got["records_acked"], "kcat counts other records")

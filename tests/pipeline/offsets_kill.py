@@ -117,7 +117,9 @@ def main():
         groups = [Group(kirad, "g%d" % i, acked, sent) for i in range(GROUPS)]
         for g in groups:
             g.start()
-        time.sleep(rng.uniform(1.5, 3.5))
+        if n == 0:      # how long this takes is up to the disk
+            h.until(lambda: first_offset(kirad) > start, 60, "__consumer_offsets is written anew")
+        time.sleep(rng.uniform(1.5, 3.5) if n else rng.uniform(0, 1))
         kirad.kill9()
         for g in groups:
             g.stop = True

@@ -3,7 +3,7 @@
 # quick:
 # needs: clients
 # about: control storage dataplane tests/pipeline/harness.py
-# timeout: 180
+# timeout: 240
 """topic_configs.py - configurations that change while a topic is in use act on it: retention, segments, sizes,
 stamps, rewriting; a kill right after the answer takes none of them back; clients see what is set."""
 import glob
@@ -96,7 +96,7 @@ def body():
     # Rewriting: the sealed ones shrink.
     before = sum(stored("t").values())
     topic("alter", "t", "--set", "compression.type=lz4")
-    h.until(lambda: sum(stored("t").values()) < before - 4 * MIB, 40, "sealed segments to be rewritten")
+    h.until(lambda: sum(stored("t").values()) < before - 4 * MIB, 100, "sealed segments to be rewritten")
     start, end = ends("t")
     _, out, _ = h.run([kcat, "-b", kirad.bootstrap, "-C", "-t", "t", "-o", "beginning", "-e", "-q",
                        "-X", "check.crcs=true", "-f", "%o\n"])
