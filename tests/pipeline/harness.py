@@ -338,6 +338,17 @@ class Namespaces:
 
 # ---- data -----------------------------------------------------------------------------------------
 
+def stat_of(paths):
+    """{path: os.stat_result} of those that are still there: kirad may delete one while they are looked at."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = os.stat(path)
+        except FileNotFoundError:
+            pass
+    return found
+
+
 def same_multiset(left, right):
     """Two lists of bytes hold the same lines, in any order; the first difference else."""
     from collections import Counter

