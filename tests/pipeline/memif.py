@@ -22,6 +22,29 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import blasting as b
 import harness as h
 
+GROUP_COMMIT = 100      # batches acked at disk for each data sync, at least
+
+
+def load(kirad, topic, args):
+    """Sends, all of it acked and read back; what kira-blast says, and what kirad's counters grew by."""
+    before = kirad.counters()
+    got = b.blast(kirad, topic, limit=args.seconds * 3 + 120, seconds=args.seconds, acks=args.acks, sessions=args.sessions,
+                  partitions=args.partitions, record=args.record, batch=args.batch, rate=args.rate or None,
+                  max_bytes=args.max_bytes)
+    b.good(got)
+    h.check(got["records_acked"] == got["records_sent"] == got["records_read"], "counts differ: %s" % got)
+    h.check(got["batches_refused"] == 0 and got["broker_losses"] == 0, "refusals or losses without a cause: %s" % got)
+    grew = {name: n - before[name] for name, n in kirad.counters().items() if name in before}
+    h.check(grew["udp_records"] == got["records_acked"], "kirad stored %d records from datagrams, %d were acked" % (
+        grew["udp_records"], got["records_acked"]))
+    return got, grew
+
+
+def batches_per_sync(got, grew):
+    h.check(grew["disk_acked"] == got["records_acked"] // (got["records_sent"] // grew["udp_batches"]),
+            "%d datagrams were counted as acked at disk" % grew["disk_acked"])
+    return grew["disk_acked"] // grew["syncs"]
+
 
 def body():
     args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -38,12 +61,7 @@ def body():
     args = args.parse_args()
     kirad = b.MemifKirad(cpus=h.cpu_list(1) if args.one_cpu else None,
                          extra=["--mtu", str(args.mtu), "--topic-default", "segment.bytes=33554432"]).start()
-    got = b.blast(kirad, "memif", limit=args.seconds * 3 + 120, seconds=args.seconds, acks=args.acks, sessions=args.sessions,
-                  partitions=args.partitions, record=args.record, batch=args.batch, rate=args.rate or None,
-                  max_bytes=args.max_bytes)
-    b.good(got)
-    h.check(got["records_acked"] == got["records_sent"] == got["records_read"], "counts differ: %s" % got)
-    h.check(got["batches_refused"] == 0 and got["broker_losses"] == 0, "refusals or losses without a cause: %s" % got)
+    got, grew = load(kirad, "memif", args)
     if args.acks == "none":
         h.check(got["ack_p50_us"] is None, "a latency where nothing waits for acks: %s" % got)
     else:
@@ -56,16 +74,14 @@ def body():
             got["records_sent"], args.rate, args.seconds, got["limited_by"]))
         h.check(got["records_sent"] <= asked + 1000, "%d records at --rate %d for %d s" % (
             got["records_sent"], args.rate, args.seconds))
-    counters = kirad.counters()
-    h.check(counters["udp_records"] == got["records_acked"], "kirad stored %d records from datagrams, %d were acked" % (
-        counters["udp_records"], got["records_acked"]))
     each = ""
     if args.acks == "disk" and args.batch <= 1500:
-        h.check(counters["disk_acked"] == got["records_acked"] // (got["records_sent"] // counters["udp_batches"]),
-                "%d datagrams were counted as acked at disk" % counters["disk_acked"])
-        h.check(counters["disk_acked"] >= 20 * counters["syncs"], "no group commit: %d batches acked at disk, %d data syncs" % (
-            counters["disk_acked"], counters["syncs"]))
-        each = ", %d batches per data sync" % (counters["disk_acked"] // counters["syncs"])
+        best = batches_per_sync(got, grew)
+        for topic in ("again", "once-more"):    # the disk was slow, or the CPU somebody else's: best of three
+            if best < GROUP_COMMIT:
+                best = max(best, batches_per_sync(*load(kirad, topic, args)))
+        h.check(best >= GROUP_COMMIT, "no group commit: %d batches acked at disk for a data sync" % best)
+        each = ", %d batches per data sync" % best
     h.check(b.dense(kirad, "memif", args.partitions) == got["records_acked"], "kcat counts other records")
     h.check(kirad.lives(), "kirad ended")
     kirad.stop()
