@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 180
+# timeout: 300
 """confluent.py - python3-confluent-kafka (librdkafka) produces with every codec and idempotent, reads by assign(), asks for
 watermarks and offsets by time, makes and deletes topics, and gets a clean error for transactions."""
 import os
@@ -116,7 +116,7 @@ def body():
             sent.append((n % PARTITIONS, key, value, headers))
             if n % 1000 == 0:
                 producer.poll(0)
-        h.check(producer.flush(60) == 0 and not failed, "%s: undelivered or failed: %s" % (topic, failed[:1]))
+        h.check(producer.flush(120) == 0 and not failed, "%s: undelivered or failed: %s" % (topic, failed[:1]))
         found = read_all(ck, kirad.bootstrap, topic, PARTITIONS)
         differs = h.same_multiset([repr(x).encode() for x in sent],
                                   [repr((p, k, v, hd)).encode() for p, _, k, v, hd in found])

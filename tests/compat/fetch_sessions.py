@@ -37,7 +37,7 @@ def body():
             value = "%d %d" % (p, n)
             producer.produce("many", value, partition=p)
             sent.append(value)
-        h.check(producer.flush(60) == 0, "records were not acknowledged within a minute")
+        h.check(producer.flush(120) == 0, "records were not acknowledged within two minutes")
 
     produce(0)
     consumer = tools.start("ConsoleConsumer", "--bootstrap-server", kirad.bootstrap, "--topic", "many", "--from-beginning",

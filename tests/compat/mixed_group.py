@@ -5,7 +5,7 @@
 # long: --kafka 4.1.0
 # about: control storage tests/pipeline/harness.py tests/compat/java_tools.py
 # needs: clients
-# timeout: 180
+# timeout: 300
 """mixed_group.py - one group of Java's and librdkafka's consumers over 12 partitions: for two minutes members are killed and
 added under load, kirad is killed and comes back. Every acked record is consumed at least once, committed offsets never go
 back, and at the end all members share the partitions and the group has no lag. Members print a record before they commit it."""
@@ -142,7 +142,7 @@ def run(args, tools, rng):
     kirad = h.Kirad(extra=["--num-partitions", str(PARTITIONS), "--group-initial-rebalance-delay-ms", "0"]).start()
     load, watch = Load(confluent, kirad.bootstrap), Watch(confluent, kirad.bootstrap)
     load.burst(PARTITIONS)
-    h.check(load.producer.flush(20) == 0, "the first records are not acked")
+    h.check(load.producer.flush(120) == 0, "the first records are not acked")
     load.start()
     watch.start()
     group = Group(kirad, tools, rng)
@@ -162,7 +162,7 @@ def run(args, tools, rng):
             group.replace()
     load.stop = True
     load.join()
-    h.check(load.producer.flush(60) == 0 and not load.failed, "not delivered: %s" % load.failed[:1])
+    h.check(load.producer.flush(120) == 0 and not load.failed, "not delivered: %s" % load.failed[:1])
     h.until(lambda: load.acked <= group.consumed(), 60, "every acked record is consumed")
     before = {m: len(m.values()) for m in group.live}
 

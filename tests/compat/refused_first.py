@@ -3,7 +3,7 @@
 # quick:
 # about: include storage dataplane control tests/crash/full_disk.py
 # needs: clients root
-# timeout: 120
+# timeout: 240
 """refused_first.py - librdkafka's idempotent producer sends six batches, the first of them large, to a disk that is full,
 and does not wait for answers. The first is refused; once there is room all must lie in the log, in order, where it was told.
 
@@ -53,7 +53,7 @@ def body():
                          on_delivery=lambda error, m: told.append((m.key().decode(), m.offset(), error)))
     h.until(lambda: producer.poll(0.05) or kirad.count("wait_expired") > was, 20, "the first batch is refused")
     ballast.let_go()
-    h.check(producer.flush(60) == 0, "not all was told within a minute: %s" % told)
+    h.check(producer.flush(120) == 0, "not all was told within two minutes: %s" % told)
     _, lines, _ = h.run(["kcat", "-b", kirad.bootstrap, "-C", "-t", TOPIC, "-e", "-q", "-f", "%k %o\\n"], seconds=60)
     lie = [(key, int(offset)) for key, offset in (line.split(" ") for line in lines.splitlines()) if key]
     h.check([key for key, _ in lie] == [str(n) for n in range(BATCHES)], "in the log: %s, told: %s" % (lie, told))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """cut_short.py - the active segment of one of two partitions is cut short by hand under load.
 
 Its producer gets error 56, the other partition goes on, kirad lives and says once why; what was durable
@@ -59,7 +59,7 @@ def body():
     h.check(acked[0] == told, "%d records of a failed partition were acked" % (acked[0] - told))
     h.until(lambda: kirad.count("maps_lost") == 1, 10, "the counter maps_lost")
     h.until(lambda: kirad.process.output().count("partition 0 failed:") == 1, 10, "a line that says so")
-    h.check(producer.flush(30) == 0, "records stay undelivered")
+    h.check(producer.flush(120) == 0, "records stay undelivered")
     kirad.stop()
     kirad.start()
     text = kirad.process.output()

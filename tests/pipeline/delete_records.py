@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """delete_records.py - DeleteRecords: the start offset moves, for good, and nothing else does.
 
 By the tool (librdkafka's admin call), by python3-confluent-kafka where it has the call, and by hand in every version.
@@ -31,7 +31,7 @@ def fill(kirad):
     wrong = []
     for i in range(RECORDS):
         producer.produce("t", line(i), partition=0, on_delivery=lambda e, m: wrong.append(e) if e else None)
-    h.check(producer.flush(60) == 0 and not wrong, "not all was acked: %s" % wrong[:1])
+    h.check(producer.flush(120) == 0 and not wrong, "not all was acked: %s" % wrong[:1])
 
 
 def starts_at(kirad, start, end=RECORDS):

@@ -38,7 +38,7 @@ def produce(kirad, first, n):
         producer.produce("t", line(i), partition=0, on_delivery=done)
         if i % 1000 == 999:
             producer.poll(0)
-    h.check(producer.flush(60) == 0 and not wrong, "not all was acked: %s" % wrong[:1])
+    h.check(producer.flush(120) == 0 and not wrong, "not all was acked: %s" % wrong[:1])
     return offsets
 
 

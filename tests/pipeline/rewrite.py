@@ -161,9 +161,11 @@ def everybody(kirad, lines):
 
 
 def create(kirad, topics):
+    # What is asked here is no question of syncs: 1,067 batches, five at a time, would wait for 213 of them in turn.
     admin = h.need_module("confluent_kafka.admin", "python3-confluent-kafka").admin
     client = admin.AdminClient({"bootstrap.servers": kirad.bootstrap})
-    new = [admin.NewTopic(t, 1, 1, config={"compression.type": "lz4", "segment.bytes": "1048576", "retention.ms": "-1"}) for t in topics]
+    new = [admin.NewTopic(t, 1, 1, config={"compression.type": "lz4", "segment.bytes": "1048576", "retention.ms": "-1",
+                                               "kira.ack.all": "log"}) for t in topics]
     for future in client.create_topics(new).values():
         future.result(20)
 

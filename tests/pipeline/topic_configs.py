@@ -74,7 +74,7 @@ def body():
     def stamp():
         producer = ck.Producer({"bootstrap.servers": kirad.bootstrap, "log_level": 3})
         producer.produce("t", b"x", timestamp=5)
-        h.check(producer.flush(20) == 0, "a record was not taken")
+        h.check(producer.flush(120) == 0, "a record was not taken")
         consumer = ck.Consumer({"bootstrap.servers": kirad.bootstrap, "group.id": "unused"})
         consumer.assign([ck.TopicPartition("t", 0, ends("t")[1] - 1)])
         record = consumer.poll(20)
@@ -89,7 +89,7 @@ def body():
     producer = ck.Producer({"bootstrap.servers": kirad.bootstrap, "log_level": 3})
     failed = []
     producer.produce("t", b"x", timestamp=5, on_delivery=lambda e, m: failed.append(e))
-    h.check(producer.flush(20) == 0 and failed[0] and failed[0].code() == 32, "a timestamp out of bounds: %s" % failed)
+    h.check(producer.flush(120) == 0 and failed[0] and failed[0].code() == 32, "a timestamp out of bounds: %s" % failed)
     topic("alter", "t", "--unset", "message.timestamp.before.max.ms", "--unset", "message.timestamp.type")
     h.say("LogAppendTime and back, bounds of timestamps")
 

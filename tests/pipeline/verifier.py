@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """verifier.py - the judge is judged: kira-blast --verify-only on topics doctored over TCP reports exactly
 what was done to them, and nothing on one that was left alone."""
 import os
@@ -47,7 +47,7 @@ def body():
             for n in (numbers if part == 1 else plain):
                 producer.produce(topic, struct.pack(">QQ", TAG | n, 0) + b"x" * 20, partition=part,
                                  on_delivery=lambda err, _: err and failed.append(str(err)))
-    h.check(producer.flush(60) == 0 and not failed, "producing failed: %s" % failed[:1])
+    h.check(producer.flush(120) == 0 and not failed, "producing failed: %s" % failed[:1])
     for topic, (numbers, lost, doubled, reordered) in doctored.items():
         got = b.blast(kirad, topic, ok=(0, 1), verify_only=True)
         want = {"records_lost": lost, "records_duplicated": doubled, "records_reordered": reordered, "offset_gaps": 0,
