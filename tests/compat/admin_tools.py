@@ -5,7 +5,7 @@
 # long: --kafka 4.1.0
 # about: control tests/pipeline/harness.py tests/compat/java_tools.py
 # needs: clients
-# timeout: 120
+# timeout: 240
 """admin_tools.py - tools that ask for what Kira has only one answer to: access rules without an authorizer, elections,
 reassignments; and those that look: topics in pages, producers of a partition. python3-kafka 2.0.2, and with --kafka
 the tools of that release (java, maven)."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # asan:
-# timeout: 60
+# timeout: 240
 """dump_kafka.py - kira dump reads a partition that Apache Kafka wrote, record for record.
 
 golden/kafka-3.9.1/fixture-0 is the directory of a partition after a clean stop of Apache Kafka 3.9.1 (segment.bytes

@@ -61,7 +61,7 @@ def body():
         sent = [("key%d" % n if n % 2 else None, "%s %d" % (topic, n)) for n in range(10000)]
         futures = [producer.send(topic, v.encode(), k.encode() if k else None, partition=n % 2)
                    for n, (k, v) in enumerate(sent)]
-        producer.flush(60)
+        producer.flush(120)
         for n, f in enumerate(futures):
             h.check(f.succeeded(), "record %d: %s" % (n, f.exception))
         producer.close()

@@ -3,7 +3,7 @@
 # quick: --device afpacket
 # quick: --device afxdp
 # needs: root
-# timeout: 120
+# timeout: 240
 """blast_veth.py - kira-blast and kirad over a veth pair between two namespaces, both on the same kind of
 port: what was acked is in the topic, once, in order. Here the kernel loses frames by itself."""
 import argparse

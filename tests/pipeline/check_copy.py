@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 150
+# timeout: 240
 """check_copy.py - kira check --copy of a directory that kirad is writing to.
 
 Three topics of small segments are filled without a pause; one of them loses its oldest segments all the time, as
@@ -51,7 +51,7 @@ class Load(threading.Thread):
                 except BufferError:
                     break
             self.producer.poll(0.02)
-        self.producer.flush(60)
+        self.producer.flush(120)
 
 
 def coming_and_going(kirad, stop):
@@ -121,7 +121,7 @@ def body():
     for load in loads:
         load.end = True
     for t in loads + [churn]:
-        t.join(60)
+        t.join(130)
     wrong = [w for l in loads for w in l.wrong]
     h.check(not wrong, "a record was not acked: %s" % wrong[:1])
     rewritten = kirad.count("rewrite_segments")

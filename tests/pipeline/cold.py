@@ -3,7 +3,7 @@
 # quick: --mib 24
 # long: --mib 1024
 # about: include storage dataplane control
-# timeout: 120
+# timeout: 240
 """cold.py - a log that is not in memory is read by other threads than the one that serves everybody.
 
 A topic is filled and its files are dropped from the page cache. A consumer reads it all, another looks up a time:

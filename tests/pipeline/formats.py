@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick:
-# timeout: 60
+# timeout: 240
 """formats.py - directories of the format before are opened and raised, those of a later one are refused.
 
 golden/format-1/ was written by a kirad of format 1, once stopped and once killed. All its records are there,

@@ -4,7 +4,7 @@
 # long: --seconds 20
 # about: include dataplane/client dataplane/rx_parse.c dataplane/nic.c tests/pipeline/gso_cost.c
 # needs: root
-# timeout: 120
+# timeout: 240
 """gso.py - bursts that the kernel is handed whole (UDP GSO): used where they arrive, given up where they do not.
 
 An AF_PACKET socket on a veth pair is given such a burst uncut, and the driver shortens it to a frame. There libkira must

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """hang.py - the flush daemon stands still (its thread is stopped by ptrace): no `disk` ack comes, `log` acks do,
 fetches go on, log and `kira stat` say DEGRADED; let go, what waited is acked and the line is taken back. Then no
 call on the disk returns (the job threads are stopped) while kirad stops: it says what it waits for, and ends

@@ -179,7 +179,7 @@ def _unlink(path):
         pass
 
 
-def run(argv, seconds=60, netns=None, stdin=None, ok=(0,), stdin_file=None, stdout_file=None):
+def run(argv, seconds=120, netns=None, stdin=None, ok=(0,), stdin_file=None, stdout_file=None):
     """Run to the end; (exit code, stdout, stderr) as text. An exit code not in `ok` fails the test."""
     argv = (["ip", "netns", "exec", netns] if netns else []) + [str(a) for a in argv]
     try:
@@ -226,11 +226,11 @@ class Kirad:
         self.starts += 1
         return self.process
 
-    def start(self, seconds=60):
+    def start(self, seconds=120):
         self.spawn()
         return self.serves(seconds)
 
-    def serves(self, seconds=60):
+    def serves(self, seconds=120):
         """What was spawned gets ready."""
         ready = until(self._ready, seconds, "kirad's line `ready kafka=HOST:PORT data=DEVICE`")
         self.host, self.port = ready.group(1).strip("[]"), int(ready.group(2))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """held_pages.py - consumers that do not read, while kirad is killed: what they hold delays the next start, no more.
 
 What kirad had answered lies in sockets as pages of unsealed segments, which recovery must see leave memory. What was not

@@ -3,7 +3,7 @@
 # quick: --seconds 5 --share 25
 # long: --seconds 60 --share 5
 # about: include dataplane control
-# timeout: 120
+# timeout: 240
 """idle_consumers.py - 1,000 consumers that wait cost kirad next to nothing.
 
 Each has a connection and a partition of its own and fetches with max_wait 500 ms; nothing comes. Then one partition

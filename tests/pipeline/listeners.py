@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """listeners.py - several listeners, IPv4 and IPv6, what clients are told to connect to, and the configuration
 file: its keys are the flags, a flag wins, a wrong key or value is refused with its name and exit 2.
 

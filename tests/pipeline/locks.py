@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # quick:
-# timeout: 90
+# timeout: 240
 """locks.py - what kirad refuses to start on, each time in a line that says what to do; and the unit file.
 
 A data directory that another kirad runs on, or Kafka (its lock is a POSIX one on .lock, Java's tryLock); one in

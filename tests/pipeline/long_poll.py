@@ -3,7 +3,7 @@
 # quick: --records 2000
 # asan: --records 300
 # long: --records 200000
-# timeout: 120
+# timeout: 240
 """long_poll.py - a parked fetch is woken by the append, never by its own time limit; nobody polls meanwhile.
 
 One consumer asks for the next record before it is sent, each time, so a wakeup that is lost between control's

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # about: scripts/nightly.sh
-# timeout: 60
+# timeout: 240
 """nightly.py - scripts/nightly.sh over a made-up tree: it stops and goes on where it was, skips what is fresh, and
 marks stale what is older than a change of the files it is about."""
 import os

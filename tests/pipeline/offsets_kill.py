@@ -3,7 +3,7 @@
 # quick: --rounds 4
 # long: --rounds 60 --seed {seed}
 # about: include storage dataplane control
-# timeout: 120
+# timeout: 240
 """offsets_kill.py - committed offsets never go back: kirad is killed with -9 under load, again and again.
 
 Groups commit ever higher offsets over connections of their own, simple ones by hand, with much metadata, so that

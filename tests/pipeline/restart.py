@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """restart.py - a clean stop keeps everything, tells no epoch change, and needs no repair at the start.
 
 Also: a second kirad on the same directory is refused with a reason, and the first one does not notice."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 120
+# timeout: 240
 """retention.py - whole segments go by size while records come, and by time when none come any more.
 
 The last one too: a partition that went silent is rolled by order. What is left begins at the start offset
