@@ -315,20 +315,15 @@ judge_producer(struct partition *part, const uint8_t *batch, unsigned flags, uin
 	return refuse(result, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
 }
 
-static void
-given_up(struct partition *part, const uint8_t *batch, uint64_t now_ns)
-{
-	if (rb_producer_id(batch) >= 0)
-		producers_given_up(words_of(part)->producers, part->slot, rb_producer_id(batch),
-			rb_producer_epoch(batch), rb_base_sequence(batch), now_ns);
-}
-
 void
 storage_give_up(struct partition *part, const uint8_t *batch, uint32_t length, unsigned flags, uint64_t now_ns)
 {
 	/* It may have stood behind others all the time, unexamined: nobody is fenced by damaged bytes. */
-	if ((flags & APPEND_CHECKED) || check_bytes(part, batch, length, flags) == 0)
-		given_up(part, batch, now_ns);
+	if (!(flags & APPEND_CHECKED) && check_bytes(part, batch, length, flags) != 0)
+		return;
+	if (rb_producer_id(batch) >= 0)
+		producers_given_up(words_of(part)->producers, part->slot, rb_producer_id(batch),
+			rb_producer_epoch(batch), rb_base_sequence(batch), now_ns);
 }
 
 /* After segment.bytes was raised the active segment and the one made ahead are as small as before: what fits
@@ -433,10 +428,8 @@ storage_append(struct partition *part, uint8_t *batch, uint32_t length, unsigned
 	if (verdict != APPEND_STORED)
 		return verdict;
 	error = check_limits(part, batch, wall_ms);
-	if (error != 0) {
-		given_up(part, batch, now_ns);
+	if (error != 0)
 		return refuse(result, error);
-	}
 	if (!make_room(part, (uint64_t)rb_total(batch), rb_count(batch), now_ns))
 		return APPEND_WAIT;
 	if (SETTING(part, log_append_time)) {

@@ -120,7 +120,7 @@ find(struct producers *p, unsigned slot, int64_t id)
 static bool
 expired(const struct producer *e, uint64_t now_ns)
 {
-	return now_ns - e->stored_ns >= PRODUCER_EXPIRES_NS;
+	return now_ns - e->stored_ns >= (e->kept > 0 ? PRODUCER_EXPIRES_NS : PRODUCER_GIVEN_UP_NS);
 }
 
 static void

@@ -13,6 +13,8 @@
  * repeats one of the last 5 batches. A UDP session has its own, wider window (PROTOCOL.md). */
 #define PRODUCER_BATCHES_KEPT 5
 #define PRODUCER_EXPIRES_NS (24 * 3600 * NS_PER_S)
+/* How long what was given up is waited for, since it was last: clients come again within seconds, for minutes. */
+#define PRODUCER_GIVEN_UP_NS (300 * NS_PER_S)
 /* Pairs of producer and partition per storage lcore, 10 MiB. Beyond it the one that appended (or was given
  * up) the longest ago is forgotten, as if its 24 hours were over. */
 #define PRODUCERS_PER_LCORE 65536
@@ -42,9 +44,9 @@ enum producer_verdict producers_judge(struct producers *p, unsigned slot, int64_
 void producers_stored(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first,
 	int32_t last, int64_t base_offset, int64_t max_timestamp, uint64_t now_ns);
 
-/* A batch of it is answered with an error that the client may cure (no room, too large), and more of the producer
- * may be on their way. Where nothing of it is stored, that batch, or an earlier one, must be its first: then none
- * overtakes it. Kept like the others, in no snapshot: a start ends the connection that brought them, too. */
+/* A batch of it is answered that it may come again (no room), and more of the producer may be on their way. Where
+ * nothing of it is stored, that batch, or an earlier one, must be its first: then none overtakes it. For
+ * PRODUCER_GIVEN_UP_NS, and in no snapshot: a start ends the connection that brought them, too. */
 void producers_given_up(struct producers *p, unsigned slot, int64_t id, int16_t epoch, int32_t first,
 	uint64_t now_ns);
 

@@ -267,8 +267,8 @@ a_full_table_forgets_who_appended_the_longest_ago(void)
 	producers_close(p);
 }
 
-/* Who stored nothing is in no count, list or snapshot, leaves with the partition, and is kept no longer and in no
- * more places than the others. */
+/* Who stored nothing is in no count, list or snapshot, leaves with the partition, and is kept for
+ * minutes, in no more places than the others. */
 static void
 who_had_a_batch_given_up_is_no_producer_to_others(void)
 {
@@ -290,7 +290,8 @@ who_had_a_batch_given_up_is_no_producer_to_others(void)
 	producers_given_up(p, 0, 9, 0, 10, NOW);
 	CU_ASSERT_EQUAL(judge(0, 2, 0, 20, 29, false), PRODUCER_NEXT);
 	CU_ASSERT_EQUAL(judge(0, 1, 0, 20, 29, false), PRODUCER_AHEAD);
-	CU_ASSERT_EQUAL(producers_judge(p, 0, 1, 0, 20, 29, false, NOW + PRODUCER_EXPIRES_NS, &at), PRODUCER_NEXT);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 1, 0, 20, 29, false, NOW + PRODUCER_GIVEN_UP_NS - 1, &at), PRODUCER_AHEAD);
+	CU_ASSERT_EQUAL(producers_judge(p, 0, 1, 0, 20, 29, false, NOW + PRODUCER_GIVEN_UP_NS, &at), PRODUCER_NEXT);
 	/* What it stored a day ago says nothing any more. */
 	CU_ASSERT_EQUAL(judge(0, 8, 0, 20, 29, false), PRODUCER_AHEAD);
 	producers_given_up(p, 0, 8, 0, 20, NOW + PRODUCER_EXPIRES_NS);
