@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # quick:
 # needs: clients
-# timeout: 240
+# timeout: 500
 """cut_short.py - the active segment of one of two partitions is cut short by hand under load.
 
 Its producer gets error 56, the other partition goes on, kirad lives and says once why; what was durable
@@ -37,9 +37,9 @@ def body():
     done = [done_of(0), done_of(1)]
 
     def load(until, what):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not until():
-            h.check(time.monotonic() < end, "%s: not within 30 s; acked %s" % (what, acked))
+            h.check(time.monotonic() < end, "%s: not within 120 s; acked %s" % (what, acked))
             for p in (0, 1):
                 if waiting[p] < 200:
                     producer.produce("cut", b"x" * 1000, partition=p, on_delivery=done[p])
@@ -53,7 +53,7 @@ def body():
     load(lambda: len(failed[0]) > 200, "the producer of the damaged one is told")
     h.check(set(failed[0]) == {STORAGE_ERROR}, "told %s, not 56" % sorted(set(failed[0])))
     at, told = acked[1], acked[0]
-    load(lambda: acked[1] > at + 5000, "the other goes on")
+    load(lambda: acked[1] > at + 2000, "the other goes on")
     h.check(kirad.lives(), "kirad ended")
     h.check(not failed[1], "records of the other failed: %s" % failed[1][:1])
     h.check(acked[0] == told, "%d records of a failed partition were acked" % (acked[0] - told))
