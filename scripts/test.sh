@@ -179,7 +179,8 @@ step() {
 }
 
 wanted() {    # is any case of this prefix wanted?
-	[ -z "$only" ] || [[ $1 =~ ${only%%/*} ]] || [[ $only =~ $1 ]] || ! [[ $only =~ ^[a-z]+/ ]]
+	local of=${only#^}
+	[ -z "$of" ] || [[ $1 =~ ${of%%/*} ]] || [[ $of =~ $1 ]] || ! [[ $of =~ ^[a-z]+/ ]]
 }
 
 mkdir -p build
