@@ -64,16 +64,20 @@ may_begin(const struct repair_find *f, const uint8_t *b, uint64_t left)
 		rb_count(b) == rb_last_offset_delta(b) + 1 && rb_count(b) >= 1;
 }
 
-/* By the broken batch's own length and count. */
+/* By the broken batch's own length and count; it has that twice, one of the two may be what is broken. */
 static int
 where_it_says(const struct repair_find *f, struct scan *sc, uint64_t *position, int64_t *offset)
 {
 	uint8_t was[RB_HEADER], b[RB_HEADER];
+	int64_t records;
 
 	if (f->declared == 0 || f->declared + RB_HEADER > f->size ||
 		f->io->pread(f->fd, was, sizeof(was), f->broken) != RB_HEADER ||
 		f->io->pread(f->fd, b, sizeof(b), f->declared) != RB_HEADER ||
-		!may_begin(f, b, f->size - f->declared) || rb_base_offset(b) - f->from != rb_count(was))
+		!may_begin(f, b, f->size - f->declared))
+		return 0;
+	records = rb_base_offset(b) - f->from;
+	if (records != rb_count(was) && records != (int64_t)rb_last_offset_delta(was) + 1)
 		return 0;
 	sc->position = f->declared;
 	if (scan_next(sc, rb_base_offset(b), f->epochs, true) != SCAN_BATCH)

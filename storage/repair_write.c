@@ -320,10 +320,15 @@ put_parts(const struct repair_log *log, unsigned file, int fd)
 
 		if (p->lost || p->file != file)
 			continue;
-		if (p->first == base)
+		if (p->first == base) {
 			head = p;
-		else
-			rc = put_segment(log, p, fd);
+			continue;
+		}
+		rc = put_segment(log, p, fd);
+		/* Durable before the next: a file that is there ends the broken one for a repair that is run again, which
+		 * would give up what lies behind. */
+		if (rc == 0)
+			rc = layout_sync_dir(log->io, log->dir);
 	}
 	if (rc == 0)
 		rc = forget_checkpoint(log, base);

@@ -25,7 +25,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define SEEDS 2
 #else
-#define SEEDS 8
+#define SEEDS 16
 #endif
 #define SEEDS_JUDGED 8 /* so many bring every kind of event */
 #define ROOM  65536

@@ -222,6 +222,22 @@ several_broken_places_are_several_holes(void)
 	reopen(600, 14);
 }
 
+/* What says where the first of them ends is still there: its length, and one of two counts. */
+static void
+one_batch_between_two_broken_ones_stays(void)
+{
+	static const uint32_t byte[] = {70, RB_COUNT + 3, RB_LAST_OFFSET_DELTA + 3};
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(byte); i++) {
+		a_log(true);
+		(void)flip(40, byte[i]);
+		(void)flip(42, 70);
+		skips(4);
+		CU_ASSERT_EQUAL(lines[REPAIR_BROKEN], 2);
+		reopen(600, 4);
+	}
+}
+
 static int64_t
 file_of(unsigned batch)
 {
@@ -454,6 +470,7 @@ static const struct ut_test tests[] = {
 	UT("repair", truncated_at_the_broken_batch_the_log_begins_anew_there),
 	UT("repair", a_truncation_cut_short_never_gives_offsets_twice_in_one_epoch),
 	UT("repair", several_broken_places_are_several_holes),
+	UT("repair", one_batch_between_two_broken_ones_stays),
 	UT("repair", a_missing_segment_becomes_a_hole),
 	UT("repair", a_segment_cut_short_loses_what_it_lost),
 	UT("repair", index_files_that_are_wrong_cost_nothing),
