@@ -116,9 +116,7 @@ from_v4_on_a_new_member_joins_with_an_id_that_it_was_given(void)
 	struct group_join_request q;
 
 	stage_open(0, 10);
-	q = stage_join("g", "", NULL);
-	q.id_required = true;
-	join(&q, &b);
+	q = stage_given("g", &b);
 	CU_ASSERT_EQUAL(b.answers, 1);
 	CU_ASSERT_EQUAL(b.error, KIRA_E_MEMBER_ID_REQUIRED);
 	CU_ASSERT_EQUAL(state_of("g"), GROUP_EMPTY);
@@ -132,12 +130,8 @@ from_v4_on_a_new_member_joins_with_an_id_that_it_was_given(void)
 static void
 an_id_that_was_given_is_held_for_a_session_and_then_the_group_goes(void)
 {
-	struct group_join_request q;
-
 	stage_open(0, 10);
-	q = stage_join("g", "", NULL);
-	q.id_required = true;
-	join(&q, &b);
+	(void)stage_given("g", &b);
 	stage_pass(9999);
 	CU_ASSERT_PTR_NOT_NULL(stage_group("g"));
 	stage_pass(1);
@@ -170,9 +164,7 @@ a_round_waits_for_ids_that_were_given(void)
 
 	stage_open(0, 10);
 	stage_stable("g", 1, a);
-	q = stage_join("g", "", NULL);
-	q.id_required = true;
-	join(&q, &b);
+	q = stage_given("g", &b);
 	CU_ASSERT_EQUAL(state_of("g"), GROUP_STABLE);
 	joins("g", a[0].member, &a[1]);
 	CU_ASSERT_EQUAL(a[1].answers, 0);

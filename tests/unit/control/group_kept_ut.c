@@ -90,14 +90,8 @@ an_instance_whose_new_id_a_power_cut_took_joins_again(void)
 static void
 a_restart_finds_the_leader_whoever_stands_first(void)
 {
-	struct group_join_request q;
-
 	stage_open(0, 10);
-	q = stage_join("g", "", "i1");
-	q.session_ms = 100000;
-	join(&q, &a[0]);
-	sync_as("g", a[0].member, "i1", 1, &s[0]);
-	joins("g", "", &a[1]);
+	stage_absent("g", 30000, a);
 	stage_pass(30000);
 	syncs("g", &a[1], &s[1]);
 	CU_ASSERT_EQUAL(state_of("g"), GROUP_STABLE);

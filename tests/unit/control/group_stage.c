@@ -351,3 +351,27 @@ stage_static(const char *group, struct asked *a)
 	ASSERT(state_of(group) == GROUP_STABLE);
 	ASSERT(sync[0].answers == 1 && sync[1].answers == 1);
 }
+
+struct group_join_request
+stage_given(const char *group, struct asked *a)
+{
+	struct group_join_request q = stage_join(group, "", NULL);
+
+	q.id_required = true;
+	join(&q, a);
+	return q;
+}
+
+void
+stage_absent(const char *group, int32_t rebalance_ms, struct asked *a)
+{
+	struct group_join_request q = stage_join(group, "", "i1");
+	struct asked sync;
+
+	q.session_ms = 100000;
+	q.rebalance_ms = rebalance_ms;
+	join(&q, &a[0]);
+	sync_as(group, a[0].member, "i1", 1, &sync);
+	ASSERT(state_of(group) == GROUP_STABLE && sync.answers == 1);
+	joins(group, "", &a[1]);
+}

@@ -70,7 +70,12 @@ struct group *stage_group(const char *id);
 enum group_state state_of(const char *id);
 /* A group with n members, STABLE; a[0] is the leader's JoinGroup. */
 void stage_stable(const char *group, unsigned n, struct asked *a);
-/* The same with two static members, i1, which leads, and i2; a[0] and a[1] are their first JoinGroups. */
+/* A JoinGroup that is answered with an id for the member, to come again with; what was asked. */
+struct group_join_request stage_given(const char *group, struct asked *a);
+/* A STABLE group of static member i1 alone, with a session of 100 s and `rebalance_ms`, which is heard of no more; then
+ * somebody joins. a[0] and a[1] are their JoinGroups. */
+void stage_absent(const char *group, int32_t rebalance_ms, struct asked *a);
+/* A STABLE group of two static members, i1, which leads, and i2; a[0] and a[1] are their first JoinGroups. */
 void stage_static(const char *group, struct asked *a);
 
 #endif

@@ -118,14 +118,8 @@ parked_requests_of_a_fenced_id_are_told_at_once(void)
 static void
 an_absent_static_member_outlives_a_round_until_its_session_ends(void)
 {
-	struct group_join_request q;
-
 	stage_open(0, 10);
-	q = stage_join("g", "", "i1");
-	q.session_ms = 100000;
-	join(&q, &a[0]);
-	sync_as("g", a[0].member, "i1", 1, &s[0]);
-	joins("g", "", &a[1]);
+	stage_absent("g", 30000, a);
 	stage_pass(30000);
 	/* Not there, not dropped; the one that is there leads. */
 	CU_ASSERT_EQUAL(a[1].answers, 1);
@@ -145,15 +139,8 @@ an_absent_static_member_outlives_a_round_until_its_session_ends(void)
 static void
 a_round_to_which_nobody_comes_is_waited_for_again(void)
 {
-	struct group_join_request q;
-
 	stage_open(0, 10);
-	q = stage_join("g", "", "i1");
-	q.session_ms = 100000;
-	q.rebalance_ms = 0;
-	join(&q, &a[0]);
-	sync_as("g", a[0].member, "i1", 1, &s[0]);
-	joins("g", "", &a[1]);
+	stage_absent("g", 0, a);
 	CU_ASSERT_EQUAL(state_of("g"), GROUP_PREPARING);
 	CU_ASSERT_EQUAL(leaves("g", "c-00000000-0000-0000-0000-000000000002", NULL), 0);
 	stage_pass(50000);
