@@ -81,6 +81,7 @@ struct sim {
 	uint64_t incarnation;
 	struct {
 		enum kira_acks acks;
+		bool floods;             /* no congestion control */
 		unsigned made, told, failed, gone, life;
 		uint64_t ahead_ns;       /* its clock, of now_ns */
 		uint64_t asleep_until_ns; /* it takes no turn */

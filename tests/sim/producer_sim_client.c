@@ -464,6 +464,7 @@ sim_client_begin(unsigned client)
 		next_id = 7;
 	draw_options(client, &o);
 	sim.client[client].acks = o.acks;
+	sim.client[client].floods = o.no_congestion_control;
 	begin(client, &o, o.no_idempotence ? -1 : next_id, o.no_idempotence ? -1 : 0);
 	for (int32_t i = 0; sim.plan.wrap && i < SIM_PARTITIONS; i++) {
 		clients[client].topic->part[i].producer_id = next_id;
