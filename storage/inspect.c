@@ -52,7 +52,7 @@ rule(int16_t error, const uint8_t *b)
 		return "magic byte is not 2";
 	if ((rb_attributes(b) & RB_CODEC_MASK) > 4)
 		return "no such codec";
-	if (rb_count(b) != rb_last_offset_delta(b) + 1 || rb_count(b) < 1)
+	if (rb_count(b) < 1 || rb_count(b) - 1 != rb_last_offset_delta(b))
 		return "record count and last offset delta contradict each other";
 	return error == 2 ? "length field is wrong" : "flags, count or producer fields contradict each other";
 }

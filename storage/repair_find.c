@@ -61,7 +61,7 @@ may_begin(const struct repair_find *f, const uint8_t *b, uint64_t left)
 {
 	return b[RB_MAGIC] == 2 && rb_base_offset(b) >= f->from && rb_base_offset(b) < f->below &&
 		rb_total(b) >= RB_HEADER && rb_total(b) <= BATCH_BYTES_MAX && (uint64_t)rb_total(b) <= left &&
-		rb_count(b) == rb_last_offset_delta(b) + 1 && rb_count(b) >= 1;
+		rb_count(b) >= 1 && rb_count(b) - 1 == rb_last_offset_delta(b);
 }
 
 /* By the broken batch's own length and count; it has that twice, one of the two may be what is broken. */

@@ -434,8 +434,8 @@ take_results(struct client_window *w, const struct cwire_ack *ack, struct ack_pa
 				pass->resolved_low |= !serial_newer(seq, w->log_seq);
 				settle(slot, res.error, offset, pass);
 			}
-			if (offset >= 0)
-				offset += slot->records;
+			if (offset >= 0) /* where no log can go on, none is known */
+				offset = offset > INT64_MAX - slot->records ? -1 : offset + slot->records;
 		}
 	}
 }
