@@ -9,7 +9,8 @@
 #   --status         tell which units are fresh, stale, or were never run; run nothing
 # Which units there are the scripts say in their heads: tests/README.md. A unit is fresh when it held with the
 # files it is about as they are now; it is skipped, so a run that was stopped goes on where it was. Rows of
-# other states of these files are marked stale. Builds build/ first, unless KIRA_BUILD names another.
+# other states of these files are marked stale. What a failed unit said is kept as build/nightly-TIME.log. Builds
+# build/ first, unless KIRA_BUILD names another.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 only= minutes=40 again=0 status=0
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
 	--minutes) minutes=${2:?--minutes wants a number}; shift 2 ;;
 	--again) again=1; shift ;;
 	--status) status=1; shift ;;
-	*) sed -n '3,12p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+	*) sed -n '3,13p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 	esac
 done
 [[ $minutes =~ ^[1-9][0-9]?$ ]] && [ "$minutes" -le 40 ] || { echo "--minutes: 1 to 40, not '$minutes'"; exit 2; }
@@ -94,7 +95,7 @@ trap 'exit 143' TERM HUP
 
 # run_unit SCRIPT UNIT: runs it and appends its row; 1: it failed.
 run_unit() {
-	local script=$1 unit=$2 command seed=- t0 rc result run=()
+	local script=$1 unit=$2 command seed=- t0 rc result kept run=()
 	command=${unit#\`}
 	command=${command%%\`*}
 	if [[ $command == *"{seed}"* ]]; then
@@ -117,7 +118,11 @@ run_unit() {
 	case $rc in
 	0) ;;
 	77) echo "no row: $(grep -a '^skipped: ' "$out" | tail -n 1)"; return 0 ;;
-	*) result="FAILED (exit $rc) $(grep -a '^FAILED' "$out" | head -n 1 | tr '|' '/')" ;;
+	*) result="FAILED (exit $rc) $(grep -a '^FAILED' "$out" | head -n 1 | tr '|' '/')"
+		mkdir -p build
+		kept=build/nightly-$(date -u +%FT%H%M%SZ).log
+		cp "$out" "$kept"
+		echo "what it said: $kept" ;;
 	esac
 	printf '| fresh | %s | %s | %s | %s | %d | %s | %s |\n' "$(date -u +%FT%RZ)" "$commit" "${state_of[$script]}" \
 		"$unit" $((($(date +%s) - t0 + 30) / 60)) "$seed" "${result:-held}" >> "$results"
