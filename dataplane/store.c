@@ -133,6 +133,14 @@ hold_leave(struct store_lcore *st, struct packet *pkt)
 	counter_set(&st->count->held_now, st->hold.n);
 }
 
+static void
+hold_refuse(struct store_lcore *st, struct packet *pkt, int16_t error)
+{
+	hold_leave(st, pkt);
+	counter_add(&st->count->hold_refused, 1);
+	store_stage(st, &pkt->msg, error, -1, false);
+}
+
 /* Take an early batch into the hold, or end it; those that leave for it end too. */
 static void
 hold_enter(struct store_lcore *st, struct store_lane *lane, struct store_msg *msg, uint64_t now_ns)
@@ -300,6 +308,7 @@ end_all(struct store_lcore *st, struct store_lane *lane, int16_t error)
 		struct store_msg *msg = lane->wait_head;
 
 		wait_take(st, lane, NULL, msg);
+		counter_add(&st->count->refused, 1);
 		store_stage(st, msg, error, -1, false);
 	}
 	for (struct held *b = st->hold.oldest; b && lane->held > 0; b = next) {
@@ -308,8 +317,7 @@ end_all(struct store_lcore *st, struct store_lane *lane, int16_t error)
 		next = b->newer;
 		if (store_lane(st, &pkt->msg) != lane)
 			continue;
-		hold_leave(st, pkt);
-		store_stage(st, &pkt->msg, error, -1, false);
+		hold_refuse(st, pkt, error);
 	}
 }
 
@@ -326,10 +334,8 @@ end_failed(struct store_lcore *st)
 		struct packet *pkt = packet_of_held(b);
 
 		next = b->newer;
-		if (storage_state(pkt->msg.part) == PART_OK)
-			continue;
-		hold_leave(st, pkt);
-		store_stage(st, &pkt->msg, KIRA_E_KAFKA_STORAGE_ERROR, -1, false);
+		if (storage_state(pkt->msg.part) != PART_OK)
+			hold_refuse(st, pkt, KIRA_E_KAFKA_STORAGE_ERROR);
 	}
 }
 
@@ -434,9 +440,7 @@ expire_held(struct store_lcore *st, uint64_t now_ns, bool all)
 			hold_postpone(&st->hold, &pkt->held, now_ns);
 			continue;
 		}
-		hold_leave(st, pkt);
-		counter_add(&st->count->hold_refused, 1);
-		store_stage(st, &pkt->msg, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER, -1, false);
+		hold_refuse(st, pkt, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
 	}
 	return work;
 }

@@ -79,6 +79,7 @@ struct sim {
 	uint64_t drain_until_ns;         /* 0: none */
 	uint64_t ahead_ns;               /* kirad's clock, of now_ns */
 	uint64_t incarnation;
+	uint64_t produced;               /* Produce requests that this incarnation's storage was given */
 	struct {
 		enum kira_acks acks;
 		bool floods;             /* no congestion control */

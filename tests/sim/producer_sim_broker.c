@@ -330,6 +330,7 @@ sim_broker_begin(void)
 {
 	world_begin(sim.plan.credit, sim.plan.ring);
 	world.now = sim_kirad_now();
+	sim.produced = 0;
 	later_n = 0;
 	sim.stopped = false;
 	commits = 0;

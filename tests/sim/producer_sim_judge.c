@@ -64,6 +64,19 @@ sim_judge_told(unsigned client, unsigned batch, int16_t error, int64_t offset)
 		sim_wrong("told another offset than it lies at");
 }
 
+/* What storage was given, and has given back, ended in one way that is counted. */
+static void
+judge_sums(void)
+{
+	const struct store_counters *st = &world.store_count;
+
+	if (counter_read(&world.rx_count.data) + sim.produced !=
+			counter_read(&st->udp_batches) + counter_read(&st->tcp_batches) + counter_read(&st->duplicates) +
+			counter_read(&st->refused) + counter_read(&st->hold_refused) +
+			counter_read(&st->freed_with_session) + counter_read(&st->wait_expired))
+		sim_wrong("a batch came to an end that is counted nowhere, or twice");
+}
+
 void
 sim_judge_turn(void)
 {
@@ -82,6 +95,8 @@ sim_judge_turn(void)
 		sim_wrong("credit does not add up");
 	if (in_store != world.rx.in_store)
 		sim_wrong("packets in storage do not add up");
+	if (world.rx.in_store == 0 && sim_tcp_idle())
+		judge_sums();
 }
 
 void

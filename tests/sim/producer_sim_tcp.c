@@ -198,8 +198,10 @@ serve(struct connection *c)
 		c->unread |= c->broker_gone || (c->client_gone && sim_once_in(2));
 		if (c->unread)
 			r->state = OVER;
-		else if (rte_ring_sp_enqueue(world.store.cmd, &r->msg) == 0)
+		else if (rte_ring_sp_enqueue(world.store.cmd, &r->msg) == 0) {
 			r->state = IN_STORE;
+			sim.produced++;
+		}
 	}
 }
 

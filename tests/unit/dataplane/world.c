@@ -332,7 +332,12 @@ bool
 world_adds_up(void)
 {
 	const struct rx_counters *c = &world.rx_count;
+	const struct store_counters *st = &world.store_count;
+	const uint64_t ended = counter_read(&st->udp_batches) + counter_read(&st->duplicates) +
+		counter_read(&st->refused) + counter_read(&st->hold_refused) + counter_read(&st->freed_with_session);
 
+	if (world.rx.in_store == 0 && counter_read(&c->data) != ended)
+		return false;
 	return counter_read(&c->frames) == world.sent &&
 		world.sent == counter_read(&c->data) + counter_read(&c->data_refused) +
 			counter_read(&c->pings) + counter_read(&c->asked) +

@@ -79,7 +79,7 @@ void world_clear(void);
 /* The last answer of that type since world_clear(), or NULL. */
 const uint8_t *world_answer(uint8_t type);
 uint64_t world_drops(void); /* sum over the reasons, but for answers the port did not take */
-/* Every frame put in is accounted for, once. */
+/* Every frame put in is accounted for, once, and so is every batch that came to its end. */
 bool world_adds_up(void);
 
 #endif
