@@ -88,7 +88,10 @@ partition(struct copies *w, const struct storage_topic *topic, int32_t index)
 			if (!topic_of(&w->o, topic))
 				rc = 1;
 		} else if (rc == 0 && row) {
-			catalogue_put_row(w->rows, row);
+			struct state_row own = *row;
+
+			own.last_base = -1; /* no file is taken at its word: a start reads it and raises the epoch */
+			catalogue_put_row(w->rows, &own);
 		}
 	} while (rc == -ENOENT && ++tries < TRIES_MAX);
 	if (rc == 1 && copy_forget(&c) == 0)

@@ -67,6 +67,12 @@ def copy(kirad, to):
     return time.monotonic() - begun
 
 
+def epoch(data, partition):
+    """The leader epoch that it appends in."""
+    with open(os.path.join(data, partition, "leader-epoch-checkpoint")) as f:
+        return int(f.read().split("\n")[-2].split()[0])
+
+
 def serves(where):
     """kirad on the copy: (records, first offset) of each topic."""
     kcat = h.need("kcat", "kcat")
@@ -86,6 +92,10 @@ def serves(where):
 
 def body():
     kirad = h.Kirad(extra=["--topic-default", "segment.bytes=1048576", "--rewrite-after-ms", "0"]).start()
+    h.run([h.binary("kira"), "topic", "create", "idle", "-b", kirad.bootstrap])
+    h.run([h.binary("kira"), "produce", "-t", "idle", "-b", kirad.bootstrap], stdin=b"asleep\n" * 100)
+    kirad.stop()
+    kirad.start()       # from now on a start would take it at kira.state's word
     h.run([h.binary("kira"), "topic", "create", "short", "-c", "retention.bytes=2000000", "-b", kirad.bootstrap])
     h.run([h.binary("kira"), "topic", "create", "kept", "-b", kirad.bootstrap])
     h.run([h.binary("kira"), "topic", "create", "squeezed", "-c", "compression.type=lz4", "-b", kirad.bootstrap])
@@ -135,6 +145,7 @@ def body():
     h.check(found["short"][1] > 0 and found["kept"][1] == 0, "first offsets: %s" % found)
     h.check(found["kept"][0] > 1000, "only %d records in the copy" % found["kept"][0])
     h.run([h.binary("kira"), "check", made[-1]])
+    h.check(epoch(made[-1], "idle-0") > epoch(kirad.data_dir, "idle-0"), "the copy goes on in the epoch of what it was made of")
     h.say("result: %d copies under %d records, the slowest in %.1f s, while %d segments were deleted and %d rewritten; %d, %d and %d records read "
           "back" % (len(made), sum(l.sent for l in loads), max(took), deleted, rewritten, found["kept"][0],
                 found["short"][0], found["squeezed"][0]))
