@@ -311,6 +311,13 @@ inspect_snapshot_right(const uint8_t *bytes, uint32_t length)
 }
 
 bool
+inspect_checkpoint_right(const uint8_t *bytes, uint64_t length, struct checkpoint_file *ret)
+{
+	return checkpoint_parse(bytes, length, ret) && (ret->snapshot_length == 0 ||
+		producers_snapshot_right(ret->snapshot, ret->snapshot_length));
+}
+
+bool
 inspect_epochs_right(const char *text, size_t length)
 {
 	struct epochs e;

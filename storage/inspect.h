@@ -6,6 +6,7 @@
 #ifndef KIRA_STORAGE_INSPECT_H
 #define KIRA_STORAGE_INSPECT_H
 
+#include "storage/checkpoint.h"
 #include "storage/records.h"
 
 #include "base/err.h"
@@ -53,8 +54,9 @@ int inspect_log_file(struct inspect *in, const char *path, int64_t *end, struct 
 /* An .index or a .timeindex, and whether the .log beside it agrees, by Kafka's rules: every entry rises
  * and names a batch. An .index that Kafka has open ends in zeros. */
 int inspect_index_file(struct inspect *in, const char *path, struct err *err);
-/* A .snapshot's and a leader-epoch-checkpoint's bytes, whole; the file kira.<kind> of a directory. */
+/* A .snapshot's, a .checkpoint's and a leader-epoch-checkpoint's bytes, whole; the file kira.<kind> of a directory. */
 bool inspect_snapshot_right(const uint8_t *bytes, uint32_t length);
+bool inspect_checkpoint_right(const uint8_t *bytes, uint64_t length, struct checkpoint_file *ret);
 bool inspect_epochs_right(const char *text, size_t length);
 bool inspect_text_right(struct inspect *in, const char *dir, const char *kind);
 /* The offset, or the end of the hole it lies in, by the kira.state above a partition's directory. */

@@ -168,6 +168,13 @@ dump_file(struct dump *d, const char *path, struct err *err)
 			print_snapshot(&d->print, (const uint8_t *)bytes, n);
 		else
 			damage(d, path, "not a snapshot: its version, length or CRC-32C is wrong");
+	} else if (ends_with(name, ".checkpoint")) {
+		struct checkpoint_file cp;
+
+		if (inspect_checkpoint_right((const uint8_t *)bytes, n, &cp))
+			print_checkpoint(&d->print, &cp);
+		else
+			damage(d, path, "not a checkpoint: its version, lengths or CRC-32C is wrong");
 	} else {
 		rc = dump_text(d, path, dir, name, bytes, n);
 	}
@@ -189,7 +196,7 @@ static bool
 is_known(const char *name)
 {
 	static const char *const end[] = {".log", ".index", ".timeindex", ".snapshot", ".pool", ".dropped", ".bad",
-		"-checkpoint", "partition.metadata"};
+		".checkpoint", "-checkpoint", "partition.metadata"};
 
 	if (strncmp(name, "kira.", 5) == 0) /* a reserve holds blocks, and says nothing */
 		return !ends_with(name, ".tmp") && !ends_with(name, ".reserve");
@@ -250,7 +257,7 @@ dump_word(struct dump *d, const char *path)
 			rc = -EINVAL;
 		}
 	} else if (!is_known(slash ? slash + 1 : path)) {
-		err_set(&err, "%s: kira dump shows *.log, *.index, *.timeindex, *.snapshot, *-checkpoint, kira.* "
+		err_set(&err, "%s: kira dump shows *.log, *.index, *.timeindex, *.snapshot, *.checkpoint, *-checkpoint, kira.* "
 			"and the like, and no other file", path);
 		rc = -EINVAL;
 	} else {

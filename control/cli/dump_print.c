@@ -215,7 +215,7 @@ void
 print_snapshot(struct print *p, const uint8_t *bytes, size_t n)
 {
 	const uint32_t count = get_be32(bytes + 6);
-	const bool run = n == 10 + (size_t)50 * count; /* Kira's lowest proven sequence, behind Kafka's bytes */
+	const bool run = n >= 10 + (size_t)50 * count; /* Kira's lowest proven sequence, behind Kafka's bytes */
 
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *e = bytes + 10 + (size_t)46 * i;
@@ -230,6 +230,19 @@ print_snapshot(struct print *p, const uint8_t *bytes, size_t n)
 			(int64_t)get_be64(e + 26), run ? (int32_t)get_be32(bytes + 10 + (size_t)46 * count + 4 * i) :
 			rb_sequence_add(last, -delta));
 	}
+}
+
+void
+print_checkpoint(struct print *p, const struct checkpoint_file *cp)
+{
+	fprintf(p->to, p->json ? "{\"type\":\"checkpoint\",\"base_offset\":%" PRId64 ",\"end_offset\":%" PRId64
+		",\"position\":%" PRIu64 ",\"leader_epoch\":%" PRId32 ",\"max_timestamp\":%" PRId64 "}\n" :
+		"checkpoint base-offset %" PRId64 " end-offset %" PRId64 " position %" PRIu64 " leader-epoch %" PRId32
+		" max-time %" PRId64 "\n", cp->base, cp->end, cp->position, cp->leader_epoch, cp->max_timestamp);
+	print_index(p, cp->entry, (size_t)cp->entries * INDEX_ENTRY_BYTES, false, cp->base);
+	print_index(p, cp->time, (size_t)cp->times * TIME_ENTRY_BYTES, true, cp->base);
+	if (cp->snapshot_length > 0)
+		print_snapshot(p, cp->snapshot, cp->snapshot_length);
 }
 
 void

@@ -19,6 +19,7 @@ void print_finding(struct print *p, const struct inspect_finding *f);
 bool print_batch(struct print *p, const struct inspect_batch *b);
 void print_index(struct print *p, const uint8_t *bytes, size_t n, bool times, int64_t base);
 void print_snapshot(struct print *p, const uint8_t *bytes, size_t n); /* whole and right */
+void print_checkpoint(struct print *p, const struct checkpoint_file *cp);
 void print_text_file(struct print *p, const char *text, size_t n);
 void print_end(struct print *p, const struct inspect *in);
 

@@ -236,6 +236,29 @@ def dumped(good):
     h.say("dump gives back %d records as they were sent" % sum(RECORDS.values()))
 
 
+def snapshots(good):
+    """A line per producer, with what stands behind Kafka's bytes; a checkpoint has one inside, and an index."""
+    part = os.path.join(good, "idem-0")
+    name = max(n for n in os.listdir(part) if n.endswith(".snapshot"))
+    b = read(os.path.join(part, name))
+    n, = struct.unpack_from(">I", b, 6)
+    h.check(n > 0, "%s: no producer" % name)
+    _, out, _ = h.run([h.binary("kira"), "dump", "--json", os.path.join(part, name)])
+    told = [o["proven_from"] for o in map(json.loads, out.splitlines()) if o["type"] == "producer"]
+    h.check(told == list(struct.unpack_from(">%di" % n, b, 10 + 46 * n)), "proven from: %s" % told)
+    head = struct.pack(">qqQiIIIqII", 100, 108, 4096, 2, 2, 1, 7, 1700000000000, 5, len(b))
+    body = head + struct.pack(">IIIIqI", 3, 0, 5, 2048, 1700000000000, 5) + b
+    path = os.path.join(h.temp_dir(), "00000000000000000100.checkpoint")
+    for wrong in 0, 1:
+        with open(path, "wb") as f:
+            f.write(b"KCPT" + struct.pack(">II", 1, crc32c(body) ^ wrong) + body)
+        _, out, _ = h.run([h.binary("kira"), "dump", "--json", path], ok=(wrong,))
+        types = collections.Counter(json.loads(l)["type"] for l in out.splitlines())
+        want = {"damage": 1} if wrong else {"checkpoint": 1, "index": 2, "timeindex": 1, "producer": n}
+        h.check(types == collections.Counter({"file": 1, "end": 1, **want}), "a checkpoint, its CRC off by %d: %s" % (wrong, out))
+        h.check(wrong or '"end_offset":108,"position":4096,"leader_epoch":2,' in out, "a checkpoint: %s" % out)
+
+
 def killed(kirad):
     """The tail of a killed kirad is told as such."""
     kirad.start()
@@ -322,6 +345,7 @@ def body():
     _, out, _ = h.run([h.binary("kira"), "dump", good])
     h.check("damage  " not in out, "dump finds damage after a clean stop")
     dumped(good)
+    snapshots(good)
     each_damage(good)
     strays(good)
     index_cure(good)
