@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * config_ut.c - one option table, file and flags. */
-#include "control/config.h"
+#include "control/config_rows.h"
 
 #include "tests/unit/ut.h"
 
@@ -67,6 +67,19 @@ every_spelling_of_a_key_is_the_same_key(void)
 	config_free(&cfg);
 	config_normalise(norm, sizeof(norm), "Log.Flush_Interval.ms");
 	CU_ASSERT_STRING_EQUAL(norm, "log-flush-interval-ms");
+}
+
+static void
+every_key_is_found_by_the_name_that_kafka_has_for_it(void)
+{
+	for (unsigned i = 0; i < CONFIG_ROWS; i++) {
+		char name[CONFIG_NAME_MAX + 2] = "--";
+
+		config_kafka_name(&config_row[i], name + 2);
+		(void)READ(name, "nonsense");
+		CU_ASSERT_PTR_NULL(strstr(err.text, "unknown"));
+		config_free(&cfg);
+	}
 }
 
 static void
@@ -184,6 +197,7 @@ help_and_version_win_over_everything(void)
 static const struct ut_test tests[] = {
 	UT("config", defaults_hold_where_nothing_is_said),
 	UT("config", every_spelling_of_a_key_is_the_same_key),
+	UT("config", every_key_is_found_by_the_name_that_kafka_has_for_it),
 	UT("config", flags_win_over_the_file_and_replace_its_lists),
 	UT("config", an_unknown_key_names_the_nearest_one),
 	UT("config", a_value_out_of_range_is_refused_with_the_range),
