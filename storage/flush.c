@@ -325,12 +325,12 @@ storage_start(struct storage *s, int cpu, struct err *err)
 
 	jobs_close(s->flush.jobs); /* those without threads, of the time before */
 	s->flush.jobs = NULL;
-	rc = jobs_open(&s->flush.jobs, s->o.job_threads, rang, s, err);
+	rc = jobs_open(&s->flush.jobs, "kira-job", s->o.job_threads, rang, s, err);
 	if (rc < 0)
 		return rc;
 	jobs_close(s->flush.rewriting.jobs);
 	s->flush.rewriting.jobs = NULL;
-	rc = jobs_open(&s->flush.rewriting.jobs, 1, rang, s, err);
+	rc = jobs_open(&s->flush.rewriting.jobs, "kira-rewrite", 1, rang, s, err);
 	if (rc < 0)
 		return rc;
 	rc = -pthread_create(&s->flush.thread, NULL, flush_main, s);

@@ -107,7 +107,7 @@ work_first(void *arg)
 }
 
 int
-jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
+jobs_open(struct jobs **ret, const char *name, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
 	struct err *err)
 {
 	struct jobs *j = calloc(1, sizeof(*j) + threads * sizeof(j->thread[0]));
@@ -124,7 +124,7 @@ jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now)
 	j->rang = rang;
 	j->arg = arg;
 	for (; j->threads < threads; j->threads++) {
-		char name[16];
+		char called[16];
 
 		/* The first of several. */
 		rc = -pthread_create(&j->thread[j->threads], NULL,
@@ -133,8 +133,8 @@ jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now)
 			jobs_close(j);
 			return err_sys(err, rc, "start a job thread");
 		}
-		(void)snprintf(name, sizeof(name), "kira-job-%u", j->threads);
-		(void)pthread_setname_np(j->thread[j->threads], name);
+		(void)snprintf(called, sizeof(called), "%s-%u", name, j->threads);
+		(void)pthread_setname_np(j->thread[j->threads], called);
 	}
 	*ret = j;
 	return 0;

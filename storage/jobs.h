@@ -20,9 +20,9 @@ struct job {
 
 struct jobs;
 
-/* `rang`: called on a job thread after each run(). `now`: it was one that somebody may wait for, or the
+/* The threads are called NAME-0 and so on (at most 12 characters). `rang`: called on a job thread after each run(). `now`: it was one that somebody may wait for, or the
  * last that was waiting or running; else more are to come, and reaping them together is cheaper. */
-int jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
+int jobs_open(struct jobs **ret, const char *name, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
 	struct err *err);
 void jobs_close(struct jobs *j); /* all must have been reaped */
 void jobs_submit(struct jobs *j, struct job *job);

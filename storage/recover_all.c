@@ -152,7 +152,7 @@ run_all(struct recover_all *all, unsigned threads, void (*run)(struct job *job),
 	struct err *err)
 {
 	struct jobs *jobs;
-	const int rc = jobs_open(&jobs, threads, rang, NULL, err);
+	const int rc = jobs_open(&jobs, "kira-recover", threads, rang, NULL, err);
 
 	if (rc < 0)
 		return rc;

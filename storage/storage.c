@@ -108,9 +108,9 @@ storage_open(struct storage **ret, const struct storage_options *o, int64_t wall
 	if (rc == 0)
 		rc = make_words(s, err);
 	if (rc == 0)
-		rc = jobs_open(&s->flush.jobs, 0, nobody, NULL, err);
+		rc = jobs_open(&s->flush.jobs, "", 0, nobody, NULL, err);
 	if (rc == 0)
-		rc = jobs_open(&s->flush.rewriting.jobs, 0, nobody, NULL, err);
+		rc = jobs_open(&s->flush.rewriting.jobs, "", 0, nobody, NULL, err);
 	if (rc == 0)
 		rc = directory_open(s, wall_ms, err);
 	if (rc < 0) {
@@ -285,7 +285,7 @@ storage_close(struct storage *s, int64_t wall_ms, struct err *err)
 		(void)jobs_reap(s->flush.jobs);
 	}
 	threads = s->flush.jobs;
-	if (jobs_open(&s->flush.jobs, 0, nobody, NULL, err) == 0)
+	if (jobs_open(&s->flush.jobs, "", 0, nobody, NULL, err) == 0)
 		jobs_close(threads);
 	settle(s, wall_ms);
 	storage_take_segments(s);

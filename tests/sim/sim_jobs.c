@@ -29,7 +29,7 @@ sim_jobs_seed(uint64_t seed)
 }
 
 int
-jobs_open(struct jobs **ret, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
+jobs_open(struct jobs **ret, const char *name, unsigned threads, void (*rang)(void *arg, bool now), void *arg,
 	struct err *err)
 {
 	*ret = calloc(1, sizeof(**ret));

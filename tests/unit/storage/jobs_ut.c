@@ -71,7 +71,7 @@ begin(unsigned threads)
 	order = rings_now = 0;
 	(void)sem_init(&release, 0, 0);
 	(void)sem_init(&rung, 0, 0);
-	CU_ASSERT_EQUAL_FATAL(jobs_open(&j, threads, rang, NULL, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(jobs_open(&j, "job", threads, rang, NULL, &err), 0);
 }
 
 static void
