@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * log.c - one line per finding, to stderr. stdout carries the `ready` line and nothing else.
- * Thread: control. Owns: the level. Never: called from dataplane/ or storage/. */
+ * Thread: see log.h. Owns: the level. Never: called from dataplane/ or storage/. */
 #include "control/log.h"
 
 #include "base/clock.h"

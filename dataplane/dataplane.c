@@ -170,7 +170,7 @@ dataplane_owner(const struct dataplane *dp)
 	uint32_t least = UINT32_MAX;
 
 	for (unsigned r = 0; r < dp->layout.rx; r++) {
-		/* G1: pairs with G2 in session.c; grants under way count too. */
+		/* G1: pairs with G2 in rx.c; grants under way count too. */
 		const uint32_t load = dp->rx_cmd_out[r] +
 			atomic_load_explicit(&dp->rx[r]->granted, memory_order_acquire);
 

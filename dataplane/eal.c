@@ -42,7 +42,7 @@ static struct eal_log {
 	size_t part_len;
 } eal_log = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Texts that look like trouble and are none (dpdk.md 2): an unused huge page size; memif without
+/* Texts that look like trouble and are none: an unused huge page size; memif without
  * --shconf; TAP's remark about the kernel's multi-queue flag. */
 static bool
 line_harmless(const char *line)

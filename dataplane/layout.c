@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * layout.c - which thread on which CPU, from the list the user gave. Pure.
- * The table is CORES.md's; measured reasons stand there. */
+ * The table is CORES.md's. */
 #include "dataplane/dataplane.h"
 
 #include "base/bits.h"

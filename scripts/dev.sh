@@ -18,7 +18,7 @@ setup() {
 case ${1:-} in
 '')
 	setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
-	meson test -C build-asan --no-rebuild --suite anywhere --suite vdev --print-errorlogs
+	meson test -C build-asan --no-rebuild --suite anywhere --print-errorlogs
 	scripts/check.sh
 	KIRA_BUILD=$PWD/build-asan PYTHONDONTWRITEBYTECODE=1 timeout 120 /usr/bin/python3 tests/pipeline/restart.py
 	;;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * epoch.h - leader epochs of a partition: which epoch began at which offset. It rises at each
- * unclean start, so that a pair (epoch, offset) never names two records. Built while a partition
- * is opened, read-only after. Kafka's leader-epoch-checkpoint holds it (FORMAT.md). Pure. */
+ * epoch.h - leader epochs of a partition: which epoch began at which offset. It rises at a
+ * start that cannot rule out appends which are gone, so that a pair (epoch, offset) never names two
+ * records. Built while a partition is opened, read-only after. Kafka's leader-epoch-checkpoint holds it (FORMAT.md). Pure. */
 #ifndef KIRA_STORAGE_EPOCH_H
 #define KIRA_STORAGE_EPOCH_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * rewrite.c - see the header: copy, read back. The names: rewrite_swap.c.
+ * rewrite.c - see the header: copy, read back. The names: rewrite_names.c.
  * Bounded memory: a scan's buffer, a group of records, a buffer to write, the new index. */
 #include "storage/rewrite.h"
 

@@ -76,8 +76,7 @@ struct storage_options {
 	struct storage_counters *count; /* NULL: private ones */
 };
 
-/* storage_counters.def: name, help. One writer each: flush_* and disk_* the flush daemon, append_*
- * per-lcore values are summed by control; see storage/counters.def. */
+/* One writer each; which counter is whose: storage/counters.def. */
 struct storage_counters {
 #define COUNTER(name, help) counter name;
 #include "storage/counters.def"
@@ -299,7 +298,7 @@ uint64_t storage_bytes(const struct partition *part); /* of all its segments' ba
 /* ---- Operations: what may block, run as jobs of the flush daemon ------------------------- */
 
 enum storage_op_kind {
-	/* Directories, first segments, then `catalogue` (the commit point). `first` above 0: more partitions for
+	/* Directories, then `catalogue` (the commit point). `first` above 0: more partitions for
 	 * a topic that is there. */
 	OP_CREATE_TOPIC,
 	/* Rename, `catalogue` (the commit point), unlink; frees the partitions when reaped. Where the catalogue

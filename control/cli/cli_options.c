@@ -96,7 +96,7 @@ help(const struct cli_command *c)
 			printf(" [%s]", r->otherwise);
 		printf("\n");
 	}
-	printf("  %-32s this text\n  %-32s\n", "-h, --help", "    --version");
+	printf("  %-32s this text\n  %-32s the version\n", "-h, --help", "    --version");
 	if (c->example)
 		printf("\n%s", c->example);
 }

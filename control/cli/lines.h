@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Above every record that a broker takes (max.message.bytes, 1 MiB by default, up to 16 MiB would
+/* Above every record that a broker takes (max.message.bytes, 1 MiB by default; more, up to 5 MiB, would
  * need a larger batch than libkira builds). A longer line is skipped, and said. */
 #define LINE_BYTES_MAX ((size_t)2 << 20)
 

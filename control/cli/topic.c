@@ -316,7 +316,7 @@ alter(struct action_call *call, struct err *err)
 static const struct action action_table[] = {
 	{"create", "make topics", 1, create,
 		{"kira topic create", "NAME.. [--partitions N] [--config KEY=VALUE]..",
-			"Make topics. Done when their directories and first segments are on disk.",
+			"Make topics. Done when their directories are on disk.",
 			create_rows, ARRAY_LENGTH(create_rows), ACTION_WORDS_MAX,
 			"Example:\n  kira topic create orders --partitions 8 --config retention.ms=3600000\n"}},
 	{"list", "names of all topics, a line each", 0, list,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * k19_create_topics.c - make topics; answered when directories and first segments are on disk.
+ * k19_create_topics.c - make topics; answered when their directories are on disk.
  * Thread: control. Each topic succeeds or fails by itself. */
 #include "control/kafka/serve.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * k23_offset_for_leader_epoch.c - where an epoch ended: how a consumer finds out that an unflushed
- * tail it has read is gone. The epoch rises at every unclean start. Thread: control. */
+ * tail it has read is gone. The epoch rises where an unclean start may have lost any. Thread: control. */
 #include "control/kafka/serve.h"
 
 #include <kira/errors.h>

@@ -2,7 +2,7 @@
  * blast_lcore.c - the loop: receive, retransmit, generate, send; once in a while look after the
  * broker. Thread: main, pinned, the only lcore. Owns: the order of a turn, what limited the run.
  * Never: allocates per packet; spins while the port is full or the schedule is ahead: on two CPUs
- * kirad's control and flush threads share this one (bench rule: the source yields). */
+ * kirad's control and flush threads share this one, and the source yields. */
 #include "dataplane/blast/blast_lcore.h"
 
 #include "base/clock.h"

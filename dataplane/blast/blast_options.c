@@ -136,7 +136,7 @@ help(void)
 			printf(" [%s]", r->otherwise);
 		printf("\n");
 	}
-	printf("  %-26s this text\n  %-26s\n\n", "--help", "--version");
+	printf("  %-26s this text\n  %-26s the version\n\n", "--help", "--version");
 	printf("Exit: 0 nothing lost, doubled or out of order; 1 it was, or no ack came; 2 wrong usage\n"
 	       "or the device or broker cannot be used.\n"
 	       "Example, against kirad --device memif:/run/kira/data.sock:\n"
@@ -161,7 +161,7 @@ judge(struct blast_options *o, struct err *err)
 	}
 	if (!o->device && !o->verify_only) {
 		err_set(err, "--device is needed: the one kirad was given, for example "
-			"--device memif:/var/lib/kira/run/data.sock");
+			"--device memif:/var/lib/kira/run/memif.sock");
 		return false;
 	}
 	return true;

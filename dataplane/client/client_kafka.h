@@ -3,7 +3,7 @@
  * InitProducerId, OpenSession, Produce. One request at a time; each call blocks at most until its
  * deadline (clock_now_ns() time) on a nonblocking socket. Encoders and decoders stand alone, for
  * callers that pipeline and for fuzzing.
- * Thread: a connection has one user at a time. Name resolution has no deadline.
+ * Thread: a connection has one user at a time. Names are resolved by client_lookup.h, within the same deadline.
  * Calls return 0, or -errno with a sentence in err; after an error close the connection. Kafka's
  * error codes are outputs, not return values. */
 #ifndef KIRA_CLIENT_KAFKA_H

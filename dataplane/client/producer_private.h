@@ -80,7 +80,7 @@ struct partition {
 	int32_t next_sequence;
 	uint64_t known_until_ns;         /* of this producer id the broker surely knows what it stored; 0: perhaps nothing */
 	bool raising;                    /* waits for nothing sent, then for a newer epoch */
-	bool queued;                     /* on `ready_parts` */
+	bool queued;                     /* on the I/O thread's queue */
 	struct partition *queue_next;
 	uint64_t wait_until_ns;          /* after an error: not before */
 };
@@ -105,7 +105,7 @@ struct kira_topic {
 
 enum job_kind {
 	JOB_NONE,
-	JOB_OPEN,    /* a session: new, or repeated if wire.id != 0 */
+	JOB_OPEN,    /* a session: new, or repeated */
 	JOB_TCP,     /* a connection for Produce */
 	JOB_RAISE,   /* a newer epoch */
 };
