@@ -38,7 +38,7 @@ find_state() {
 	about=$(sed -n 's/^# about: *//p' "$1" | tr '\n' ' ')
 	about="${about:-include storage dataplane control} $1"
 	# shellcheck disable=SC2086
-	: "${state_of_files[$about]:=$(find $about -type f ! -name '*.md' ! -name '*.pyc' -print0 2> /dev/null \
+	: "${state_of_files[$about]:=$(find $about -type f ! -name '*.md' ! -name '*.[1-9]' ! -name '*.pyc' -print0 2> /dev/null \
 		| LC_ALL=C sort -zu | xargs -0 sha256sum | sha256sum | cut -c 1-12)}"
 	state_of[$1]=${state_of_files[$about]}
 }

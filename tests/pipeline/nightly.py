@@ -121,6 +121,8 @@ def main():
         tree.nightly("--only", "units")
         must(tree.ran() == "2", "a unit that failed is not done")
         tree.write("storage/README.md", "other prose\n")
+        tree.write("control/kirad.8", "prose\n")
+        tree.write("storage/kira-x.1", "prose\n")
         must(tree.status() == ["fresh"] * 3, "prose changes nothing")
     print("result: stopped, gone on, skipped, stale, failed: each as it should be")
 
