@@ -251,6 +251,9 @@ make_room(struct partition *part, uint64_t total, int32_t count, uint64_t now_ns
 	if (!fits || roll_due(part, now_ns))
 		if (!take_spare_and_roll(part) && !fits)
 			return false;
+	/* Rolled into one made ahead that is smaller: there is no room to be asked for, never_fits() says so next. */
+	if (part->position + total > part->active->size)
+		return false;
 	HOOK(R2);
 	if (part->position + total >
 		atomic_load_explicit(&part->active->ready, memory_order_acquire)) { /* R2 */

@@ -222,6 +222,40 @@ an_empty_segment_as_small_as_before_takes_what_fits_it(void)
 	world_end();
 }
 
+/* Made ahead while segment.bytes was small, and taken for its time, not for want of room: too small for the batch
+ * that came first. Nobody would ever make room for that in it, and all others of the partition stand behind. */
+static void
+a_roll_for_time_into_a_smaller_segment_lets_no_batch_wait_for_ever(void)
+{
+	const struct batch_of large = {.value = WORLD_SEGMENT + 1000};
+	struct partition_config config;
+
+	world_begin(1);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	w.config.segment_bytes = 4 * WORLD_SEGMENT;
+	w.config.segment_ms = 8000; /* the next one is made at once */
+	CU_ASSERT_EQUAL_FATAL(world_create("t", 1), 0);
+	world_first(0);
+	config = w.config;
+	config.segment_bytes = WORLD_SEGMENT;
+	storage_configure(w.part[0], &config);
+	(void)world_append(0, (struct batch_of){.value = 1000});
+	world_turns(10);
+	CU_ASSERT_EQUAL_FATAL(w.part[0]->f.given->size, WORLD_SEGMENT);
+	storage_configure(w.part[0], &w.config);
+	world_turns(9000);
+	for (unsigned i = 0; i < 3000 && append(large) == APPEND_WAIT; i++) {
+		world_turns(1);
+		if (storage_has_room(w.part[0]))
+			break;
+	}
+	CU_ASSERT_TRUE_FATAL(storage_has_room(w.part[0]));
+	CU_ASSERT_EQUAL(append(large), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(w.result.error, KIRA_E_MESSAGE_TOO_LARGE);
+	CU_ASSERT_EQUAL(append((struct batch_of){.value = 1000}), APPEND_STORED);
+	world_end();
+}
+
 static void
 consumers_see_what_the_new_visibility_shows(void)
 {
@@ -269,6 +303,7 @@ static const struct ut_test tests[] = {
 	UT("configure", an_older_segment_is_rolled_once_segment_ms_says_so),
 	UT("configure", larger_segments_come_after_the_one_made_ahead),
 	UT("configure", an_empty_segment_as_small_as_before_takes_what_fits_it),
+	UT("configure", a_roll_for_time_into_a_smaller_segment_lets_no_batch_wait_for_ever),
 	UT("configure", consumers_see_what_the_new_visibility_shows),
 	UT("configure", commits_come_as_often_as_the_lowest_flush_ms_asks),
 };
