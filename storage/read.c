@@ -104,8 +104,9 @@ in_its_epoch(const struct segment *seg, const uint8_t header[READ_HEADER])
 	return rb_leader_epoch(header) == epochs_at(&seg->part->epochs, rb_base_offset(header));
 }
 
-int
-read_walk(const struct io *io, struct place *place, int64_t offset)
+/* From `place`, a batch boundary, on to the batch that contains `offset`. */
+static int
+walk(const struct io *io, struct place *place, int64_t offset)
 {
 	uint8_t header[READ_HEADER];
 	int64_t expected = place->position == 0 ? place->seg->base : -1;
@@ -202,19 +203,22 @@ keep_cursor(struct partition *part, const struct segment *seg, int64_t offset, u
 	part->cursor_next = (part->cursor_next + 1) % CURSORS;
 }
 
-static int
-find_batch(struct partition *part, struct place *place, int64_t offset)
+int
+read_find(struct place *place, int64_t offset)
 {
 	uint32_t position;
-	int rc;
+	const int rc = index_before(place->seg, offset, &position);
 
-	if (from_cursor(part, place, offset))
-		return 0;
-	rc = index_before(place->seg, offset, &position);
 	if (rc < 0)
 		return rc;
 	place->position = position;
-	return read_walk(place->seg->io, place, offset);
+	return walk(place->seg->io, place, offset);
+}
+
+static int
+find_batch(struct partition *part, struct place *place, int64_t offset)
+{
+	return from_cursor(part, place, offset) ? 0 : read_find(place, offset);
 }
 
 /* ---- How much ----------------------------------------------------------------------------- */
@@ -268,8 +272,8 @@ find_end(struct partition *part, const struct place *place, uint32_t max_bytes, 
 
 /* ---- What could not be read ---------------------------------------------------------------- */
 
-static void
-failed(struct storage *s, int rc, const char *name, int64_t at)
+void
+read_failed(struct storage *s, int rc, const char *name, int64_t at)
 {
 	if (io_gave_up())
 		return; /* not failed: read elsewhere, and tried again */
@@ -282,7 +286,7 @@ void
 storage_range_failed(struct storage *s, const struct segment *seg, int rc)
 {
 	/* Of an orphan the partition may be gone. */
-	failed(s, rc, seg->orphan ? "an expired segment" : seg->part->name, seg->base);
+	read_failed(s, rc, seg->orphan ? "an expired segment" : seg->part->name, seg->base);
 }
 
 const char *
@@ -331,7 +335,7 @@ find_place(struct partition *part, int64_t offset, struct mark *limit, struct pl
 	rc = place->fd < 0 ? place->fd : find_batch(part, place, offset);
 	if (rc == 0)
 		return 0;
-	failed(part->storage, rc, part->name, offset);
+	read_failed(part->storage, rc, part->name, offset);
 	return KIRA_E_KAFKA_STORAGE_ERROR;
 }
 
@@ -350,7 +354,7 @@ storage_read(struct partition *part, int64_t offset, uint32_t max_bytes, bool on
 		return error;
 	rc = find_end(part, &place, max_bytes, one, &to);
 	if (rc < 0) {
-		failed(part->storage, rc, part->name, offset);
+		read_failed(part->storage, rc, part->name, offset);
 		return KIRA_E_KAFKA_STORAGE_ERROR;
 	}
 	if (to == place.position)

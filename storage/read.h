@@ -32,7 +32,10 @@ int read_open(const struct segment *seg, enum segment_part part, bool *kept);
 int read_header(const struct io *io, int fd, uint64_t position, uint64_t end,
 	uint8_t header[READ_HEADER]);
 
-/* From `place`, a batch boundary, on to the batch that contains `offset`. */
-int read_walk(const struct io *io, struct place *place, int64_t offset);
+/* From the index entry before it on to the batch that contains `offset`, which lies below place->end. -errno. */
+int read_find(struct place *place, int64_t offset);
+
+/* Counts it, and keeps what storage_read_failure() says. Not where io_nowait() gave up. */
+void read_failed(struct storage *s, int rc, const char *name, int64_t at);
 
 #endif

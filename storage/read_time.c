@@ -97,8 +97,17 @@ in_segment(struct place *place, int64_t from, int64_t target, bool best, int64_t
 	return best && total > 0 ? in_batch(&at, total, from, max, offset, timestamp) : 0;
 }
 
+/* An error is one that who asks is told; so it counts. */
 static int
-search(struct partition *part, struct segment *seg, const struct mark *limit, int64_t target,
+counted(struct partition *part, const struct segment *seg, int rc)
+{
+	if (rc < 0)
+		read_failed(part->storage, rc, part->name, seg->base);
+	return rc;
+}
+
+static int
+look_in(struct partition *part, struct segment *seg, const struct mark *limit, int64_t target,
 	bool best, int64_t *offset, int64_t *timestamp)
 {
 	struct place place = {.seg = seg, .end = read_segment_end(seg, limit)};
@@ -117,13 +126,22 @@ search(struct partition *part, struct segment *seg, const struct mark *limit, in
 		return rc;
 	/* `delta` is the last offset of a batch below the target, or the segment's first. */
 	if (delta > 0 || from > seg->base) {
-		rc = read_walk(seg->io, &place, MAX(seg->base + delta, from));
-		if (rc == -EBADMSG)
-			return 0; /* beyond the limit: not visible yet */
+		const int64_t at = MAX(seg->base + delta, from);
+
+		if (seg == limit->seg && at >= limit->end)
+			return 0; /* not visible yet */
+		rc = read_find(&place, at);
 		if (rc < 0)
 			return rc;
 	}
 	return in_segment(&place, from, target, best, offset, timestamp);
+}
+
+static int
+search(struct partition *part, struct segment *seg, const struct mark *limit, int64_t target,
+	bool best, int64_t *offset, int64_t *timestamp)
+{
+	return counted(part, seg, look_in(part, seg, limit, target, best, offset, timestamp));
 }
 
 /* ---- Which segments ----------------------------------------------------------------------- */
@@ -188,7 +206,7 @@ find_first(struct partition *part, const struct mark *tail, const struct mark *l
 			return 0;
 		if (seg->end <= start)
 			continue;
-		rc = largest_of(seg, a && i < a->n, &largest);
+		rc = counted(part, seg, largest_of(seg, a && i < a->n, &largest));
 		if (rc == 0 && largest >= target)
 			rc = search(part, seg, limit, target, false, offset, timestamp);
 	}
@@ -213,9 +231,11 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 		/* What made it so large may lie below the start: all that is left of it is looked at. */
 		if (seg->base < start) {
 			found = search(part, seg, limit, 0, true, offset, timestamp);
+			if (found < 0)
+				return found;
 			continue;
 		}
-		rc = largest_of(seg, a && i < a->n, &its);
+		rc = counted(part, seg, largest_of(seg, a && i < a->n, &its));
 		if (rc < 0)
 			return rc;
 		if (its > largest) {
@@ -223,7 +243,7 @@ find_largest(struct partition *part, const struct mark *tail, const struct mark 
 			largest = its;
 		}
 	}
-	if (best && (found <= 0 || largest > *timestamp))
+	if (best && (found == 0 || largest > *timestamp))
 		found = search(part, best, limit, largest, true, offset, timestamp);
 	if (found < 0 || seg != limit->seg || !seg)
 		return found;

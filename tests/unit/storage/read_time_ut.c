@@ -208,6 +208,105 @@ a_file_that_cannot_be_read_answers_56(void)
 	world_end();
 }
 
+/* Batch i of the first segment, which is sealed, has a header of zeros. */
+static void
+damage(unsigned batch)
+{
+	static const uint8_t zeros[RB_HEADER];
+	const int fd = world_open_file(0, "00000000000000000000.log");
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < batch; i++)
+		at += w.was[0][i].total;
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, zeros, sizeof(zeros), (off_t)at), RB_HEADER);
+	(void)close(fd);
+}
+
+static void
+fill_in_order(void)
+{
+	world_begin(1);
+	for (unsigned i = 0; i < 200; i++)
+		append_at(BATCH_WALL_MS + (int64_t)i * 100);
+	world_settle();
+	CU_ASSERT_TRUE_FATAL(w.part[0]->segments->n > 1 && !w.part[0]->segments->seg[0]->index.time);
+}
+
+/* Not "none", and no record of the next segment: who goes on from there has missed all in between. */
+static void
+a_damaged_header_on_the_way_answers_56(void)
+{
+	unsigned told = 0;
+
+	fill_in_order();
+	damage(20);
+	for (unsigned i = 0; i < 40; i++) {
+		const int16_t error = storage_find_time(w.part[0], BATCH_WALL_MS + i * 100, &offset, &timestamp);
+
+		if (error == 0) {
+			CU_ASSERT_EQUAL(offset, w.was[0][i].offset);
+		}
+		told += error == KIRA_E_KAFKA_STORAGE_ERROR;
+		CU_ASSERT_EQUAL(counter_read(&w.count.read_failures), told);
+	}
+	CU_ASSERT_TRUE(told >= 1 && told < 20); /* the others are found from an index entry behind it */
+	CU_ASSERT_PTR_NOT_NULL_FATAL(storage_read_failure(w.s));
+	CU_ASSERT_STRING_EQUAL(storage_read_failure(w.s), "t-0 at offset 0: Bad message");
+	world_end();
+}
+
+/* However long the segment: two searches in index files, and what lies between two of their entries. */
+static void
+a_time_is_found_by_the_index_and_not_from_the_beginning(void)
+{
+	uint64_t reads;
+
+	fill_in_order();
+	for (unsigned i = 30; i < 60; i++) {
+		reads = fake.calls[IO_PREAD];
+		expect(first_ms[i], INT64_MAX);
+		CU_ASSERT_TRUE(fake.calls[IO_PREAD] - reads < 25);
+	}
+	world_end();
+}
+
+static unsigned failing; /* reads until one fails */
+
+static int
+one_pread(enum io_kind kind, int fd, const char *name)
+{
+	return kind == IO_PREAD && failing-- == 0 ? -EIO : 0;
+}
+
+/* Whichever read it is: the largest, or 56, never one that is not the largest. */
+static void
+the_largest_is_never_guessed(void)
+{
+	struct storage_op op = {.kind = OP_DELETE_RECORDS, .part = w.part, .topic.partitions = 1, .offset = 10 * RECORDS};
+	unsigned told = 0; /* the largest of what is left lies in the segment that holds the start */
+
+	world_begin(1);
+	for (unsigned i = 0; i < 200; i++)
+		append_at(BATCH_WALL_MS + (int64_t)(200 - i) * 100);
+	storage_submit(w.s, &op);
+	world_settle();
+	CU_ASSERT_PTR_EQUAL_FATAL(storage_reap(w.s), &op);
+	CU_ASSERT_EQUAL(op.rc, 0);
+	for (unsigned n = 0; n < 200; n++) {
+		failing = n;
+		fake.hook = one_pread;
+		if (storage_find_time(w.part[0], -3, &offset, &timestamp) == 0) {
+			CU_ASSERT_EQUAL(timestamp, first_ms[10] + STEP_MS * (RECORDS - 1));
+		} else {
+			told++;
+		}
+		fake.hook = NULL;
+		CU_ASSERT_EQUAL(counter_read(&w.count.read_failures), told);
+	}
+	CU_ASSERT_TRUE(told > 3);
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("time", the_first_record_at_or_after_a_time_is_found),
 	UT("time", the_record_with_the_largest_timestamp_is_found_wherever_it_lies),
@@ -215,6 +314,9 @@ static const struct ut_test tests[] = {
 	UT("time", with_visibility_disk_times_above_the_durable_end_are_not_found),
 	UT("time", after_retention_times_below_the_start_answer_the_start),
 	UT("time", a_file_that_cannot_be_read_answers_56),
+	UT("time", a_damaged_header_on_the_way_answers_56),
+	UT("time", a_time_is_found_by_the_index_and_not_from_the_beginning),
+	UT("time", the_largest_is_never_guessed),
 };
 
 UT_MAIN(tests)
