@@ -317,20 +317,28 @@ rang(void *arg, bool now)
 		storage_wake_flush(s);
 }
 
+/* In place of those without threads, of the time before; where there are none to be had a stop needs these. */
+static int
+give_threads(struct storage *s, struct jobs **jobs, const char *name, unsigned threads, struct err *err)
+{
+	struct jobs *with;
+	const int rc = jobs_open(&with, name, threads, rang, s, err);
+
+	if (rc < 0)
+		return rc;
+	jobs_close(*jobs);
+	*jobs = with;
+	return 0;
+}
+
 int
 storage_start(struct storage *s, int cpu, struct err *err)
 {
 	cpu_set_t set;
-	int rc;
+	int rc = give_threads(s, &s->flush.jobs, "kira-job", s->o.job_threads, err);
 
-	jobs_close(s->flush.jobs); /* those without threads, of the time before */
-	s->flush.jobs = NULL;
-	rc = jobs_open(&s->flush.jobs, "kira-job", s->o.job_threads, rang, s, err);
-	if (rc < 0)
-		return rc;
-	jobs_close(s->flush.rewriting.jobs);
-	s->flush.rewriting.jobs = NULL;
-	rc = jobs_open(&s->flush.rewriting.jobs, "kira-rewrite", 1, rang, s, err);
+	if (rc == 0)
+		rc = give_threads(s, &s->flush.rewriting.jobs, "kira-rewrite", 1, err);
 	if (rc < 0)
 		return rc;
 	rc = -pthread_create(&s->flush.thread, NULL, flush_main, s);

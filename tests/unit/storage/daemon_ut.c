@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define TOLD 7
@@ -60,6 +62,73 @@ a_daemon_that_ends_is_told_at_once(void)
 	CU_ASSERT_EQUAL(exit_of_one_that_ends(false), TOLD);
 	CU_ASSERT_EQUAL(exit_of_one_that_ends(true), 0);
 	world_end();
+}
+
+/* ---- No threads to be had ----------------------------------------------------------------- */
+
+/* Room for so much more, which is less than a thread's stack. */
+static void
+limit_memory(rlim_t more)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (!f || fscanf(f, "%lu", &pages) != 1)
+		_exit(4);
+	(void)fclose(f);
+	if (more)
+		limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+	if (setrlimit(RLIMIT_AS, &limit) < 0)
+		_exit(5);
+}
+
+/* `spare`: threads that are to be had. In a child, since it may crash. */
+static int
+exit_without_threads(unsigned spare)
+{
+	int status = 0;
+	const pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_attr_t attr;
+		struct err err = {""};
+		size_t stack = 0;
+		int rc;
+
+		if (pthread_attr_init(&attr) != 0 || pthread_attr_getstacksize(&attr, &stack) != 0)
+			_exit(6);
+		w.s->o.job_threads = 1;
+		limit_memory(stack / 2 + spare * (stack + 65536));
+		rc = storage_start(w.s, -1, &err);
+		limit_memory(0);
+		_exit(rc < 0 && err.text[0] && storage_close(w.s, w.wall_ms, &err) == 0 ? 0 : 1);
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Jobs, rewriting, the daemon itself. What was appended before is sealed all the same. (A sanitizer wants memory
+ * of its own for a thread, and gives up without.) */
+static void
+a_start_without_threads_can_be_stopped(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	const unsigned most = 0;
+#else
+	const unsigned most = 3;
+#endif
+
+	for (unsigned spare = 0; spare < most; spare++) {
+		world_begin(1);
+		(void)world_append(0, (struct batch_of){.count = 3});
+		CU_ASSERT_EQUAL(exit_without_threads(spare), 0);
+		world_kill();
+		CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+		CU_ASSERT_EQUAL(storage_leader_epoch(w.part[0]), 0);
+		CU_ASSERT_EQUAL(world_read(0), 3);
+		world_end();
+	}
 }
 
 /* ---- A hang ------------------------------------------------------------------------------- */
@@ -206,6 +275,7 @@ a_read_that_fails_is_counted_told_and_marks_nothing(void)
 }
 
 static const struct ut_test tests[] = {
+	UT("end", a_start_without_threads_can_be_stopped), /* first: a thread that ended leaves its stack to the next */
 	UT("start", memory_and_network_file_systems_are_refused),
 	UT("read", a_read_that_fails_is_counted_told_and_marks_nothing),
 	UT("end", a_daemon_that_ends_is_told_at_once),
