@@ -135,7 +135,7 @@ handle_of(struct control *ctl, struct grant *g, const struct q_open_topic *q, in
 	struct topic *t = topics_find(ctl, q->name);
 
 	*error = 0;
-	if (!topic_name_legal(q->name))
+	if (!topic_name_legal(q->name) || (t && t->internal)) /* control alone writes the broker's own */
 		*error = KIRA_E_INVALID_TOPIC_EXCEPTION;
 	else if (!t)
 		*error = q->create && !ctl->cfg->auto_create_topics ? KIRA_E_POLICY_VIOLATION

@@ -174,6 +174,24 @@ a_topic_whose_records_are_to_be_looked_at_is_for_tcp(void)
 	world_close(&w);
 }
 
+/* What is appended there, control believes: it comes from control alone, as over TCP. */
+static void
+a_topic_of_the_brokers_own_is_written_by_none(void)
+{
+	struct session s;
+	int fd;
+
+	world_open(&w, NULL);
+	world_topic(&w, "own", 1)->internal = true;
+	fd = world_connect(&w);
+	s = ask(fd, (struct ask){.topic = "own"});
+	CU_ASSERT_EQUAL(s.error, 0);
+	CU_ASSERT_EQUAL(s.topic_error, KIRA_E_INVALID_TOPIC_EXCEPTION);
+	CU_ASSERT_EQUAL(s.handle, 0);
+	(void)close(fd);
+	world_close(&w);
+}
+
 static void
 the_anchor_of_a_session_may_be_idle_for_ever(void)
 {
@@ -468,6 +486,7 @@ static const struct ut_test tests[] = {
 	UT("open", a_topic_is_made_if_asked_for_and_an_unknown_one_is_an_error_of_its_own),
 	UT("open", another_version_is_answered_35_in_version_0),
 	UT("rights", a_topic_whose_records_are_to_be_looked_at_is_for_tcp),
+	UT("rights", a_topic_of_the_brokers_own_is_written_by_none),
 	UT("rights", the_anchor_of_a_session_may_be_idle_for_ever),
 	UT("rights", a_foreign_address_is_granted_only_inside_produce_from),
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
