@@ -224,7 +224,6 @@ directory_put_ids(struct storage *s, int64_t next)
 struct removal {
 	struct storage *s;
 	int dir;
-	char name[256];
 	bool found;
 };
 
@@ -312,17 +311,23 @@ directory_deleted_name(char ret[DIRECTORY_DELETED], const char *topic, int32_t p
 	(void)snprintf(ret, DIRECTORY_DELETED, "%.200s-%" PRId32 ".%s-delete", topic, partition, text);
 }
 
+struct deleted {
+	char (*name)[256];
+	unsigned n;
+};
+
 static int
 find_deleted(void *arg, const char *name)
 {
 	static const char end[] = "-delete";
-	struct removal *r = arg;
-	const size_t n = strlen(name), m = sizeof(end) - 1;
+	struct deleted *d = arg;
+	const size_t n = strlen(name);
 
-	if (n > m && n < sizeof(r->name) && strcmp(name + n - m, end) == 0) {
-		memcpy(r->name, name, n + 1);
-		r->found = true;
-	}
+	if (n >= sizeof(d->name[0]) || n < sizeof(end) || !ends_with(name, end))
+		return 0;
+	d->name = realloc(d->name, (d->n + 1) * sizeof(d->name[0]));
+	ASSERT(d->name);
+	memcpy(d->name[d->n++], name, n + 1);
 	return 0;
 }
 
@@ -343,28 +348,23 @@ name_before(const struct storage *s, const char *deleted, char ret[DIRECTORY_DEL
 }
 
 /* Directories whose deletion was cut short: of a topic that the catalogue still names it never was,
- * the others go. One at a time, since changing while listing is not defined. What cannot be changed
+ * the others go. Listed first, since changing while listing is not defined. What cannot be changed
  * stays, and is tried at the next start. */
 static void
 finish_deletions(struct storage *s)
 {
-	struct removal r = {.s = s};
+	struct deleted d = {NULL, 0};
 	char name[DIRECTORY_DELETED];
 	bool back = false;
-	int rc;
 
-	do {
-		r.found = false;
-		rc = s->io->list(s->dirfd, find_deleted, &r);
-		if (rc < 0 || !r.found)
-			break;
-		if (name_before(s, r.name, name)) {
-			rc = s->io->renameat(s->dirfd, r.name, name);
-			back = true;
-		} else {
-			rc = directory_remove(s, r.name);
-		}
-	} while (rc == 0);
+	(void)s->io->list(s->dirfd, find_deleted, &d);
+	for (unsigned i = 0; i < d.n; i++) {
+		if (name_before(s, d.name[i], name))
+			back |= s->io->renameat(s->dirfd, d.name[i], name) == 0;
+		else
+			(void)directory_remove(s, d.name[i]);
+	}
+	free(d.name);
 	if (back)
 		(void)layout_sync_dir(s->io, s->dirfd);
 }

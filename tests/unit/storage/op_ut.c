@@ -322,6 +322,43 @@ a_deletion_that_was_cut_short_is_finished_at_the_next_start(void)
 	world_end();
 }
 
+/* What is not to be removed, a file or a directory with another in it, keeps neither a topic that is to come back from
+ * doing so, nor what is to go. In whatever order they are listed. */
+static void
+what_cannot_be_removed_is_in_nobodys_way(void)
+{
+	char from[200], gone[600], path[600], id[23];
+	int fd;
+
+	world_begin(1);
+	(void)world_append(0, (struct batch_of){.count = 4});
+	world_sync();
+	uuid_put(id, w.part[0]->topic_id);
+	world_kill();
+	(void)snprintf(from, sizeof(from), "%s/t-0", w.dir);
+	(void)snprintf(gone, sizeof(gone), "%s/t-0.%s-delete", w.dir, id);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%u-delete", w.dir, i);
+		fd = open(path, O_WRONLY | O_CREAT, 0644);
+		CU_ASSERT_TRUE_FATAL(fd >= 0 && close(fd) == 0);
+		(void)snprintf(path, sizeof(path), "%s/old-%u-delete", w.dir, i);
+		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0755), 0);
+		(void)snprintf(path, sizeof(path), "%s/old-%u-delete/inner", w.dir, i);
+		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0755), 0);
+		(void)snprintf(path, sizeof(path), "%s/empty-%u-delete", w.dir, i);
+		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0755), 0);
+		if (i == 0)
+			CU_ASSERT_EQUAL_FATAL(rename(from, gone), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_OK);
+	CU_ASSERT_EQUAL(world_read(0), 4);
+	CU_ASSERT_FALSE(in_dir("empty-0-delete") || in_dir("empty-1-delete"));
+	CU_ASSERT_TRUE(in_dir("0-delete") && in_dir("1-delete"));
+	CU_ASSERT_TRUE(in_dir("old-0-delete/inner") && in_dir("old-1-delete/inner"));
+	world_end();
+}
+
 static void
 producer_ids_that_were_spent_stay_spent(void)
 {
@@ -560,6 +597,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
 	UT("topics", a_deletion_that_did_not_reach_the_catalogue_never_was),
 	UT("topics", a_topic_that_could_not_be_deleted_is_there_again),
+	UT("topics", what_cannot_be_removed_is_in_nobodys_way),
 	UT("directory", a_directory_that_lost_the_name_of_kira_state_says_so_to_the_next_create),
 	UT("topics", kira_state_forgets_a_topic_after_the_catalogue_has),
 	UT("directory", producer_ids_that_were_spent_stay_spent),
