@@ -103,6 +103,8 @@ bool flush_order_spare(struct storage *s, struct partition *part);
 
 /* flush_commit.c */
 unsigned flush_commit(struct storage *s);
+/* It is failed or halted: counted once, by a commit or, where no commit comes, by a turn. */
+void flush_failed(struct storage *s, struct partition *part);
 /* W2: the highest commit number that anybody waits for. */
 uint64_t flush_wanted(const struct storage *s);
 

@@ -106,6 +106,21 @@ submit(struct storage *s, struct partition *part)
 	return true;
 }
 
+void
+flush_failed(struct storage *s, struct partition *part)
+{
+	if (part->f.failure_counted)
+		return;
+	part->f.failure_counted = true;
+	if (partition_state(part) == PART_FAILED)
+		counter_add(&s->count->partitions_failed, 1);
+	if (atomic_load(&part->map_lost))
+		counter_add(&s->count->maps_lost, 1);
+	/* Another thread may have lost the race to say so: whoever waits for K3 must see `failures`
+	 * moved first. */
+	partition_fail(part);
+}
+
 /* True: this partition is done, durable or failed. */
 static bool
 step(struct storage *s, struct partition *part)
@@ -114,15 +129,7 @@ step(struct storage *s, struct partition *part)
 	struct mark durable;
 
 	if (partition_state(part) != PART_OK && f->syncs == 0) {
-		/* Another thread may have lost the race to say so: whoever waits for K3 must see
-		 * `failures` moved first. */
-		if (!f->failure_counted) {
-			f->failure_counted = true;
-			counter_add(&s->count->partitions_failed, 1);
-			if (atomic_load(&part->map_lost))
-				counter_add(&s->count->maps_lost, 1);
-			partition_fail(part);
-		}
+		flush_failed(s, part);
 		return true;
 	}
 	if (!f->sync_submitted && !submit(s, part))

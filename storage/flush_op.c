@@ -255,6 +255,7 @@ take_back(struct storage *s, struct storage_op *op)
 		if (partition_state(op->part[i]) == PART_OK)
 			partition_fail(op->part[i]);
 		flush_adopt(s, op->part[i]);
+		flush_failed(s, op->part[i]);
 	}
 }
 

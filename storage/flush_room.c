@@ -242,6 +242,7 @@ flush_room(struct storage *s, struct partition *part)
 
 	if (partition_state(part) != PART_OK) {
 		part->f.want = 0;
+		flush_failed(s, part);
 		flush_account(s, part);
 		return work;
 	}

@@ -154,6 +154,32 @@ a_failed_sync_fails_the_partition_for_good_and_no_other(void)
 	world_end();
 }
 
+/* Nobody appends any more, so no commit looks at it. */
+static void
+a_partition_that_fails_in_silence_is_counted(void)
+{
+	world_begin(2);
+	(void)world_append(0, (struct batch_of){.count = 3});
+	(void)world_append(1, (struct batch_of){.count = 3});
+	world_settle();
+	seen = 0;
+	bad_file = inode_of(w.part[0]->active->fd);
+	fake.hook = bad_disk;
+	storage_roll(w.part[0], w.now_ns);
+	world_turns(3);
+	storage_roll(w.part[0], w.now_ns); /* where no spare was there yet */
+	world_settle();
+	CU_ASSERT_EQUAL(seen, 1); /* the seal's */
+	CU_ASSERT_EQUAL(storage_state(w.part[0]), PART_FAILED);
+	CU_ASSERT_EQUAL(storage_failures(w.s) > 0, true);
+	CU_ASSERT_EQUAL(w.count.partitions_failed, 1);
+	CU_ASSERT_EQUAL(world_append_as(0, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
+	CU_ASSERT_EQUAL(storage_publish(w.part[0]), 0);
+	world_settle();
+	CU_ASSERT_EQUAL(w.count.partitions_failed, 1); /* once */
+	world_end();
+}
+
 static void
 after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch(void)
 {
@@ -454,6 +480,7 @@ static const struct ut_test tests[] = {
 	UT("durable", what_is_touched_is_synced_within_flush_ms_and_what_is_not_never),
 	UT("durable", a_commit_with_nothing_touched_is_done_at_once),
 	UT("failure", a_failed_sync_fails_the_partition_for_good_and_no_other),
+	UT("failure", a_partition_that_fails_in_silence_is_counted),
 	UT("failure", after_a_failed_sync_a_restart_finds_what_is_there_under_a_new_epoch),
 	UT("failure", no_batch_is_taken_where_the_first_segments_name_went_with_the_file_system),
 	UT("failure", a_segment_that_cannot_be_named_fails_the_partition_and_is_never_durable),

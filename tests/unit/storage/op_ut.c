@@ -443,6 +443,7 @@ a_topic_that_could_not_be_deleted_is_there_again(void)
 	CU_ASSERT_EQUAL_FATAL(w.parts, 2);
 	for (unsigned p = 0; p < 2; p++)
 		CU_ASSERT_EQUAL(storage_state(w.part[p]), PART_FAILED);
+	CU_ASSERT_EQUAL(w.count.partitions_failed, 2);
 	CU_ASSERT_EQUAL(world_read(1), 4);
 	CU_ASSERT_EQUAL(world_append_as(1, (struct batch_of){.count = 1}, 0), APPEND_REFUSED);
 	CU_ASSERT_EQUAL(w.result.error, KIRA_E_KAFKA_STORAGE_ERROR);
