@@ -2,9 +2,9 @@
  * grants.c - who may send datagrams: session ids, secrets, anchors, handles.
  * Thread: control. Owns: the grant half of each session; the live half (windows, credit, counters)
  * belongs to the rx lcore that was chosen as its owner, and is reached by commands only.
- * Never: learns by itself that an rx lcore ended a session (CLOSE, silence). It does not need to: a
- * REPEAT of an ended session comes back 70, an id that is granted again replaces the old entry, and
- * entries without an anchor go after their lease. Secrets are never logged. */
+ * Never: is told that an rx lcore ended a session (CLOSE, silence, a RESET). It seldom needs to know: a
+ * REPEAT of an ended session comes back 70, an id that is granted again replaces the old entry,
+ * entries without an anchor go after their lease, and where a limit is met it asks. Secrets are never logged. */
 #include "control/grants.h"
 
 #include "base/assert.h"
@@ -21,6 +21,7 @@
 
 #define DONE_TURN 64
 #define SWEEP_NS  NS_PER_S
+#define ASK_NS    NS_PER_S
 
 static int
 read_prefix(const char *text, struct grant_prefix *ret, struct err *err)
@@ -225,6 +226,14 @@ grants_drop(struct control *ctl, struct grant *g)
 }
 
 void
+grant_unbusy(struct grant *g)
+{
+	g->busy--;
+	if (g->busy == 0 && g->session_id == 0)
+		free(g); /* never installed, or dropped while the command was under way */
+}
+
+void
 grants_anchor(struct grant *g, struct conn *c)
 {
 	unanchor(g);
@@ -250,6 +259,42 @@ grants_unanchored(struct control *ctl, struct grant *g)
 	cmd->rx = (struct rx_cmd){.kind = RX_ANCHOR_GONE, .rx = g->session_id >> 24,
 		.session_id = g->session_id, .secret = g->secret, .owner = cmd};
 	grants_give(ctl, &cmd->rx);
+}
+
+/* Is it there still? asked() hears. */
+static void
+ask(struct control *ctl, struct grant *g)
+{
+	struct grant_cmd *cmd = calloc(1, sizeof(*cmd));
+
+	ASSERT(cmd);
+	g->busy++;
+	g->asked_ns = ctl->now_ns;
+	cmd->ctl = ctl;
+	cmd->grant = g;
+	cmd->rx = (struct rx_cmd){.kind = RX_ASK, .rx = g->session_id >> 24, .session_id = g->session_id,
+		.secret = g->secret, .owner = cmd};
+	grants_give(ctl, &cmd->rx);
+}
+
+static void
+asked(struct control *ctl, struct grant_cmd *cmd)
+{
+	struct grant *g = cmd->grant;
+
+	if (cmd->rx.error && g->session_id != 0)
+		grants_drop(ctl, g);
+	grant_unbusy(g);
+	free(cmd);
+}
+
+void
+grants_ask(struct control *ctl, const struct conn *c, const struct in6_addr *address)
+{
+	for (unsigned b = 0; b < GRANT_BUCKETS; b++)
+		for (struct grant *g = ctl->grants.bucket[b]; g; g = g->next)
+			if (g->anchor && g->busy == 0 && ctl->now_ns - g->asked_ns >= ASK_NS && (g->anchor == c || IN6_ARE_ADDR_EQUAL(&g->peer, address)))
+				ask(ctl, g);
 }
 
 void
@@ -306,7 +351,9 @@ grants_turn(struct control *ctl)
 			continue;
 		}
 		cmd = (struct grant_cmd *)(void *)done[i];
-		if (cmd->conn || cmd->grant)
+		if (done[i]->kind == RX_ASK)
+			asked(ctl, cmd);
+		else if (cmd->conn || cmd->grant)
 			kira_open_session_installed(cmd);
 		else
 			free(cmd);

@@ -29,6 +29,7 @@ struct grant {
 	uint64_t secret;
 	struct conn *anchor;   /* NULL: the lease runs */
 	uint64_t ends_ns;      /* without anchor: when the rx lcore has ended it for sure */
+	uint64_t asked_ns;     /* when its rx lcore was last asked whether it lives */
 	struct in6_addr peer;  /* the granted UDP address */
 	uint16_t window, max_dgram;
 	uint32_t capabilities;
@@ -41,7 +42,7 @@ struct grant {
 struct grant_cmd {
 	struct rx_cmd rx;      /* first: a completion leads back here */
 	struct control *ctl;
-	struct conn *conn;     /* the OpenSession that waits, pinned; NULL: nobody */
+	struct conn *conn;     /* whose OpenSession waits; NULL: nobody's, or it went */
 	struct grant *grant;
 };
 
@@ -74,7 +75,12 @@ unsigned grants_of_address(const struct control *ctl, const struct in6_addr *add
 struct grant *grants_make(struct control *ctl);
 void grants_link(struct control *ctl, struct grant *g, uint32_t session_id);
 void grants_drop(struct control *ctl, struct grant *g);
+/* One of its commands is back. */
+void grant_unbusy(struct grant *g);
 void grants_anchor(struct grant *g, struct conn *c);
+/* A limit was met: those that c anchors, and those of the address, are dropped once their rx lcore has said that
+ * it ended them. Each is asked once a second at most, however often somebody knocks. */
+void grants_ask(struct control *ctl, const struct conn *c, const struct in6_addr *address);
 /* Nobody anchors it: tell its rx lcore, so that the lease runs. */
 void grants_unanchored(struct control *ctl, struct grant *g);
 /* The connection closes: its sessions live on for their lease. */

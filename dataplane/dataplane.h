@@ -146,6 +146,7 @@ enum rx_cmd_kind {
 	RX_REPEAT,       /* add handles, move the binding, re-anchor */
 	RX_ANCHOR_GONE,  /* its TCP connection closed: the lease runs */
 	RX_END,          /* withdraw: reason says why */
+	RX_ASK,          /* does it live? */
 	RX_FORGET_TOPIC, /* its handles die in every session of this lcore */
 	RX_SWAP_TOPIC,   /* handles of topic[0] are of topic[1] from now on: it has more partitions */
 };

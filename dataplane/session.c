@@ -271,6 +271,10 @@ sessions_command(struct sessions *ss, struct rx_cmd *cmd, uint64_t now_ns)
 		if (s)
 			session_end(ss, s, cmd->reason, now_ns);
 		break;
+	case RX_ASK:
+		if (!named(ss, cmd))
+			cmd->error = KIRA_E_FETCH_SESSION_ID_NOT_FOUND;
+		break;
 	case RX_FORGET_TOPIC:
 		swap_topic(ss, cmd->topic[0], NULL);
 		break;

@@ -260,6 +260,8 @@ install(struct conn *c, struct open_session *os)
 		return refuse(c, KIRA_E_INVALID_REQUEST, "udp_address has 0, 4 or 16 bytes", 0);
 	g = q.session_id ? grants_find(ctl, q.session_id, q.secret) : NULL;
 	no = judge(c, &q, g, &peer);
+	if (no.error == KIRA_E_THROTTLING_QUOTA_EXCEEDED)
+		grants_ask(ctl, c, &peer); /* some may have ended: there is room when it comes again */
 	if (no.error)
 		return refuse(c, no.error, no.why, no.retry_ms);
 	rx = g ? g->session_id >> 24 : dataplane_owner(ctl->dp);
@@ -330,14 +332,6 @@ forget(struct conn *c)
 }
 
 static const struct park wait_for_session = {again, forget};
-
-static void
-grant_unbusy(struct grant *g)
-{
-	g->busy--;
-	if (g->busy == 0 && g->session_id == 0)
-		free(g); /* never installed, or dropped while the command was under way */
-}
 
 void
 kira_open_session_installed(struct grant_cmd *cmd)

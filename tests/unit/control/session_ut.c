@@ -310,6 +310,80 @@ sessions_without_an_anchor_do_not_count_against_their_address(void)
 	world_close(&w);
 }
 
+/* It opens them one after the other on one connection, as a client may whose sessions were reset. */
+static void
+sessions_that_ended_do_not_count_once_a_limit_was_met(void)
+{
+	static const char *const options[] = {"--sessions-per-connection", "2", NULL};
+	struct session s;
+	int fd;
+
+	world_open(&w, options);
+	fd = world_connect(&w);
+	(void)ask(fd, (struct ask){0});
+	s = ask(fd, (struct ask){0});
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED); /* both live */
+	CU_ASSERT_EQUAL(w.ctl->grants.n, 2);
+	lcores.rx_error = KIRA_E_FETCH_SESSION_ID_NOT_FOUND; /* they ended: the client closed them */
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED);
+	CU_ASSERT_EQUAL(w.ctl->grants.n, 2); /* asked in this second already */
+	world_pass(&w, NS_PER_S);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED);
+	lcores.rx_error = 0;
+	CU_ASSERT_EQUAL(w.ctl->conns->sessions, 0);
+	CU_ASSERT_EQUAL(w.ctl->grants.n, 0);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, 0);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){.id = s.id, .secret = s.secret}).error,
+		KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
+	(void)close(fd);
+	world_run(&w);
+	world_close(&w);
+}
+
+/* A repeat, or the end of the connection, behind the question. */
+static void
+a_session_may_be_asked_for_whatever_comes_meanwhile(void)
+{
+	static const char *const options[] = {"--sessions-per-connection", "1", NULL};
+	struct session s;
+	bool closed;
+	int fd, other;
+
+	for (int repeat = 0; repeat < 2; repeat++) {
+		world_open(&w, options);
+		fd = world_connect(&w);
+		other = world_connect(&w);
+		s = ask(fd, (struct ask){0});
+		w.lazy = true;
+		build((struct ask){0});
+		world_send(&w, fd);
+		CU_ASSERT_EQUAL_FATAL(lcores.rx_queued, 1);
+		CU_ASSERT_EQUAL(lcores.rx[0]->kind, RX_ASK);
+		CU_ASSERT_EQUAL(read_answer(world_answer(&w, fd, &closed)).error, KIRA_E_THROTTLING_QUOTA_EXCEEDED);
+		if (repeat) {
+			build((struct ask){.id = s.id, .secret = s.secret});
+			world_send(&w, other);
+		} else {
+			world_reset(&w, fd);
+		}
+		lcores.rx_error = KIRA_E_FETCH_SESSION_ID_NOT_FOUND;
+		(void)lcores_rx_turn();
+		world_run(&w);
+		if (repeat) {
+			CU_ASSERT_EQUAL(read_answer(world_answer(&w, other, &closed)).error,
+				KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
+			(void)close(fd);
+		}
+		lcores.rx_error = 0;
+		w.lazy = false;
+		CU_ASSERT_EQUAL(w.ctl->grants.n, 0);
+		(void)close(other);
+		world_run(&w);
+		world_close(&w);
+	}
+}
+
 static void
 a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor(void)
 {
@@ -492,6 +566,8 @@ static const struct ut_test tests[] = {
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),
 	UT("rights", sessions_without_an_anchor_do_not_count_against_their_address),
+	UT("rights", sessions_that_ended_do_not_count_once_a_limit_was_met),
+	UT("anchor", a_session_may_be_asked_for_whatever_comes_meanwhile),
 	UT("anchor", a_client_that_goes_before_the_answer_leaves_a_lease_not_an_anchor),
 	UT("anchor", an_old_anchor_that_closes_during_a_repeat_starts_no_lease),
 	UT("anchor", a_session_that_moved_is_no_longer_its_old_anchors_and_the_others_are),

@@ -326,10 +326,13 @@ a_wrong_secret_changes_nothing(void)
 	begin();
 	s = grant(1);
 	CU_ASSERT_EQUAL(command(RX_REPEAT, s, 2), KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
+	CU_ASSERT_EQUAL(command(RX_ASK, s, 2), KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
 	(void)command(RX_END, s, 2);
 	(void)command(RX_ANCHOR_GONE, s, 2);
 	CU_ASSERT_EQUAL(s->state, SESSION_LIVE);
+	CU_ASSERT_EQUAL(command(RX_ASK, s, 1), 0);
 	(void)command(RX_END, s, 1);
+	CU_ASSERT_EQUAL(command(RX_ASK, s, 1), KIRA_E_FETCH_SESSION_ID_NOT_FOUND);
 	CU_ASSERT_EQUAL(s->state, SESSION_ENDED);
 	CU_ASSERT_EQUAL(s->reason, KUP_RESET_WITHDRAWN);
 	sessions_close(&ss);
