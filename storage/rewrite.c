@@ -89,6 +89,8 @@ uint64_t
 rewrite_give(struct rewrite *rw, int kept[SEGMENT_PARTS])
 {
 	for (unsigned i = 0; i < SEGMENT_PARTS; i++) {
+		if (kept[i] >= 0) /* of a swap that failed before: of the same files, and somebody may read there */
+			continue;
 		kept[i] = rw->old[i];
 		rw->old[i] = -1;
 	}

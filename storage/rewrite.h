@@ -42,7 +42,8 @@ struct rewrite *rewrite_open(const struct rewrite_order *order);
 /* One piece: enum rewrite_result or -errno (-EBADMSG: the source is damaged, or what was written is
  * not the same). After anything but MORE and READY only rewrite_drop() may follow. */
 int rewrite_step(struct rewrite *rw);
-/* The old files, open, and the size of the new log. The descriptors are the caller's from here on. */
+/* The old files, open, and the size of the new log. The descriptors are the caller's from here on;
+ * where it has some already those stay. */
 uint64_t rewrite_give(struct rewrite *rw, int kept[SEGMENT_PARTS]);
 /* 0: the names are the new files'. Else -errno: they may be by halves, which the next start undoes or
  * finishes; until then the old files are read by what rewrite_give() gave. */

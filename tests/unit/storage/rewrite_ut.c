@@ -469,6 +469,40 @@ what_is_ready_to_be_swapped_is_swapped_before_it_expires(void)
 	CU_ASSERT_EQUAL(open_files(), files);
 }
 
+static bool full;
+
+static int
+swap_finds_no_space(enum io_kind kind, int fd, const char *name)
+{
+	return full && kind == IO_RENAMEAT && strstr(name, ".timeindex.swap") ? -ENOSPC : 0;
+}
+
+/* Each time its old files are opened and kept; the last of them alone would be closed. */
+static void
+a_swap_that_waits_for_space_keeps_no_files_twice(void)
+{
+	const unsigned files = open_files();
+
+	begin(true, 200);
+	wanted_hash = hash_all();
+	full = true;
+	fake.hook = swap_finds_no_space;
+	want_lz4(true);
+	for (unsigned i = 0; i < 200000 && !atomic_load(&w.part[0]->segments->seg[0]->swapping); i++)
+		world_turns(1);
+	world_turns(100);
+	CU_ASSERT_TRUE_FATAL(atomic_load(&w.part[0]->segments->seg[0]->swapping));
+	CU_ASSERT_PTR_NULL(job()->part);
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), 0);
+	CU_ASSERT_EQUAL(hash_all(), wanted_hash); /* by the files kept */
+	full = false;
+	world_turns(70000); /* it was put off for a minute */
+	CU_ASSERT_EQUAL(counter_read(&w.count.rewrite_segments), SEGMENTS - 1);
+	CU_ASSERT_EQUAL(hash_all(), wanted_hash);
+	world_end();
+	CU_ASSERT_EQUAL(open_files(), files);
+}
+
 /* Segments below it go, it stays: records of it, too, were deleted. */
 static void
 a_segment_that_holds_the_start_goes_on_being_rewritten(void)
@@ -510,6 +544,7 @@ static const struct ut_test tests[] = {
 	UT("readers", a_place_remembered_in_the_old_file_is_not_looked_for_in_the_new),
 	UT("others", retention_deletion_and_a_stop_come_between_any_two_pieces),
 	UT("others", a_segment_does_not_expire_while_it_is_rewritten),
+	UT("others", a_swap_that_waits_for_space_keeps_no_files_twice),
 	UT("others", what_is_ready_to_be_swapped_is_swapped_before_it_expires),
 	UT("others", a_segment_that_holds_the_start_goes_on_being_rewritten),
 	UT("others", a_topic_does_not_go_while_a_segment_of_it_is_rewritten),
