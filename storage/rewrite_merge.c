@@ -24,10 +24,13 @@ static const LZ4F_preferences_t frame = {
 	.compressionLevel = 3, /* the lowest of LZ4's slow ones: README.md, "Rewriting", has the figures */
 };
 
+/* Of bytes that become no smaller: 7 in front, 4 behind, 4 with each block. */
+#define FRAME (7 + 4 + 4 * (MERGE_RAW_MAX / (64 * 1024)))
+
 void
 merge_open(struct merge *m, int64_t bytes_max)
 {
-	*m = (struct merge){.limit = (size_t)CLAMP(bytes_max - RB_HEADER, 0, MERGE_RAW_MAX)};
+	*m = (struct merge){.limit = (size_t)CLAMP(bytes_max - RB_HEADER - FRAME, 0, MERGE_RAW_MAX)};
 }
 
 void

@@ -287,6 +287,28 @@ no_group_is_larger_than_a_batch_of_the_topic_may_be(void)
 	CU_ASSERT_EQUAL(merge_take(&m, b[1]), MERGE_FULL);
 }
 
+/* What LZ4 makes no smaller has its frame around it. */
+static void
+nor_is_one_that_does_not_compress(void)
+{
+	unsigned merged = 0;
+
+	for (uint32_t value = 400; value < 60000; value = value * 3 / 2) {
+		for (int64_t limit = 4 * value; limit < 4 * value + 300; limit++) {
+			const uint8_t *out;
+
+			two(value);
+			merge_close(&m);
+			merge_open(&m, limit);
+			if (merge_take(&m, b[0]) != MERGE_TAKEN || merge_take(&m, b[1]) != MERGE_TAKEN)
+				continue;
+			merged++;
+			CU_ASSERT_TRUE((int64_t)merge_put(&m, &out) <= limit);
+		}
+	}
+	CU_ASSERT_TRUE(merged > 500);
+}
+
 /* ---- What stays as it is ------------------------------------------------------------------ */
 
 static void
@@ -397,6 +419,7 @@ static const struct ut_test tests[] = {
 	UT("take", a_hole_ends_a_group),
 	UT("take", a_group_ends_at_256_kib_and_a_larger_batch_stays_alone),
 	UT("take", no_group_is_larger_than_a_batch_of_the_topic_may_be),
+	UT("take", nor_is_one_that_does_not_compress),
 	UT("apart", compressed_batches_and_those_with_other_bits_stay_apart),
 	UT("apart", records_that_do_not_add_up_stay_apart),
 	UT("apart", a_batch_cut_or_flipped_anywhere_leaves_the_group_alone),
