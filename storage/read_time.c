@@ -69,21 +69,22 @@ in_batch(const struct place *place, uint64_t total, int64_t from, int64_t target
 	return found;
 }
 
-/* Headers from the place on. `best`: the largest timestamp instead of the first large enough.
- * 0 found nothing, 1 found. */
+/* Headers from the place on, each at the offset where the one before ends: no checksum covers what they say of
+ * it. `best`: the largest timestamp instead of the first large enough. 0 found nothing, 1 found. */
 static int
 in_segment(struct place *place, int64_t from, int64_t target, bool best, int64_t *offset, int64_t *timestamp)
 {
 	uint8_t header[READ_HEADER];
 	struct place at = *place;
 	uint64_t total = 0;
-	int64_t max = -1;
+	int64_t max = -1, expected = place->offset;
 	int rc;
 
 	while (place->position < place->end) {
 		rc = read_header(place->seg->io, place->fd, place->position, place->end, header);
-		if (rc < 0)
-			return rc;
+		if (rc < 0 || rb_base_offset(header) != expected)
+			return rc < 0 ? rc : -EBADMSG;
+		expected += (int64_t)rb_last_offset_delta(header) + 1;
 		if (rb_max_timestamp(header) >= target && rb_max_timestamp(header) > max) {
 			at = *place;
 			total = (uint64_t)rb_total(header);
@@ -110,7 +111,7 @@ static int
 look_in(struct partition *part, struct segment *seg, const struct mark *limit, int64_t target,
 	bool best, int64_t *offset, int64_t *timestamp)
 {
-	struct place place = {.seg = seg, .end = read_segment_end(seg, limit)};
+	struct place place = {.seg = seg, .end = read_segment_end(seg, limit), .offset = seg->base};
 	const int64_t start = atomic_load_explicit(&part->start, memory_order_acquire);
 	const int64_t from = MAX(start, seg->base); /* records may be deleted up to within a segment */
 	uint32_t delta;

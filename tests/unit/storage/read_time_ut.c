@@ -255,6 +255,32 @@ a_damaged_header_on_the_way_answers_56(void)
 	world_end();
 }
 
+/* A base offset lies outside the checksum. What it says is no answer: a consumer would be told that its place is out of
+ * range, and begin anew somewhere. */
+static void
+a_damaged_base_offset_is_not_given_out(void)
+{
+	uint8_t offset_of_batch[8];
+	uint64_t at = 0;
+	int fd;
+
+	fill_in_order();
+	for (unsigned i = 0; i < 20; i++)
+		at += w.was[0][i].total;
+	put_be64(offset_of_batch, (uint64_t)w.was[0][20].offset + (UINT64_C(1) << 40));
+	fd = world_open_file(0, "00000000000000000000.log");
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, offset_of_batch, 8, (off_t)at), 8);
+	(void)close(fd);
+	for (unsigned i = 0; i < 40; i++) {
+		const int16_t error = storage_find_time(w.part[0], first_ms[i], &offset, &timestamp);
+
+		CU_ASSERT_TRUE(error == KIRA_E_KAFKA_STORAGE_ERROR || offset == w.was[0][i].offset);
+		CU_ASSERT_TRUE(error == 0 || i >= 16);
+	}
+	CU_ASSERT_EQUAL(storage_find_time(w.part[0], first_ms[20], &offset, &timestamp), KIRA_E_KAFKA_STORAGE_ERROR);
+	world_end();
+}
+
 /* However long the segment: two searches in index files, and what lies between two of their entries. */
 static void
 a_time_is_found_by_the_index_and_not_from_the_beginning(void)
@@ -315,6 +341,7 @@ static const struct ut_test tests[] = {
 	UT("time", after_retention_times_below_the_start_answer_the_start),
 	UT("time", a_file_that_cannot_be_read_answers_56),
 	UT("time", a_damaged_header_on_the_way_answers_56),
+	UT("time", a_damaged_base_offset_is_not_given_out),
 	UT("time", a_time_is_found_by_the_index_and_not_from_the_beginning),
 	UT("time", the_largest_is_never_guessed),
 };
