@@ -10,7 +10,6 @@
 
 #include <kira/record_batch.h>
 
-#define RECORD_ROOM 24 /* length 5, attributes 1, timestamp 1, offset 5, two sizes 5 each, headers 1; 1 spare */
 #define NONE        (-1)
 
 size_t
@@ -19,7 +18,7 @@ group_batch_room(const struct group_record *rec, unsigned n)
 	size_t bytes = RB_HEADER;
 
 	for (unsigned i = 0; i < n; i++)
-		bytes += RECORD_ROOM + (size_t)rec[i].key.len + rec[i].value.len;
+		bytes += GROUP_RECORD_ROOM + (size_t)rec[i].key.len + rec[i].value.len;
 	return bytes;
 }
 

@@ -8,7 +8,9 @@
 
 #include <stddef.h>
 
-/* Bytes that are enough for n records in one batch. */
+#define GROUP_RECORD_ROOM 24 /* length 5, attributes 1, timestamp 1, offset 5, two sizes 5 each, headers 1; 1 spare */
+
+/* Bytes that are enough for n records in one batch: a header, and each its key, value and GROUP_RECORD_ROOM. */
 size_t group_batch_room(const struct group_record *rec, unsigned n);
 /* Write n >= 1 records into `to`, which has that room; returns the length of the batch, CRC and all. */
 uint32_t group_batch_write(uint8_t *to, const struct group_record *rec, unsigned n, int64_t wall_ms);

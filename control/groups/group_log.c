@@ -109,7 +109,7 @@ create(struct group_log *log)
 		(long long)ctl->cfg->offsets_segment_bytes);
 	config[spec.configs].row = (unsigned)topic_config_row("max.message.bytes", 17);
 	(void)snprintf(config[spec.configs++].value, sizeof(config[0].value), "%lld",
-		(long long)MIN(ctl->cfg->offsets_segment_bytes, (int64_t)BATCH_BYTES_MAX));
+		(long long)group_log_most(log));
 	if (topics_create(ctl, &spec, &log->creating, &err) == 0) {
 		topic_hold(log->creating);
 		return;
@@ -123,12 +123,18 @@ create(struct group_log *log)
 
 /* ---- Appending ---- */
 
+uint32_t
+group_log_most(const struct group_log *log)
+{
+	return (uint32_t)MIN(log->ctl->cfg->offsets_segment_bytes, (int64_t)BATCH_BYTES_MAX);
+}
+
 static int16_t
 judge(const struct group_log *log, size_t room)
 {
 	if (log->state != GROUP_LOG_READY)
 		return KIRA_E_COORDINATOR_NOT_AVAILABLE;
-	if ((int64_t)room > MIN(log->ctl->cfg->offsets_segment_bytes, (int64_t)BATCH_BYTES_MAX))
+	if (room > group_log_most(log))
 		return KIRA_E_UNKNOWN_SERVER_ERROR;
 	return log->bytes_used + room > GROUP_LOG_BYTES_MAX ? KIRA_E_COORDINATOR_NOT_AVAILABLE : 0;
 }

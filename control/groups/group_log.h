@@ -54,6 +54,9 @@ struct group_write {
 /* May be appended to only while READY; the first append makes the topic. */
 enum group_log_state group_log_state(const struct group_log *log);
 
+/* Bytes that a batch may have (group_batch_room()). */
+uint32_t group_log_most(const struct group_log *log);
+
 /* Append n >= 1 records of one group, all in one batch or none. They are copied before this returns.
  * `w` is the log's until stored() is called: once, from group_log_turn(), never from within this call;
  * it must not be pending. NULL: nobody waits. Records are stored in the order of the calls; a later one

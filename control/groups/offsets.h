@@ -60,6 +60,8 @@ bool offsets_commit_add(struct offset_commit *c, struct view topic, int32_t part
 	const struct offset_record *o);
 /* Remove one. False: it is not there. */
 bool offsets_commit_remove(struct offset_commit *c, struct view topic, int32_t partition);
+/* Of `wanted` removals in a topic those that one commit can take: they fit into a batch of the log. */
+unsigned offsets_removals(const struct groups *gs, const struct group *g, struct view topic, int32_t wanted);
 /* Append: done() is called later, once, never from within. Not where c->decided is set: nothing is to be appended, or
  * more than a batch holds, INVALID_COMMIT_OFFSET_SIZE(28). */
 void offsets_commit_send(struct offset_commit *c, enum group_log_level level);

@@ -4,6 +4,8 @@
 #include "control/groups/offsets.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
+#include "control/groups/group_batch.h"
 #include "control/groups/offsets_table.h"
 
 #include <kira/errors.h>
@@ -183,11 +185,23 @@ offsets_commit_forget(struct offset_commit *c)
 
 /* ---- Removals that nobody waits for ---- */
 
-/* The i-th offset of a topic into the pad, which is emptied into the log when it is full. */
+unsigned
+offsets_removals(const struct groups *gs, const struct group *g, struct view topic, int32_t wanted)
+{
+	const size_t key = OFFSET_KEY_ROOM(g->id, topic);
+	const size_t most = (group_log_most(gs->log) - group_batch_room(NULL, 0)) / (GROUP_RECORD_ROOM + key);
+
+	return (unsigned)MIN(MIN(most, OFFSET_PAD_BYTES / key), (size_t)MIN((uint32_t)wanted, OFFSET_PAD_RECORDS));
+}
+
+/* An offset into the pad, which is emptied into the log when it, or a batch, is full. */
 static void
 bury(struct groups *gs, const struct group *g, struct offset_pad *pad, struct view topic, int32_t partition)
 {
-	if (offset_pad_add(pad, g->id, topic, partition, NULL))
+	const size_t room = group_batch_room(NULL, 0) + kw_length(&pad->w) + (pad->n + 1) * GROUP_RECORD_ROOM +
+		OFFSET_KEY_ROOM(g->id, topic);
+
+	if (room <= group_log_most(gs->log) && offset_pad_add(pad, g->id, topic, partition, NULL))
 		return;
 	group_log_append(gs->log, g->id, pad->rec, pad->n, GROUP_LOG_APPENDED, NULL);
 	pad = offset_pad();
@@ -236,15 +250,15 @@ offsets_topic_gone(struct groups *gs, struct view topic)
 {
 	for (struct group *g = gs->first; g; g = g->next) {
 		const struct offset_topic *t = offset_topic_find(g->offsets, topic);
-		struct offset_commit *c;
 
-		if (!t)
-			continue;
-		c = offsets_commit_make(gs, g, (unsigned)t->room);
-		for (int32_t p = 0; p < t->room; p++)
-			(void)offsets_commit_remove(c, topic, p);
-		offsets_commit_send(c, GROUP_LOG_APPENDED);
-		offsets_commit_forget(c);
+		for (int32_t p = 0; t && p < t->room;) {
+			struct offset_commit *c = offsets_commit_make(gs, g, offsets_removals(gs, g, topic, t->room - p));
+
+			for (; p < t->room && c->n < c->room; p++)
+				(void)offsets_commit_remove(c, topic, p);
+			offsets_commit_send(c, GROUP_LOG_APPENDED);
+			offsets_commit_forget(c);
+		}
 	}
 }
 

@@ -37,12 +37,19 @@ unused_since(const struct group *g, bool subscribed, const struct offset_record 
 	return g->state == GROUP_STABLE && group_is_consumer(g) && !subscribed ? o->commit_ms : INT64_MAX;
 }
 
+static void
+send(struct offset_commit *c)
+{
+	offsets_commit_send(c, GROUP_LOG_APPENDED);
+	offsets_commit_forget(c);
+}
+
 static unsigned
 expire_topic(struct groups *gs, struct group *g, const struct offset_topic *t, const struct offset_expiry *e)
 {
 	const bool subscribed = g->state != GROUP_EMPTY && group_subscribes(g, t->name);
 	struct offset_commit *c = NULL;
-	unsigned n;
+	unsigned n = 0;
 
 	for (int32_t p = 0; p < t->room; p++) {
 		const struct offset *o = t->part[p];
@@ -56,14 +63,15 @@ expire_topic(struct groups *gs, struct group *g, const struct offset_topic *t, c
 			(!e->exists || e->exists(e->arg, t->name, p)))
 			continue;
 		if (!c)
-			c = offsets_commit_make(gs, g, (unsigned)t->room);
-		(void)offsets_commit_remove(c, t->name, p);
+			c = offsets_commit_make(gs, g, offsets_removals(gs, g, t->name, t->room - p));
+		n += offsets_commit_remove(c, t->name, p);
+		if (c->n == c->room) {
+			send(c);
+			c = NULL;
+		}
 	}
-	if (!c)
-		return 0;
-	n = c->n;
-	offsets_commit_send(c, GROUP_LOG_APPENDED);
-	offsets_commit_forget(c);
+	if (c)
+		send(c);
 	return n;
 }
 

@@ -146,6 +146,60 @@ a_removed_group_takes_its_offsets_with_it(void)
 	end();
 }
 
+/* A group whose 40 removals take more bytes than a segment of the log has. */
+static void
+commit_many(char group[30001])
+{
+	static const char *const options[] = {"--offsets-topic-segment-bytes", "1048576", NULL};
+
+	memset(group, 'g', 30000);
+	group[30000] = 0;
+	begin_with(options);
+	(void)world_topic(&w, "many", 40);
+	for (int32_t i = 0; i < 40; i++)
+		CU_ASSERT_EQUAL(commit(group, "many", i, i), 0);
+	CU_ASSERT_EQUAL(commit(group, "t", 0, 7), 0);
+}
+
+static void
+more_removals_than_a_batch_holds_are_kept_too(void)
+{
+	static char group[30001];
+
+	commit_many(group);
+	topics_delete(w.ctl, topics_any(w.ctl, view_text("many")));
+	world_run(&w);
+	(void)world_topic(&w, "many", 40);
+	CU_ASSERT_EQUAL(fetch(group, "many", 0), -1);
+	CU_ASSERT_EQUAL(fetch(group, "many", 39), -1);
+	restart();
+	CU_ASSERT_EQUAL(fetch(group, "many", 39), -1);
+	CU_ASSERT_EQUAL(fetch(group, "t", 0), 7);
+	end();
+	commit_many(group);
+	groups_remove(&w.ctl->groups, groups_find(&w.ctl->groups, view_text(group)), NULL);
+	restart();
+	CU_ASSERT_EQUAL(fetch(group, "many", 0), -1);
+	CU_ASSERT_EQUAL(fetch(group, "many", 39), -1);
+	CU_ASSERT_EQUAL(fetch(group, "t", 0), -1);
+	end();
+}
+
+static void
+many_offsets_expire_too(void)
+{
+	struct offset_expiry e = {.retention_ms = 1000, .wall_ms = INT64_MAX / 2};
+	static char group[30001];
+
+	commit_many(group);
+	CU_ASSERT_EQUAL(offsets_expire(&w.ctl->groups, &e), 41);
+	world_run(&w);
+	CU_ASSERT_EQUAL(fetch(group, "many", 0), -1);
+	restart();
+	CU_ASSERT_EQUAL(fetch(group, "many", 39), -1);
+	end();
+}
+
 static void
 offsets_of_a_simple_group_expire_after_their_commit(void)
 {
@@ -216,6 +270,8 @@ static const struct ut_test tests[] = {
 	UT("removal", offsets_of_a_topic_that_is_gone_go_at_the_start),
 	UT("removal", nothing_expires_at_the_start),
 	UT("removal", a_removed_group_takes_its_offsets_with_it),
+	UT("removal", more_removals_than_a_batch_holds_are_kept_too),
+	UT("removal", many_offsets_expire_too),
 	UT("removal", offsets_of_a_simple_group_expire_after_their_commit),
 	UT("removal", offsets_of_a_group_expire_after_it_became_empty),
 	UT("removal", in_a_group_with_members_only_what_nobody_subscribes_to_expires),
