@@ -58,7 +58,7 @@ choose_in(struct storage *s, struct partition *part)
 		.dir = part->dirfd,
 		.bytes_max = SETTING(part, max_message_bytes),
 		.epochs = &part->epochs};
-	unsigned i = part->f.expired_n;
+	unsigned i = part->f.trim_waits ? part->f.expired_n : 0;
 
 	if (!SETTING(part, rewrite_lz4) || partition_state(part) != PART_OK || !a ||
 		s->flush.now_ns < part->f.rewrite_ns)

@@ -228,7 +228,8 @@ held_bytes(const struct partition *part)
 	uint64_t bytes = part->f.active ? part->f.active->allocated : 0;
 
 	bytes += part->f.given ? part->f.given->allocated : 0;
-	for (uint32_t i = part->f.expired_n; a && i < a->n; i++)
+	/* Once they are being unlinked the array is without them. */
+	for (uint32_t i = part->f.trim_waits ? part->f.expired_n : 0; a && i < a->n; i++)
 		bytes += a->seg[i]->allocated;
 	return bytes;
 }

@@ -79,6 +79,46 @@ retention_by_size_deletes_the_oldest_whole_segments_in_order(void)
 	world_end();
 }
 
+static uint64_t
+blocks_held(void)
+{
+	const struct segments *a = atomic_load(&w.part[0]->segments);
+	uint64_t bytes = w.part[0]->f.active->allocated + (w.part[0]->f.given ? w.part[0]->f.given->allocated : 0);
+
+	for (uint32_t i = 0; i < a->n; i++)
+		bytes += a->seg[i]->allocated;
+	return bytes;
+}
+
+/* Also in the turn in which files go. */
+static void
+what_the_directory_holds_is_told_while_segments_go(void)
+{
+	struct partition_config config;
+	unsigned deleted = 0;
+
+	world_begin(1);
+	world_fill(0, 10 * WORLD_SEGMENT);
+	world_settle();
+	config = w.config;
+	config.retention_bytes = 5 * WORLD_SEGMENT;
+	storage_configure(w.part[0], &config);
+	for (unsigned i = 0; i < 3000; i++) {
+		const uint64_t due_ns = w.s->flush.tidy_ns;
+		const bool waits = w.part[0]->f.trim_waits;
+
+		world_turns(1);
+		if (w.now_ns < due_ns)
+			continue;
+		if (waits && !w.part[0]->f.trim_waits) {
+			deleted++;
+			CU_ASSERT_EQUAL(counter_read(&w.count.disk_held_bytes), blocks_held());
+		}
+	}
+	CU_ASSERT_TRUE(deleted > 0);
+	world_end();
+}
+
 static void
 retention_by_time_deletes_what_is_older(void)
 {
@@ -258,6 +298,7 @@ a_file_that_could_not_be_removed_does_not_count_as_deleted(void)
 
 static const struct ut_test tests[] = {
 	UT("retention", retention_by_size_deletes_the_oldest_whole_segments_in_order),
+	UT("retention", what_the_directory_holds_is_told_while_segments_go),
 	UT("retention", retention_by_time_deletes_what_is_older),
 	UT("retention", an_idle_segment_that_was_rolled_by_order_is_deleted_too),
 	UT("retention",
