@@ -259,6 +259,18 @@ take_back(struct storage *s, struct storage_op *op)
 	}
 }
 
+/* Files of segments that went with their topic. */
+static void
+count_deleted(struct storage *s, const struct storage_op *op)
+{
+	for (int32_t i = 0; i < op->topic.partitions; i++) {
+		const struct segments *a = atomic_load_explicit(&op->part[i]->segments, memory_order_relaxed);
+		const struct segment *active = op->part[i]->f.active;
+
+		counter_add(&s->count->segments_deleted, (a ? a->n : 0) + (active && !active->blank));
+	}
+}
+
 static void
 op_done(struct job *job)
 {
@@ -274,6 +286,8 @@ op_done(struct job *job)
 			flush_adopt(s, op->part[i]);
 	if (op->kind == OP_DELETE_TOPIC && op->undone)
 		take_back(s, op);
+	else if (op->kind == OP_DELETE_TOPIC && op->rc == 0)
+		count_deleted(s, op);
 	s->flush.state_moved |= op->kind == OP_DELETE_TOPIC; /* from now on without it */
 	s->flush.op = NULL;
 	flush_op_done(s, op);

@@ -100,6 +100,21 @@ a_create_that_finds_the_disk_full_is_undone_and_works_later(void)
 	world_end();
 }
 
+static void
+segments_that_go_with_their_topic_are_counted(void)
+{
+	unsigned files;
+
+	world_begin(2);
+	world_fill(0, 3 * WORLD_SEGMENT);
+	world_settle();
+	files = world_count(0, ".log");
+	CU_ASSERT_TRUE_FATAL(files > 2);
+	CU_ASSERT_EQUAL(world_delete(), 0);
+	CU_ASSERT_EQUAL(w.count.segments_deleted, files);
+	world_end();
+}
+
 static uint64_t synced_before;
 
 static int
@@ -598,6 +613,7 @@ static const struct ut_test tests[] = {
 	UT("topics", a_deletion_that_was_cut_short_is_finished_at_the_next_start),
 	UT("topics", a_deletion_that_did_not_reach_the_catalogue_never_was),
 	UT("topics", a_topic_that_could_not_be_deleted_is_there_again),
+	UT("topics", segments_that_go_with_their_topic_are_counted),
 	UT("topics", what_cannot_be_removed_is_in_nobodys_way),
 	UT("directory", a_directory_that_lost_the_name_of_kira_state_says_so_to_the_next_create),
 	UT("topics", kira_state_forgets_a_topic_after_the_catalogue_has),
