@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * k61_describe_producers.c - the producers of partitions, and the last sequence of each. Thread: control.
  * What is asked lies with the storage lcores: one partition after the other is asked for, so that an answer needs room
- * for one partition's and for what it says. A query whose client has gone ends with the answer of its lcore. */
+ * for one partition's and for what it says, half of what any answer may have: partitions beyond are refused. A query
+ * whose client has gone ends with the answer of its lcore. */
 #include "control/kafka/requests_admin.h"
 #include "control/kafka/serve.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 
 #define PRODUCERS_TOLD 1000 /* of a partition: a look of microseconds for its lcore */
+#define ROW_BYTES      37   /* in the answer */
 
 struct told {
 	int16_t error;
@@ -120,19 +122,24 @@ producers_told(struct control *ctl, struct store_msg *msg)
 {
 	struct query *qu = msg->owner;
 	struct told *told = &qu->told[qu->done++];
-	const size_t n = msg->error || msg->base_offset < 0 ? 0 : (size_t)msg->base_offset;
+	size_t n = msg->error || msg->base_offset < 0 ? 0 : (size_t)msg->base_offset;
+	int16_t error = msg->error;
 
 	qu->out = false;
 	if (!qu->conn) {
 		query_free(qu);
 		return;
 	}
+	if ((qu->rows + n) * ROW_BYTES > ctl->scratch_size / 2) {
+		error = KIRA_E_POLICY_VIOLATION;
+		n = 0;
+	}
 	if (n > 0) {
 		qu->row = realloc(qu->row, (qu->rows + n) * sizeof(*qu->row));
 		ASSERT(qu->row);
 		memcpy(qu->row + qu->rows, qu->room, n * sizeof(*qu->row));
 	}
-	*told = (struct told){.error = msg->error, .first = (uint32_t)qu->rows, .n = (uint32_t)n};
+	*told = (struct told){.error = error, .first = (uint32_t)qu->rows, .n = (uint32_t)n};
 	qu->rows += n;
 	conn_wake(qu->conn, ctl->now_ns, false);
 }

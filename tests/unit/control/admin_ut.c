@@ -302,6 +302,49 @@ a_query_whose_client_or_topic_goes_meanwhile_ends_well(void)
 	world_close(&w);
 }
 
+/* One partition, named as often as a request can, is not told (and kept in memory) as often. */
+static void
+what_is_told_of_producers_fits_into_an_answer(void)
+{
+	enum { NAMED = 200, PRODUCERS = 1000 };
+	static int32_t asked[NAMED];
+	int32_t told = 0, refused = 0;
+	struct reader r;
+	struct topic *t;
+	int fd;
+
+	world_open(&w, NULL);
+	t = world_topic(&w, "t", 1);
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		fake_put(t->part->part[0], 1, 100);
+	fd = world_connect(&w);
+	ask_producers("t", NAMED, asked);
+	r = world_ask(&w, fd);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.p);
+	(void)kr_i32(&r);
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, 1, 1), 1);
+	(void)kr_string(&r);
+	CU_ASSERT_EQUAL_FATAL(kr_array(&r, NAMED, 1), NAMED);
+	for (int i = 0; i < NAMED; i++) {
+		int32_t n;
+
+		(void)kr_i32(&r);
+		refused += kr_i16(&r) == KIRA_E_POLICY_VIOLATION;
+		(void)kr_string(&r);
+		n = kr_array(&r, PRODUCERS, 1);
+		told += n > 0;
+		for (int32_t j = 0; j < n; j++) {
+			(void)kr_take(&r, 8 + 4 + 4 + 8 + 4 + 8);
+			kr_tags(&r);
+		}
+		kr_tags(&r);
+	}
+	CU_ASSERT_FALSE(r.bad);
+	CU_ASSERT(told > 10 && refused > 10 && told + refused == NAMED);
+	(void)close(fd);
+	world_close(&w);
+}
+
 /* ---- Access rules ---- */
 
 static void
@@ -501,6 +544,7 @@ static const struct ut_test tests[] = {
 	UT("admin", nothing_is_being_reassigned),
 	UT("admin", without_an_authorizer_access_rules_are_disabled),
 	UT("producers", producers_come_from_the_lcores_one_partition_after_the_other),
+	UT("producers", what_is_told_of_producers_fits_into_an_answer),
 	UT("producers", a_query_whose_client_or_topic_goes_meanwhile_ends_well),
 	UT("topics", topics_come_in_pages_in_order_of_name),
 	UT("topics", named_topics_are_told_once_with_an_error_each),
