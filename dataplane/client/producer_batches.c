@@ -187,14 +187,24 @@ leave_gap(struct io *io, struct batch *b)
 	}
 }
 
-/* A batch on `ready` fails for good. */
+/* For good. Any code but 7 promises that it is not stored, which nobody knows of what an earlier sending became. A
+ * topic that is gone took what it had with it. */
+static void
+tell_failed(struct io *io, struct batch *b, int16_t error)
+{
+	const bool perhaps = b->unknown && error != KIRA_E_UNKNOWN_TOPIC_OR_PARTITION;
+
+	leave_gap(io, b);
+	batch_tell(io, b, perhaps ? KIRA_E_REQUEST_TIMED_OUT : error, -1);
+	batch_release(io, b);
+}
+
+/* A batch on `ready` fails. */
 static void
 fail_ready(struct io *io, struct batch *b, int16_t error)
 {
 	unready(io, b);
-	leave_gap(io, b);
-	batch_tell(io, b, error, -1);
-	batch_release(io, b);
+	tell_failed(io, b, error);
 }
 
 void
@@ -324,9 +334,7 @@ batch_failed(struct io *io, struct batch *b, int16_t error)
 	return;
 fatal:
 	list_remove(&part->sent, b);
-	leave_gap(io, b);
-	batch_tell(io, b, error, -1);
-	batch_release(io, b);
+	tell_failed(io, b, error);
 }
 
 void

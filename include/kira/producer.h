@@ -10,7 +10,8 @@
  * Errors. Functions return 0 or -errno; where they take `error`, a sentence of at most
  * `error_size` - 1 bytes says what failed and what to do (size 512 holds all). What became of a
  * record is told by a callback, with Kafka's error code (kira/errors.h): 0 success; 7: its delivery
- * timeout passed, perhaps stored; any other: not stored.
+ * timeout passed, or it failed for good after a sending without an outcome, perhaps stored; any
+ * other: not stored.
  *
  * Order and duplicates. Records of one partition are stored in the order of the kira_produce()
  * calls (calls made at the same time by several threads: in some order), each exactly once, across

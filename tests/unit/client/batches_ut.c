@@ -256,6 +256,49 @@ a_fenced_producer_sends_nothing_more(void)
 	CU_ASSERT_EQUAL(told_error, KIRA_E_INVALID_PRODUCER_EPOCH);
 }
 
+/* "Any other than 7: not stored" is a promise: who is told so may produce the record once more. */
+static void
+what_may_be_stored_is_never_told_as_not_stored(void)
+{
+	struct batch *a, *b;
+
+	/* Sent, the session lost; while it waits another one is fenced. */
+	fresh();
+	a = make(0);
+	b = make(1);
+	(void)send_next();
+	(void)send_next();
+	no_outcome(a);
+	refused(b, KIRA_E_INVALID_PRODUCER_EPOCH);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_INVALID_PRODUCER_EPOCH);
+	batches_expire(&io);
+	CU_ASSERT_EQUAL(told, 2);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_REQUEST_TIMED_OUT);
+	/* Sent again, and refused for something else than its number. */
+	fresh();
+	a = make(0);
+	(void)send_next();
+	no_outcome(a);
+	CU_ASSERT_PTR_EQUAL(send_next(), a);
+	refused(a, KIRA_E_INVALID_PRODUCER_EPOCH);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_REQUEST_TIMED_OUT);
+	/* The same, after its number was judged: it is not stored, and the code stays. */
+	fresh();
+	a = make(0);
+	(void)send_next();
+	no_outcome(a);
+	CU_ASSERT_PTR_EQUAL(send_next(), a);
+	refused(a, KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CU_ASSERT_EQUAL(told, 0);
+	producer_fence(&io);
+	io.expire_at_ns = 0;
+	batches_expire(&io);
+	CU_ASSERT_EQUAL(told, 1);
+	CU_ASSERT_EQUAL(told_error, KIRA_E_INVALID_PRODUCER_EPOCH);
+}
+
 static void
 what_is_on_its_way_at_its_deadline_is_told_once(void)
 {
@@ -436,6 +479,7 @@ static const struct ut_test tests[] = {
 	UT("batches", a_refusal_that_judged_no_number_settles_no_earlier_sending),
 	UT("batches", once_round_number_0_goes_when_nothing_before_it_is_out),
 	UT("batches", a_fenced_producer_sends_nothing_more),
+	UT("batches", what_may_be_stored_is_never_told_as_not_stored),
 	UT("batches", what_is_on_its_way_at_its_deadline_is_told_once),
 	UT("batches", beside_udp_a_tcp_batch_waits_for_the_disk_of_those_before_it),
 	UT("batches", over_tcp_the_first_batch_of_a_producer_goes_alone),
