@@ -96,7 +96,9 @@ names_batch(struct inspect *in, int log, int64_t base, const uint8_t *entry)
 
 	return in->io->pread(log, head, sizeof(head), get_be32(entry + 4)) == sizeof(head) &&
 		head[RB_MAGIC] == 2 &&
-		rb_base_offset(head) + rb_last_offset_delta(head) == base + get_be32(entry);
+		/* No checksum was looked at: any sum, and none that overflows. */
+		(uint64_t)rb_base_offset(head) + (uint64_t)rb_last_offset_delta(head) ==
+			(uint64_t)base + get_be32(entry);
 }
 
 /* `log`: -1 where there is none. */

@@ -101,8 +101,10 @@ decode(struct reader one, const uint8_t *batch, struct record *ret)
 	const int64_t at = (int64_t)((uint64_t)base_ms + (uint64_t)kr_varlong(&one));
 	const int32_t delta = kr_varint(&one);
 
+	if (one.bad || delta < 0 || delta > rb_last_offset_delta(batch))
+		return false;
 	*ret = (struct record){
-		.offset = rb_base_offset(batch) + delta,
+		.offset = (int64_t)((uint64_t)rb_base_offset(batch) + (uint64_t)delta),
 		.timestamp_ms = rb_attributes(batch) & RB_ATTR_LOG_APPEND ? rb_max_timestamp(batch) : at,
 		.created_ms = at,
 		.attributes = attributes,
@@ -113,8 +115,7 @@ decode(struct reader one, const uint8_t *batch, struct record *ret)
 	ret->headers = kr_varint(&one);
 	ret->rest = one;
 	/* Two bytes at least, each. */
-	if (one.bad || delta < 0 || delta > rb_last_offset_delta(batch) || ret->headers < 0 ||
-		(size_t)ret->headers > kr_left(&one) / 2)
+	if (one.bad || ret->headers < 0 || (size_t)ret->headers > kr_left(&one) / 2)
 		return false;
 	walk = *ret;
 	for (int32_t i = 0; i < ret->headers && !walk.rest.bad; i++) {

@@ -362,6 +362,31 @@ an_offset_at_the_end_of_all_is_one_finding(void)
 	world_end();
 }
 
+/* The same, where an index entry names it. (An overflow shows under a sanitizer.) */
+static void
+an_entry_that_names_an_offset_at_the_end_of_all_is_one_finding(void)
+{
+	static const uint8_t huge[] = {0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	char path[200];
+	uint8_t entry[8];
+	int fd;
+
+	begin();
+	stop();
+	fd = world_open_file(0, FIRST ".index");
+	CU_ASSERT_EQUAL_FATAL(pread(fd, entry, sizeof(entry), 0), sizeof(entry));
+	(void)close(fd);
+	fd = world_open_file(0, FIRST ".log");
+	CU_ASSERT_EQUAL_FATAL(pwrite(fd, huge, sizeof(huge), (off_t)get_be32(entry + 4)), sizeof(huge));
+	(void)close(fd);
+	in = (struct inspect){.io = &fake_io, .found = found};
+	(void)snprintf(path, sizeof(path), "%s/t-0/" FIRST ".index", w.dir);
+	CU_ASSERT_EQUAL(inspect_index_file(&in, path, &err), 0);
+	CU_ASSERT_EQUAL(in.damages, 1);
+	CU_ASSERT_EQUAL(last.position, 0);
+	world_end();
+}
+
 static void
 no_data_directory_is_an_error_and_not_damage(void)
 {
@@ -386,6 +411,7 @@ static const struct ut_test tests[] = {
 	UT("damage", a_snapshot_that_is_whole_but_not_what_the_headers_give_is_found),
 	UT("damage", a_missing_segment_is_told_once_and_not_of_the_snapshot_behind_it),
 	UT("damage", an_offset_at_the_end_of_all_is_one_finding),
+	UT("damage", an_entry_that_names_an_offset_at_the_end_of_all_is_one_finding),
 	UT("killed", an_unsealed_tail_is_a_note_and_a_start_finds_the_same_end),
 	UT("killed", a_torn_tail_is_damage_only_below_what_was_durable),
 	UT("killed", a_segment_behind_a_torn_one_is_a_note),

@@ -320,6 +320,28 @@ records_that_lie_are_not_believed(void)
 	CU_ASSERT_FALSE(find_at(plain, T));
 }
 
+static bool
+any(void *arg, struct record *r)
+{
+	return true;
+}
+
+/* A base offset lies outside the checksum and may be anything: the sum is formed of deltas that were judged. (What it
+ * was before shows under a sanitizer.) */
+static void
+a_delta_that_is_none_is_not_added_to_an_offset_at_the_end_of_all(void)
+{
+	static const uint8_t record[] = {20, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0}; /* 2^31 - 1, no key */
+
+	(void)make_batch(plain, (struct batch_of){.value = 1});
+	memcpy(plain + RB_HEADER, record, sizeof(record));
+	(void)seal_batch(plain, RB_HEADER + sizeof(record));
+	put_be64(plain, (uint64_t)INT64_MAX - 5);
+	CU_ASSERT_EQUAL(records_each(plain, any, NULL), RECORDS_BROKEN);
+	put_be64(plain, 5);
+	CU_ASSERT_EQUAL(records_each(plain, any, NULL), RECORDS_BROKEN);
+}
+
 /* 1 GiB of zeros in a few KiB: the memory it takes stays bounded, and it is given up. */
 static void
 a_small_frame_that_holds_gigabytes_is_given_up(void)
@@ -415,6 +437,7 @@ static const struct ut_test tests[] = {
 	UT("damage", cut_or_followed_by_a_byte_a_compressed_batch_is_not_whole),
 	UT("damage", what_is_larger_than_it_may_be_is_broken_and_what_is_just_so_large_is_not),
 	UT("damage", records_that_lie_are_not_believed),
+	UT("damage", a_delta_that_is_none_is_not_added_to_an_offset_at_the_end_of_all),
 	UT("damage", a_small_frame_that_holds_gigabytes_is_given_up),
 	UT("each", each_record_comes_once_in_order_plain_and_lz4),
 	UT("each", keys_nulls_and_headers_are_given_as_they_are),
