@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * flush_op.c - control's operations: topics created and deleted, the catalogue and the producer ids
  * replaced. Queues under a lock (control pushes, the flush daemon takes, and back); one operation
- * runs at a time, as a job, in the order it came. */
+ * runs at a time, as a job, in the order it came; records are deleted beside them (flush_trim.c). */
 #include "storage/directory.h"
 #include "storage/layout.h"
 
@@ -293,32 +293,50 @@ op_done(struct job *job)
 	flush_op_done(s, op);
 }
 
+/* OP_DELETE_RECORDS, wherever in the queue: a deletion in front of it may wait for long, a creation take minutes. */
+static unsigned
+take_trims(struct storage *s)
+{
+	unsigned taken = 0;
+
+	(void)pthread_mutex_lock(&s->op_lock);
+	s->op_last = &s->op_first;
+	for (struct storage_op *op; (op = *s->op_last) != NULL;) {
+		if (op->kind != OP_DELETE_RECORDS) {
+			s->op_last = &op->next;
+			continue;
+		}
+		*s->op_last = op->next;
+		flush_trim_take(s, op);
+		taken++;
+	}
+	(void)pthread_mutex_unlock(&s->op_lock);
+	return taken;
+}
+
 unsigned
 flush_ops(struct storage *s)
 {
+	const unsigned taken = take_trims(s);
 	struct storage_op *op;
 
 	s->flush.op_waits = false;
 	if (s->flush.op)
-		return 0;
+		return taken;
 	(void)pthread_mutex_lock(&s->op_lock);
 	op = s->op_first; /* only we take from it */
 	(void)pthread_mutex_unlock(&s->op_lock);
 	if (!op || (op->kind == OP_DELETE_TOPIC && !let_go(s, op)))
-		return 0; /* none, or a delete that waits for its jobs: nothing overtakes it */
+		return taken; /* none, or a delete that waits for its jobs: nothing overtakes it */
 	(void)pthread_mutex_lock(&s->op_lock);
 	s->op_first = op->next;
 	if (!s->op_first)
 		s->op_last = &s->op_first;
 	(void)pthread_mutex_unlock(&s->op_lock);
-	if (op->kind == OP_DELETE_RECORDS) {
-		flush_trim_take(s, op);
-		return 1;
-	}
 	s->flush.op = op;
 	s->flush.op_job = (struct job){.run = op_run, .done = op_done};
 	jobs_submit(s->flush.jobs, &s->flush.op_job);
-	return 1;
+	return taken + 1;
 }
 
 /* ---- Control's side ----------------------------------------------------------------------- */

@@ -514,6 +514,33 @@ damage_below_the_start_does_not_take_what_lies_above_it(void)
 	world_end();
 }
 
+/* A topic whose job hangs holds up what comes behind its deletion; not this. */
+static void
+no_other_operation_is_waited_for(void)
+{
+	struct partition *other;
+	struct storage_op gone = {.kind = OP_DELETE_TOPIC, .part = &other, .topic.partitions = 1};
+	static char catalogue[] = "version 1\n";
+
+	a_log();
+	other = w.part[1];
+	memcpy(gone.topic.name, "u", 2);
+	gone.catalogue = catalogue;
+	storage_detach_lcore(other);
+	other->f.jobs++;
+	storage_submit(w.s, &gone);
+	world_turns(3);
+	CU_ASSERT_PTR_NULL(storage_reap(w.s));
+	CU_ASSERT_EQUAL(delete_to(100), 0);
+	starts_at(100);
+	other->f.jobs--;
+	for (unsigned i = 0; i < 100 && storage_reap(w.s) != &gone; i++)
+		world_turns(1);
+	CU_ASSERT_EQUAL(gone.rc, 0);
+	w.parts = 1;
+	world_end();
+}
+
 static const struct ut_test tests[] = {
 	UT("trim", the_start_moves_once_kira_state_says_so_and_whole_segments_go),
 	UT("trim", nothing_is_answered_while_kira_state_cannot_be_written),
@@ -531,6 +558,7 @@ static const struct ut_test tests[] = {
 	UT("producers", a_start_writes_the_snapshot_before_that_segment_goes),
 	UT("producers", on_a_full_disk_that_segment_stays),
 	UT("producers", a_start_writes_no_snapshot_that_knows_less_than_a_later_one),
+	UT("trim", no_other_operation_is_waited_for),
 };
 
 UT_MAIN(tests)
