@@ -55,8 +55,9 @@ conn_timer(struct timer *t, uint64_t now_ns)
 		return;
 	}
 	if (c->state == CONN_HEAD && c->in_length == 0) {
-		/* A session's anchor may stay silent for ever. */
+		/* A session's anchor may stay silent for ever, while the session lives. */
 		if (c->sessions > 0) {
+			grants_ask(c->ctl, c, NULL);
 			set_deadline(c, now_ns + (uint64_t)c->ctl->cfg->idle_ms * NS_PER_MS);
 			return;
 		}

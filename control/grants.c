@@ -4,7 +4,8 @@
  * belongs to the rx lcore that was chosen as its owner, and is reached by commands only.
  * Never: is told that an rx lcore ended a session (CLOSE, silence, a RESET). It seldom needs to know: a
  * REPEAT of an ended session comes back 70, an id that is granted again replaces the old entry,
- * entries without an anchor go after their lease, and where a limit is met it asks. Secrets are never logged. */
+ * entries without an anchor go after their lease, and where a limit is met, or an anchor idle, it asks.
+ * Secrets are never logged. */
 #include "control/grants.h"
 
 #include "base/assert.h"
@@ -293,7 +294,8 @@ grants_ask(struct control *ctl, const struct conn *c, const struct in6_addr *add
 {
 	for (unsigned b = 0; b < GRANT_BUCKETS; b++)
 		for (struct grant *g = ctl->grants.bucket[b]; g; g = g->next)
-			if (g->anchor && g->busy == 0 && ctl->now_ns - g->asked_ns >= ASK_NS && (g->anchor == c || IN6_ARE_ADDR_EQUAL(&g->peer, address)))
+			if (g->anchor && g->busy == 0 && ctl->now_ns - g->asked_ns >= ASK_NS &&
+				(g->anchor == c || (address && IN6_ARE_ADDR_EQUAL(&g->peer, address))))
 				ask(ctl, g);
 }
 

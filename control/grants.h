@@ -78,8 +78,8 @@ void grants_drop(struct control *ctl, struct grant *g);
 /* One of its commands is back. */
 void grant_unbusy(struct grant *g);
 void grants_anchor(struct grant *g, struct conn *c);
-/* A limit was met: those that c anchors, and those of the address, are dropped once their rx lcore has said that
- * it ended them. Each is asked once a second at most, however often somebody knocks. */
+/* A limit was met, or c is idle: those that c anchors, and those of the address (NULL: none), are dropped once
+ * their rx lcore has said that it ended them. Each is asked once a second at most, however often somebody knocks. */
 void grants_ask(struct control *ctl, const struct conn *c, const struct in6_addr *address);
 /* Nobody anchors it: tell its rx lcore, so that the lease runs. */
 void grants_unanchored(struct control *ctl, struct grant *g);

@@ -213,6 +213,28 @@ the_anchor_of_a_session_may_be_idle_for_ever(void)
 }
 
 static void
+the_anchor_of_nothing_but_ended_sessions_is_idle_like_any_other(void)
+{
+	static const char *const options[] = {"--connections-max-idle-ms", "60000", NULL};
+	int fd;
+
+	world_open(&w, options);
+	fd = world_connect(&w);
+	CU_ASSERT_EQUAL(ask(fd, (struct ask){0}).error, 0);
+	world_pass(&w, 70 * NS_PER_S);
+	world_pass(&w, 70 * NS_PER_S);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 1);
+	lcores.rx_error = KIRA_E_FETCH_SESSION_ID_NOT_FOUND; /* it fell silent, or was reset */
+	world_pass(&w, 70 * NS_PER_S);
+	world_pass(&w, 70 * NS_PER_S);
+	CU_ASSERT_EQUAL(w.ctl->conn_count, 0);
+	CU_ASSERT_EQUAL(w.ctl->grants.n, 0);
+	lcores.rx_error = 0;
+	(void)close(fd);
+	world_close(&w);
+}
+
+static void
 a_foreign_address_is_granted_only_inside_produce_from(void)
 {
 	static const char *const options[] = {"--produce-from", "10.1.0.0/16", NULL};
@@ -562,6 +584,7 @@ static const struct ut_test tests[] = {
 	UT("rights", a_topic_whose_records_are_to_be_looked_at_is_for_tcp),
 	UT("rights", a_topic_of_the_brokers_own_is_written_by_none),
 	UT("rights", the_anchor_of_a_session_may_be_idle_for_ever),
+	UT("rights", the_anchor_of_nothing_but_ended_sessions_is_idle_like_any_other),
 	UT("rights", a_foreign_address_is_granted_only_inside_produce_from),
 	UT("rights", sessions_beyond_a_limit_or_without_a_slot_are_told_to_come_back),
 	UT("anchor", a_lost_anchor_starts_the_lease_and_the_entry_goes_after_it),
