@@ -78,8 +78,8 @@ store_publish(struct store_lcore *st)
 
 		if (msg->commit) {
 			msg->commit = store_lane(st, msg)->commit;
-			if (msg->commit == 0) { /* failed under the run: nothing of it is sure */
-				msg->error = KIRA_E_KAFKA_STORAGE_ERROR;
+			if (msg->commit == 0) { /* failed under the run: it may be found at the next start */
+				msg->error = KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
 				msg->base_offset = -1;
 			}
 		}

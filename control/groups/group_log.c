@@ -230,7 +230,8 @@ group_log_completed(struct group_log *log, struct store_msg *msg)
 		return;
 	}
 	if (msg->error != 0) {
-		decide(b, KIRA_E_COORDINATOR_NOT_AVAILABLE);
+		decide(b, msg->error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND ? KIRA_E_REQUEST_TIMED_OUT
+									  : KIRA_E_COORDINATOR_NOT_AVAILABLE);
 		return;
 	}
 	log->part[b->partition].bytes += msg->length;

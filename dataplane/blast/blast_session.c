@@ -190,7 +190,7 @@ refused(struct blast_session *s, struct session_batch *b, int16_t error, uint64_
 	run->refusal = error;
 	if (error == KIRA_E_OUT_OF_ORDER_SEQUENCE_NUMBER) {
 		s->wait_idle = true;
-	} else if (error == KIRA_E_KAFKA_STORAGE_ERROR) {
+	} else if (error == KIRA_E_KAFKA_STORAGE_ERROR || error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND) {
 		s->retry_wait_ns = CLAMP(s->retry_wait_ns * 2, RETRY_FIRST_NS, RETRY_MAX_NS);
 		s->retry_ns = now_ns + s->retry_wait_ns;
 	} else if (error != KIRA_E_CORRUPT_MESSAGE) {

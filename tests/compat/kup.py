@@ -22,7 +22,7 @@ from kup_path import Refused, Tcp, Wire
 
 SIZES = (8972, 8952, 1472, 1452, 1392, 1200)
 PTO_MIN, PTO_MAX, PROBES, UDP_DEAD = 0.002, 1.0, 5, 10.0
-RETRY_LATER, RETRY_ALONE, RETRY_NOW = 56, 45, 2
+RETRY_LATER, RETRY_ALONE, RETRY_NOW = (20, 56), 45, 2
 
 
 def microseconds(now):
@@ -351,12 +351,12 @@ class Producer:
                 self.already += p.error == 46
                 self.waiting -= 1
                 self.records_done += p.batch.count
-            elif p.error in (RETRY_NOW, RETRY_ALONE, RETRY_LATER):
+            elif p.error in (RETRY_NOW, RETRY_ALONE, *RETRY_LATER):
                 if p.error == RETRY_ALONE and p.batch.alone:
                     raise Refused("the broker lost what it had acked, or forgot the producer: partition %d" % p.batch.partition)
                 self.errors += 1
                 p.batch.alone = p.error == RETRY_ALONE
-                p.batch.not_before = now + (0.1 if p.error == RETRY_LATER else 0)
+                p.batch.not_before = now + (0.1 if p.error in RETRY_LATER else 0)
                 self.again(p.batch)
             else:
                 raise Refused("error %d of sequence %d, partition %d" % (p.error, p.batch.sequence, p.batch.partition))

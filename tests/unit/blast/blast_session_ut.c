@@ -197,6 +197,21 @@ a_duplicate_in_the_log_is_a_success(void)
 }
 
 static void
+what_a_partition_that_failed_answers_ends_no_run(void)
+{
+	static const int16_t codes[] = {KIRA_E_KAFKA_STORAGE_ERROR, KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND};
+
+	for (unsigned i = 0; i < 2; i++) {
+		start(BLAST_ACKS_LOG);
+		(void)next_data();
+		ack(1, 0, 1, 1, codes[i]);
+		CU_ASSERT_EQUAL(run.fatal, 0);
+		CU_ASSERT_EQUAL(run.count.records_acked, 0);
+		session_free(&s);
+	}
+}
+
+static void
 a_corrupted_batch_goes_again_under_a_new_packet_number(void)
 {
 	struct sent was, again;
@@ -284,6 +299,7 @@ static const struct ut_test tests[] = {
 	UT("session", at_disk_the_log_mark_completes_nothing),
 	UT("session", a_new_session_sends_what_was_not_acked_and_nothing_else),
 	UT("session", a_duplicate_in_the_log_is_a_success),
+	UT("session", what_a_partition_that_failed_answers_ends_no_run),
 	UT("session", a_corrupted_batch_goes_again_under_a_new_packet_number),
 	UT("session", a_refusal_that_repeating_cannot_cure_ends_the_run),
 	UT("session", a_forged_secret_acks_nothing),

@@ -138,6 +138,8 @@ what_storage_refuses_is_not_committed(void)
 	lcores.append_error = KIRA_E_KAFKA_STORAGE_ERROR;
 	CU_ASSERT_EQUAL(commit("g", "t", 0, 2), KIRA_E_COORDINATOR_NOT_AVAILABLE);
 	CU_ASSERT_EQUAL(commit("g", "t", 2, 2), KIRA_E_COORDINATOR_NOT_AVAILABLE);
+	lcores.append_error = KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND; /* that may be in the log */
+	CU_ASSERT_EQUAL(commit("g", "t", 2, 2), KIRA_E_REQUEST_TIMED_OUT);
 	lcores.append_error = 0;
 	CU_ASSERT_EQUAL(fetch("g", "t", 0), 1);
 	CU_ASSERT_EQUAL(fetch("g", "t", 2), -1);

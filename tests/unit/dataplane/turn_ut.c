@@ -363,7 +363,7 @@ a_failed_sync_is_judged_before_the_completions_of_the_turn(void)
 	end();
 }
 
-/* In the middle of a burst: its earlier batches of the same run are not sure either. */
+/* In the middle of a burst: its earlier batches of the same run may be stored, or not. */
 static void
 a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
 {
@@ -371,7 +371,7 @@ a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
 	struct cwire_result r;
 	struct session *s;
 	struct cwire_in in;
-	unsigned failed = 0, good = 0;
+	unsigned failed = 0, perhaps = 0, good = 0;
 
 	world_begin(64, 0);
 	world.part[0].breaks_at = 3;
@@ -384,10 +384,13 @@ a_partition_that_fails_in_a_run_ends_all_of_it_and_of_no_other(void)
 	CU_ASSERT_EQUAL_FATAL(cwire_parse(world_answer(KUP_ACK), 56 + 10 * 24, &who, &in), CWIRE_ACK);
 	for (unsigned i = 0; i < in.ack.results; i++) {
 		cwire_result(&in.ack, i, &r);
-		CU_ASSERT_EQUAL(r.error, r.partition == 0 ? KIRA_E_KAFKA_STORAGE_ERROR : 0);
+		perhaps += r.error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND ? r.count : 0;
+		CU_ASSERT_TRUE(r.partition == 0 ? r.error == KIRA_E_KAFKA_STORAGE_ERROR
+			|| r.error == KIRA_E_NOT_ENOUGH_REPLICAS_AFTER_APPEND : r.error == 0);
 		*(r.partition == 0 ? &failed : &good) += r.count;
 	}
 	CU_ASSERT_EQUAL(failed, 5);
+	CU_ASSERT_EQUAL(perhaps, 2);
 	CU_ASSERT_EQUAL(good, 5);
 	CU_ASSERT_EQUAL(world.part[0].published, 0);
 	CU_ASSERT_EQUAL(world.part[1].published, 5);

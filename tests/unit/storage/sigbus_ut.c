@@ -83,6 +83,30 @@ nothing_of_a_run_that_met_it_is_published(void)
 	world_end();
 }
 
+/* Those of the run that lie before the cut: the next start finds them, so nobody was told that they are not stored. */
+static void
+what_was_not_published_may_be_there_after_a_start(void)
+{
+	enum append_verdict v = APPEND_STORED;
+	int64_t stored = 0;
+
+	world_begin(1);
+	append(0);
+	world_sync();
+	cut_to(0, 8192);
+	for (unsigned i = 0; i < 10 && v == APPEND_STORED; i++) {
+		v = try_append();
+		stored += v == APPEND_STORED ? 2 : 0;
+	}
+	CU_ASSERT_TRUE(v == APPEND_REFUSED && stored > 0);
+	CU_ASSERT_EQUAL(storage_publish(w.part[0]), 0);
+	(void)world_stop();
+	CU_ASSERT_EQUAL_FATAL(world_open(), 0);
+	storage_ends(w.part[0], &ends);
+	CU_ASSERT_EQUAL(ends.end, 2 + stored);
+	world_end();
+}
+
 static void
 pages_before_the_cut_stay_in_the_file(void)
 {
@@ -301,6 +325,7 @@ any_other_ends_the_process(void)
 static const struct ut_test tests[] = {
 	UT("map", a_file_cut_short_fails_its_partition_and_the_other_goes_on),
 	UT("map", nothing_of_a_run_that_met_it_is_published),
+	UT("map", what_was_not_published_may_be_there_after_a_start),
 	UT("map", pages_before_the_cut_stay_in_the_file),
 	UT("map", no_commit_covers_what_was_cut_off_unsynced),
 	UT("map", a_seal_puts_no_zeros_where_records_were),
