@@ -208,7 +208,7 @@ flush_step(void)
 	}
 	for (unsigned i = 0; i < SIM_PARTITIONS; i++)
 		if (world.part[i].state != PART_FAILED)
-			world.part[i].durable = syncing[i];
+			world.part[i].durable = MAX(world.part[i].durable, syncing[i]);
 	world.storage.commit_done = commits;
 	sync_runs = false;
 }
